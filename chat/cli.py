@@ -1,0 +1,107 @@
+"""The command line that all entry points share: typed flags, YAML configs, and errors of one line."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+Arguments = TypeVar("Arguments")
+
+
+class UserError(Exception):
+    """What the user gave cannot be used. The message is one line: the flag or path, what is wrong, what to do."""
+
+
+def parse_arguments(
+    argument_class: type[Arguments], argv: list[str] | None = None, description: str = ""
+) -> Arguments:
+    """Reads `argument_class` (a frozen dataclass with a help text per field) from flags and a YAML file.
+
+    `--config FILE.yaml` gives defaults by field name; flags on the command line win over it. Flags may be
+    written with dashes or underscores.
+
+    Raises:
+        UserError: unknown flag or key, unreadable config, or a value of the wrong type.
+    """
+    from transformers import HfArgumentParser
+
+    class Parser(HfArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UserError(f"{message}; see --help")
+
+    parser = Parser(argument_class, description=description, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE.yaml", help="YAML file of defaults for the flags here.")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    known, _ = parser.parse_known_args([item for item in argv if item not in ("-h", "--help")])
+    from_file = _config_flags(parser, Path(known.config)) if known.config else []
+    arguments, namespace, unknown = parser.parse_args_into_dataclasses(
+        from_file + argv, return_remaining_strings=True, look_for_args_file=False
+    )
+    del namespace
+    if unknown:
+        flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
+        raise UserError(f"{unknown[0]}: no such flag{_suggestion(unknown[0], flags)}; see --help")
+    return arguments
+
+
+def _config_flags(parser, path: Path) -> list[str]:
+    """The YAML file's entries as command-line flags, so that they pass the same type checks."""
+    import yaml
+
+    if not path.is_file():
+        raise UserError(f"--config {path}: no such file; give a YAML file such as training/configs/gpt2.yaml")
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: not valid YAML ({_first_line(error)}); mend the file") from None
+    if not isinstance(entries, dict):
+        raise UserError(f"--config {path}: expected `name: value` lines; mend the file")
+    fields = {action.dest for action in parser._actions} - {"help", "config"}
+    flags: list[str] = []
+    for key, value in entries.items():
+        name = str(key).replace("-", "_")
+        if name not in fields:
+            raise UserError(
+                f"--config {path}: unknown key `{key}`{_suggestion(name, fields)}; remove or rename it"
+            )
+        if isinstance(value, dict):
+            raise UserError(f"--config {path}: `{key}` must be a single value or a list, not a mapping")
+        if value is not None:
+            values = value if isinstance(value, list) else [value]
+            flags += [
+                f"--{name}",
+                *(str(item).lower() if isinstance(item, bool) else str(item) for item in values),
+            ]
+    return flags
+
+
+def _suggestion(name: str, known) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpcore", "datasets", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,50 @@
+"""Folders that appear whole or not at all, so that a killed run leaves nothing that a later step takes for whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chat.cli import UserError
+
+
+@contextmanager
+def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
+    """An empty folder to fill; it takes the place of `output` when the block ends without an error.
+
+    Args:
+        output: the final place. An earlier folder there is replaced, but only one that holds `marker`.
+        marker: a file that every whole folder of this kind has.
+        flag: the flag that gave `output`, for errors.
+
+    Raises:
+        UserError: `output` holds something else, or cannot be written.
+    """
+    check_replaceable(output, marker, flag)
+    output = Path(output)
+    scratch = output.parent / f".{output.name}.incomplete"
+    replaced = output.parent / f".{output.name}.replaced"
+    try:
+        for leftover in (scratch, replaced):
+            shutil.rmtree(leftover, ignore_errors=True)
+        scratch.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"{flag} {output}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+    yield scratch
+    if output.exists():
+        os.replace(output, replaced)
+    os.replace(scratch, output)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def check_replaceable(output: str | Path, marker: str, flag: str) -> None:
+    """Raises UserError unless `output` is free, empty, or a folder that an earlier run of ours wrote."""
+    output = Path(output)
+    ours = output.is_dir() and ((output / marker).is_file() or not any(output.iterdir()))
+    if output.exists() and not ours:
+        raise UserError(f"{flag} {output}: already holds something else (no `{marker}`); give another folder")

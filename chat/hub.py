@@ -1,0 +1,153 @@
+"""The one place that loads things by path or Hub id, and turns what can go wrong into one-line errors.
+
+Nothing here falls back to something else: what cannot be loaded is an error that names the flag and the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def is_local(name: str) -> bool:
+    return Path(name).expanduser().exists()
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name that does not exist was meant as a path: Hub ids are `name` or `user/name`."""
+    return name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1 or Path(name).suffix in (
+        ".json", ".jsonl", ".zip", ".yaml"
+    )  # fmt: skip
+
+
+@contextmanager
+def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iterator[bool]:
+    """Turns a failure to load `what` into a `UserError` of one line. Yields whether to stay with local files.
+
+    The libraries raise OSError for missing files and network failures, ValueError and others for unknown content;
+    they take many lines and never name our flag. The Hub is asked once beforehand, since they retry an unreachable
+    one for half a minute a file; what an earlier run has cached still loads then.
+    """
+    local = is_local(name)
+    if not local and looks_like_path(name):
+        raise UserError(
+            f"{flag} {name}: no such file or folder; give the {what}'s path or its Hub id (user/name)"
+        )
+    unreachable = None if local else _why_unreachable(flag, name, what, repo_type)
+    try:
+        yield local or unreachable is not None
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = next(
+            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
+        if local:
+            raise UserError(f"{flag} {name}: not a usable {what} ({reason})") from error
+        if unreachable:
+            raise UserError(
+                f"{flag} {name}: there is no such folder, and the Hub cannot be reached ({unreachable}); check the "
+                f"network, or give the {what}'s path"
+            ) from error
+        raise UserError(f"{flag} {name}: the Hub has it, but not as a usable {what} ({reason})") from error
+
+
+def _why_unreachable(flag: str, name: str, what: str, repo_type: str) -> str | None:
+    """Why the Hub does not answer, or None where it has the repository.
+
+    Raises:
+        UserError: the Hub answers that there is no such repository, or that it may not be read.
+    """
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        HfApi().repo_info(name, repo_type=repo_type, timeout=10)
+    except HFValidationError:
+        raise UserError(f"{flag} {name}: neither an existing path nor a Hub id (user/name)") from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"{flag} {name}: neither a local folder nor a {repo_type} on the Hub; check the spelling, and set HF_TOKEN if "
+            "it is private"
+        ) from None
+    except (OSError, httpx2.HTTPError, HfHubHTTPError) as error:
+        return (
+            "offline mode"
+            if "offline mode" in str(error)
+            else str(error).splitlines()[0] or type(error).__name__
+        )
+    return None
+
+
+def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    with explained(flag, name, "tokenizer") as local_only:
+        return AutoTokenizer.from_pretrained(name, local_files_only=local_only)
+
+
+def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
+    """A model's configuration from a folder, a `.json` file or the Hub."""
+    from transformers import AutoConfig
+
+    with explained(flag, name, "model configuration") as local_only:
+        return AutoConfig.from_pretrained(name, local_files_only=local_only)
+
+
+def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
+    """A causal language model with its weights, in float32, in evaluation mode."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with explained(flag, name, "model") as local_only:
+        return AutoModelForCausalLM.from_pretrained(
+            name, dtype=torch.float32, use_safetensors=True, local_files_only=local_only
+        ).eval()
+
+
+def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> DatasetDict:
+    """A text corpus in any layout that `datasets` reads, checked for its columns.
+
+    Raises:
+        UserError: it cannot be loaded, lacks a column, or has no rows.
+    """
+    from datasets import DownloadConfig, load_dataset
+
+    with explained(flag, name, "dataset", repo_type="dataset") as local_only:
+        corpus = load_dataset(name, download_config=DownloadConfig(local_files_only=local_only))
+    for split, rows in corpus.items():
+        missing = sorted(columns - set(rows.column_names))
+        if missing:
+            raise UserError(
+                f"{flag} {name}: split `{split}` has no column {', '.join(f'`{column}`' for column in missing)} "
+                f"(it has {', '.join(rows.column_names)}); give a dataset with {', '.join(sorted(columns))}"
+            )
+    if not any(len(rows) for rows in corpus.values()):
+        raise UserError(f"{flag} {name}: the dataset is empty; give one with dialogues")
+    return corpus
+
+
+def load_tokenized(path: str, flag: str = "--data") -> dict[str, Dataset]:
+    """A tokenised dataset written by `data_scripts.prepare`, memory-mapped.
+
+    Raises:
+        UserError: no such folder, or not whole.
+    """
+    from datasets import load_from_disk
+
+    folder = Path(path)
+    for part in ("dataset_dict.json", "tokenizer", "stats.json"):
+        if not (folder / part).exists():
+            raise UserError(
+                f"{flag} {path}: {'no such folder' if not folder.exists() else f'it has no `{part}`'}; "
+                "make a tokenised dataset with `python -m data_scripts.prepare`"
+            )
+    with explained(flag, path, "tokenised dataset"):
+        return load_from_disk(path)

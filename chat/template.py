@@ -1,0 +1,253 @@
+"""The one prompt format: special tokens, chat template, encoding and truncation.
+
+A message is its role token, its text, and the end-of-turn token:
+
+    <|persona|>I have two cats.<|endoftext|><|user|>Hi!<|endoftext|><|assistant|>Hello!<|endoftext|>
+
+`chat_template.jinja` says the same for clients that are not ours, and a test holds the two together. A user cannot
+forge a turn: texts are encoded with special tokens taken as ordinary characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ROLE_TOKENS = {SYSTEM: "<|persona|>", USER: "<|user|>", ASSISTANT: "<|assistant|>"}
+PAD_TOKEN = "<|pad|>"
+IGNORED_LABEL = -100
+MAX_PROMPT_TOKENS = 700
+MAX_SEQUENCE_TOKENS = 256
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+@lru_cache(maxsize=1)
+def chat_template() -> str:
+    """The Jinja text that is saved with every tokenizer."""
+    return (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8").strip()
+
+
+def add_chat_format(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Gives a base tokenizer our role tokens, a padding token of its own, and the chat template; returns it.
+
+    Raises:
+        ValueError: the tokenizer has no end-of-text token to end a turn with.
+    """
+    if tokenizer.eos_token is None:
+        raise ValueError("the tokenizer has no end-of-text token (eos_token) to end a turn with")
+    tokenizer.add_special_tokens({"pad_token": PAD_TOKEN, "extra_special_tokens": list(ROLE_TOKENS.values())})
+    tokenizer.chat_template = chat_template()
+    return tokenizer
+
+
+def has_chat_format(tokenizer: PreTrainedTokenizerBase) -> bool:
+    vocabulary = tokenizer.get_vocab()
+    return all(token in vocabulary for token in (*ROLE_TOKENS.values(), PAD_TOKEN))
+
+
+def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids of the tokens that a reply may never contain: role tokens and padding."""
+    return tokenizer.convert_tokens_to_ids([*ROLE_TOKENS.values(), PAD_TOKEN])
+
+
+def content_text(content: Any) -> str:
+    """The text of a message's content: a string, or a list of parts as OpenAI-style clients and Gradio send."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Mapping):
+        content = [content]
+    if not isinstance(content, Iterable):
+        return ""
+    parts = (
+        part if isinstance(part, str) else part.get("text")
+        for part in content
+        if isinstance(part, str | Mapping)
+    )
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Ids of plain texts, in which the spelling of a special token is ordinary characters."""
+    if not texts:
+        return []
+    stripped = [text.strip() for text in texts]
+    return tokenizer(stripped, add_special_tokens=False, split_special_tokens=True, verbose=False)[
+        "input_ids"
+    ]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An encoded message: `ids` is role token, text, end of turn."""
+
+    role: str
+    ids: tuple[int, ...]
+
+    def cut(self, max_tokens: int) -> Piece:
+        """At most `max_tokens` ids, at least the role token and one more. An assistant's text loses its end (and
+        with it the end of turn, which would be a lie); the others lose their beginning, except a persona.
+        """
+        if len(self.ids) <= max_tokens:
+            return self
+        keep = max(max_tokens, 2)
+        if self.role == ASSISTANT:
+            return Piece(self.role, self.ids[:keep])
+        if self.role == SYSTEM:
+            return Piece(self.role, self.ids[: keep - 1] + self.ids[-1:])
+        return Piece(self.role, self.ids[:1] + self.ids[len(self.ids) - keep + 1 :])
+
+
+def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
+    """One piece per message; a system message without text has none.
+
+    Raises:
+        ValueError: a role that the format does not have, or a system message that is not the first.
+    """
+    for index, message in enumerate(messages):
+        if message["role"] not in ROLE_TOKENS:
+            raise ValueError(f"role must be system, user or assistant, not {message['role']}")
+        if message["role"] == SYSTEM and index:
+            raise ValueError("only the first message may have the role system")
+    return _pieces(tokenizer, messages)
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
+    texts = encode_texts(tokenizer, [content_text(message["content"]) for message in messages])
+    role_ids = {role: tokenizer.convert_tokens_to_ids(token) for role, token in ROLE_TOKENS.items()}
+    return [
+        Piece(message["role"], (role_ids[message["role"]], *ids, tokenizer.eos_token_id))
+        for message, ids in zip(messages, texts, strict=True)
+        if ids or message["role"] != SYSTEM
+    ]
+
+
+def _divide(pieces: Sequence[Piece], max_tokens: int) -> tuple[list[int], Sequence[Piece], int]:
+    """The persona's ids (at most half of `max_tokens`), the turns, and the tokens left for them."""
+    if not pieces or pieces[0].role != SYSTEM:
+        return [], pieces, max_tokens
+    persona = list(pieces[0].cut(max_tokens // 2).ids)
+    return persona, pieces[1:], max_tokens - len(persona)
+
+
+def _start_of_last(turns: Sequence[Piece], end: int, max_tokens: int) -> int:
+    """Index of the first turn of the longest run of whole turns that ends before `end` and fits."""
+    start, used = end, 0
+    while start > 0 and used + len(turns[start - 1].ids) <= max_tokens:
+        start -= 1
+        used += len(turns[start].ids)
+    return start
+
+
+def encode_prompt(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, max_prompt_tokens: int = MAX_PROMPT_TOKENS
+) -> list[int]:
+    """Ids from which the assistant's next reply is generated: at most `max_prompt_tokens`, role token included.
+
+    Older turns go first, whole; the persona always stays. Where the last message alone is too long, its end is kept.
+    """
+    persona, turns, budget = _divide(encode_messages(tokenizer, messages), max_prompt_tokens)
+    budget -= 1
+    start = _start_of_last(turns, len(turns), budget)
+    if start == len(turns) and turns:
+        turns, start = [turns[-1].cut(budget)], 0
+    ids = [id_ for piece in turns[start:] for id_ in piece.ids]
+    return [*persona, *ids, tokenizer.convert_tokens_to_ids(ROLE_TOKENS[ASSISTANT])]
+
+
+def fit_positions(positions: int, max_prompt_tokens: int, max_new_tokens: int) -> tuple[int, int]:
+    """Prompt and reply lengths, in tokens, that a model of `positions` can hold together.
+
+    A reply takes at most half of the positions, so that small models keep room for the conversation.
+    """
+    new_tokens = max(1, min(max_new_tokens, positions // 2))
+    return max(1, min(max_prompt_tokens, positions - new_tokens)), new_tokens
+
+
+@dataclass(frozen=True)
+class TrainingSequence:
+    """Model input with labels: `IGNORED_LABEL` everywhere but on the assistant's replies and their end of turn."""
+
+    input_ids: list[int]
+    labels: list[int]
+    replies: int
+    replies_cut: int
+
+
+def encode_dialogues(
+    tokenizer: PreTrainedTokenizerBase,
+    dialogues: Sequence[Dialogue],
+    max_length: int = MAX_SEQUENCE_TOKENS,
+    history_turns: int | None = None,
+) -> list[list[TrainingSequence]]:
+    """Dialogues, each seen from one side, as training sequences of at most `max_length` tokens.
+
+    Every assistant turn that answers a user is supervised exactly once; an opening that answers nobody is context.
+    A dialogue that fits is one sequence. A longer one goes on in further sequences, each with the persona and up to
+    half of the room in earlier turns as unsupervised context. With `history_turns` each reply gives a sequence of its
+    own with that many turns before it. A turn longer than half of the room is cut (see `Piece.cut`); what comes after
+    a sequence's last reply is left out, since nothing is learnt from it.
+    """
+    messages = [dialogue.messages() for dialogue in dialogues]
+    pieces = iter(_pieces(tokenizer, [message for each in messages for message in each]))
+    return [_sequences(list(islice(pieces, len(each))), max_length, history_turns) for each in messages]
+
+
+def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | None) -> list[TrainingSequence]:
+    persona, turns, room = _divide(pieces, max_length)
+    whole = [len(turn.ids) for turn in turns]
+    turns = [turn.cut(room // 2) for turn in turns]
+    is_reply = [_is_reply(turns, index) for index in range(len(turns))]
+    sequences = []
+    for start, first, end in _segments(turns, is_reply, room, history_turns):
+        replies = [index for index in range(first, end) if is_reply[index]]
+        if not replies:
+            continue
+        input_ids, labels = list(persona), [IGNORED_LABEL] * len(persona)
+        for index in range(start, replies[-1] + 1):
+            ids = list(turns[index].ids)
+            input_ids += ids
+            labels += [IGNORED_LABEL, *ids[1:]] if index in replies else [IGNORED_LABEL] * len(ids)
+        cut = sum(len(turns[index].ids) < whole[index] for index in replies)
+        sequences.append(TrainingSequence(input_ids, labels, len(replies), cut))
+    return sequences
+
+
+def _is_reply(turns: Sequence[Piece], index: int) -> bool:
+    return turns[index].role == ASSISTANT and any(turn.role == USER for turn in turns[:index])
+
+
+def _segments(
+    turns: Sequence[Piece], is_reply: Sequence[bool], room: int, history_turns: int | None
+) -> list[tuple[int, int, int]]:
+    """(start, first, end) per sequence: turns from `start` to `end`, replies supervised from `first` on."""
+    if history_turns is not None:
+        return [
+            (
+                max(index - history_turns, _start_of_last(turns, index, room - len(turns[index].ids))),
+                index,
+                index + 1,
+            )
+            for index in range(len(turns))
+            if is_reply[index]
+        ]
+    segments, first = [], 0
+    while first < len(turns):
+        start = _start_of_last(turns, first, room // 2)
+        used = sum(len(turn.ids) for turn in turns[start:first])
+        end = first
+        while end < len(turns) and used + len(turns[end].ids) <= room:
+            used += len(turns[end].ids)
+            end += 1
+        segments.append((start, first, end))
+        first = end
+    return segments

@@ -1,0 +1,98 @@
+"""Cornell Movie-Dialogs Corpus (Danescu-Niculescu-Mizil & Lee, 2011), read with ConvoKit.
+
+Film dialogue: for research use, the scripts' own rights are not cleared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from chat.cli import UserError
+from chat.dialogue import Dialogue, alternating_turns, clean_film_text
+
+NAME = "cornell"
+
+
+def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
+    """Conversations of the corpus, grouped by film.
+
+    Args:
+        path: the corpus in ConvoKit's layout, as a folder or a .zip; None downloads it with ConvoKit.
+        keep_raw_text: keep the published text.
+        dropped: counts what is left out, by reason.
+
+    Raises:
+        UserError: the corpus cannot be found or read.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        for conversation in _open(path, Path(scratch)).iter_conversations():
+            texts = [
+                (said.speaker.id, _text(said.text, keep_raw_text)) for said in _in_reply_order(conversation)
+            ]
+            turns = alternating_turns(texts, dropped)
+            film = str(conversation.meta.get("movie_idx") or conversation.id)
+            yield Dialogue(NAME, turns, group=film)
+
+
+def _text(text: str | None, keep_raw_text: bool) -> str:
+    return (text or "").strip() if keep_raw_text else clean_film_text(text or "")
+
+
+def _in_reply_order(conversation) -> list:
+    """Utterances along the chain of replies; in the file's order where they are no chain."""
+    utterances = list(conversation.iter_utterances())
+    answer_to = {utterance.reply_to: utterance for utterance in utterances}
+    chain = []
+    following = answer_to.get(None)
+    while following is not None and len(chain) < len(utterances):
+        chain.append(following)
+        following = answer_to.get(following.id)
+    return chain if len(chain) == len(utterances) else utterances
+
+
+def _open(path: str | None, scratch: Path):
+    """The ConvoKit corpus; its progress chatter is swallowed."""
+    import convokit
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        if path is None:
+            path = _download(convokit)
+        return _read(convokit, Path(path), scratch)
+
+
+def _read(convokit, path: Path, scratch: Path):
+    flag = f"--corpora {NAME}={path}"
+    folder = path
+    if path.suffix == ".zip" and path.is_file():
+        try:
+            with zipfile.ZipFile(path) as archive:
+                archive.extractall(scratch)
+        except zipfile.BadZipFile:
+            raise UserError(f"{flag}: not a zip file; download the corpus again") from None
+        folder = scratch
+    found = next(folder.rglob("utterances.jsonl"), None) if folder.is_dir() else None
+    if found is None:
+        problem = "no such file or folder" if not path.exists() else "it has no `utterances.jsonl`"
+        raise UserError(f"{flag}: {problem}; give a corpus in ConvoKit's layout, as a folder or a .zip")
+    if found.stat().st_size == 0:
+        raise UserError(f"{flag}: the corpus is empty; give one with conversations")
+    try:
+        return convokit.Corpus(filename=str(found.parent))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{flag}: ConvoKit cannot read it ({error!r}); download the corpus again") from error
+
+
+def _download(convokit) -> str:
+    try:
+        return convokit.download("movie-corpus")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--corpora {NAME}: the download by ConvoKit failed ({error}); check the network, or give a downloaded "
+            f"copy as {NAME}=movie-corpus.zip"
+        ) from error

@@ -1,0 +1,123 @@
+"""The corpora by name, and what happens to all of them: filtering, deduplication, the split."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tqdm.auto import tqdm
+
+from chat.cli import UserError
+from chat.dialogue import ASSISTANT, Dialogue
+from data_scripts import cornell, daily_dialog, jsonl, multi_session_chat, personachat
+
+Loader = Callable[[str | None, bool, Counter], Iterator[Dialogue]]
+LOADERS: dict[str, Loader] = {
+    module.NAME: module.load for module in (cornell, personachat, daily_dialog, multi_session_chat, jsonl)
+}
+
+
+@dataclass
+class Corpus:
+    """One corpus's dialogues by split, and the counts of what was left out, by reason."""
+
+    name: str
+    train: list[Dialogue] = field(default_factory=list)
+    val: list[Dialogue] = field(default_factory=list)
+    dropped: Counter = field(default_factory=Counter)
+
+
+def load_corpora(
+    specifications: list[str], keep_raw_text: bool = False, val_fraction: float = 0.05, seed: int = 0
+) -> list[Corpus]:
+    """Loads, filters, splits and deduplicates corpora.
+
+    Args:
+        specifications: `NAME` for the public corpus or `NAME=PATH` for a local copy.
+        keep_raw_text: keep the published text instead of turning it into written English.
+        val_fraction: share of the groups (films, or dialogues) held out, for corpora without a split of their own.
+        seed: of the choice of groups.
+
+    Raises:
+        UserError: an unknown name, a corpus that cannot be read, or one that has no usable dialogue.
+    """
+    corpora = []
+    for specification in specifications:
+        name, _, path = specification.partition("=")
+        if name not in LOADERS:
+            raise UserError(
+                f"--corpora {specification}: no such corpus; give NAME or NAME=PATH of {', '.join(LOADERS)}"
+            )
+        corpora.append(_load(name, path or None, keep_raw_text, val_fraction, seed))
+    _drop_duplicates(corpora)
+    for corpus, specification in zip(corpora, specifications, strict=True):
+        if not corpus.train:
+            raise UserError(
+                f"--corpora {specification}: no usable dialogue ({_reasons(corpus)}); give another corpus"
+            )
+    if not any(corpus.val for corpus in corpora):
+        raise UserError("--val-fraction: no dialogue is left for validation; raise it or give more dialogues")
+    return corpora
+
+
+def _load(name: str, path: str | None, keep_raw_text: bool, val_fraction: float, seed: int) -> Corpus:
+    corpus = Corpus(name)
+    unsplit: list[Dialogue] = []
+    for dialogue in tqdm(
+        LOADERS[name](path, keep_raw_text, corpus.dropped), desc=f"loading {name}", unit=" dialogues"
+    ):
+        if len(dialogue.turns) < 2:
+            corpus.dropped["dialogues of less than two turns"] += 1
+        elif not any(turn.role == ASSISTANT for turn in dialogue.turns[1:]) and dialogue.persona:
+            corpus.dropped["dialogues without a reply of the assistant"] += 1
+        elif dialogue.split:
+            getattr(corpus, dialogue.split).append(dialogue)
+        else:
+            unsplit.append(dialogue)
+    held_out = _held_out_groups(unsplit, val_fraction, seed)
+    for index, dialogue in enumerate(unsplit):
+        (corpus.val if _group(dialogue, index) in held_out else corpus.train).append(dialogue)
+    return corpus
+
+
+def _group(dialogue: Dialogue, index: int) -> str:
+    return dialogue.group or f"dialogue {index}"
+
+
+def _held_out_groups(dialogues: list[Dialogue], val_fraction: float, seed: int) -> set[str]:
+    groups = sorted({_group(dialogue, index) for index, dialogue in enumerate(dialogues)})
+    if len(groups) < 2 or not val_fraction:
+        return set()
+    return set(random.Random(seed).sample(groups, max(1, round(val_fraction * len(groups)))))
+
+
+def _drop_duplicates(corpora: list[Corpus]) -> None:
+    """Keeps one of each dialogue over all corpora: validation first, so that what it holds is never trained on.
+
+    The two rows that PersonaChat makes of one conversation differ in who is the assistant and in the persona. Both
+    stay within a split; across the splits the texts alone decide.
+    """
+    validation_texts = set()
+    seen = set()
+    for split in ("val", "train"):
+        for corpus in corpora:
+            kept = []
+            for dialogue in getattr(corpus, split):
+                texts = tuple(turn.text.lower() for turn in dialogue.turns)
+                key = (texts, dialogue.persona, dialogue.turns[0].role if dialogue.persona else "")
+                if key in seen:
+                    corpus.dropped["exact duplicates"] += 1
+                elif split == "train" and texts in validation_texts:
+                    corpus.dropped["training dialogues that are in validation"] += 1
+                else:
+                    seen.add(key)
+                    kept.append(dialogue)
+                    if split == "val":
+                        validation_texts.add(texts)
+            setattr(corpus, split, kept)
+
+
+def _reasons(corpus: Corpus) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in corpus.dropped.items()) or "it is empty"

@@ -1,0 +1,35 @@
+"""DailyDialog (Li et al., 2017), read with `datasets`: everyday dialogues without personas. CC BY-NC-SA 4.0.
+
+The original Hub repository needs a loading script, which `datasets` no longer runs: give the path of a copy in
+parquet or JSON with the column `dialog` (a list of utterances).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chat.cli import UserError
+from chat.dialogue import Dialogue, alternating_turns, clean_spaced_text
+from chat.hub import load_corpus
+
+NAME = "daily_dialog"
+
+
+def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
+    """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
+    return load_utterance_lists(NAME, path, None if keep_raw_text else clean_spaced_text, dropped)
+
+
+def load_utterance_lists(name: str, path: str | None, clean, dropped: Counter) -> Iterator[Dialogue]:
+    """Dialogues of two speakers in turn, without personas, from the column `dialog`."""
+    if path is None:
+        raise UserError(
+            f"--corpora {name}: this corpus has no public default; give its path as {name}=FOLDER"
+        )
+    for split, rows in load_corpus(path, {"dialog"}).items():
+        for utterances in rows["dialog"]:
+            texts = [(str(index % 2), (clean or str.strip)(text)) for index, text in enumerate(utterances)]
+            yield Dialogue(
+                name, alternating_turns(texts, dropped), split="train" if split == "train" else "val"
+            )

@@ -1,0 +1,46 @@
+"""PersonaChat (Zhang et al., 2018) in the columns of its parquet copy on the Hub, read with `datasets`.
+
+`personality` is the persona of the second speaker, who is the assistant; each item of `utterances` holds the
+`history` so far and `candidates`, of which the last is the true reply.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, clean_spaced_text
+from chat.hub import load_corpus
+
+NAME = "personachat"
+HUB_ID = "AlekseyKorshuk/persona-chat"
+SILENCE = "__ SILENCE __"
+
+
+def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
+    """Dialogues with the persona of the assistant, in the corpus's own split. See `cornell.load` for the arguments."""
+    for split, rows in load_corpus(path or HUB_ID, {"personality", "utterances"}).items():
+        for row in rows.select_columns(["personality", "utterances"]):
+            if not row["utterances"]:
+                dropped["dialogues without utterances"] += 1
+                continue
+            last = row["utterances"][-1]
+            texts = [*last["history"], last["candidates"][-1]]
+            persona = tuple(_text(sentence, keep_raw_text) for sentence in row["personality"])
+            yield Dialogue(
+                source=NAME,
+                turns=alternating_turns(_with_roles(texts, keep_raw_text), dropped),
+                persona=persona,
+                split="train" if split == "train" else "val",
+            )
+
+
+def _with_roles(texts: list[str], keep_raw_text: bool) -> Iterator[tuple[str, str]]:
+    """The last text is the assistant's, and the sides take turns; a side's silence is an empty text."""
+    for distance, text in zip(reversed(range(len(texts))), texts, strict=True):
+        role = ASSISTANT if distance % 2 == 0 else USER
+        yield role, "" if text.strip() == SILENCE else _text(text, keep_raw_text)
+
+
+def _text(text: str, keep_raw_text: bool) -> str:
+    return text.strip() if keep_raw_text else clean_spaced_text(text)

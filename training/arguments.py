@@ -1,0 +1,136 @@
+"""What a training run can be told, by flag or in a YAML file, and how it maps to `transformers.TrainingArguments`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from chat.cli import UserError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    data: str = field(
+        default="tokenized_combined_dialog_data",
+        metadata={"help": "Tokenised dataset written by `python -m data_scripts.prepare`."},
+    )
+    base: str = field(
+        default="openai-community/gpt2",
+        metadata={
+            "help": "Hub id or path of the base model, or a config .json to train from random weights."
+        },
+    )
+    output_dir: str = field(
+        default="runs/gpt2", metadata={"help": "Folder of checkpoints and TensorBoard logs."}
+    )
+    final_model_dir: str = field(
+        default="final_model",
+        metadata={"help": "Folder of the trained model; an earlier one there is replaced."},
+    )
+    resume: bool = field(
+        default=False, metadata={"help": "Go on from the last whole checkpoint in --output-dir."}
+    )
+
+    num_train_epochs: float = field(default=3.0, metadata={"help": "Passes over the training data."})
+    max_steps: int = field(
+        default=-1, metadata={"help": "Optimizer steps; overrides --num-train-epochs (-1: off)."}
+    )
+    per_device_train_batch_size: int = field(default=8, metadata={"help": "Sequences per device and step."})
+    per_device_eval_batch_size: int = field(
+        default=16, metadata={"help": "Sequences per device in evaluation."}
+    )
+    gradient_accumulation_steps: int = field(
+        default=1, metadata={"help": "Micro-batches per optimizer step."}
+    )
+    group_by_length: bool = field(
+        default=False, metadata={"help": "Put sequences of about the same length together: less padding."}
+    )
+
+    learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = field(
+        default="linear", metadata={"help": "Learning rate schedule after the warm-up."}
+    )
+    warmup_steps: int = field(default=0, metadata={"help": "Optimizer steps of linear warm-up."})
+    weight_decay: float = field(default=0.0, metadata={"help": "Decoupled weight decay."})
+    max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
+    mixed_precision: Literal["no", "fp16", "bf16"] = field(
+        default="no",
+        metadata={
+            "help": "Arithmetic under autocast. fp16 needs a GPU: a run on the CPU says so and takes float32."
+        },
+    )
+
+    eval_every_steps: int = field(default=5000, metadata={"help": "Optimizer steps between evaluations."})
+    save_every_steps: int = field(default=10000, metadata={"help": "Optimizer steps between checkpoints."})
+    log_every_steps: int = field(default=50, metadata={"help": "Optimizer steps between log lines."})
+    save_total_limit: int = field(default=2, metadata={"help": "Newest checkpoints that are kept."})
+    tensorboard: bool = field(default=True, metadata={"help": "Write TensorBoard logs to --output-dir."})
+    dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that collate batches."})
+    seed: int = field(default=0, metadata={"help": "Seed of weights, order of the data and dropout."})
+
+    def __post_init__(self):
+        at_least_one = (
+            "per_device_train_batch_size",
+            "per_device_eval_batch_size",
+            "gradient_accumulation_steps",
+            "eval_every_steps",
+            "save_every_steps",
+            "log_every_steps",
+            "save_total_limit",
+        )
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+        for name in ("num_train_epochs", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        if self.max_steps == 0:
+            raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
+
+    def to_training_arguments(self) -> TrainingArguments:
+        """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
+        import torch
+        from transformers import TrainingArguments
+
+        use_cpu = os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
+        if self.mixed_precision == "fp16" and use_cpu:
+            logger.warning("--mixed-precision fp16: needs a GPU; this run is on the CPU, in float32")
+        return TrainingArguments(
+            output_dir=self.output_dir,
+            num_train_epochs=self.num_train_epochs,
+            max_steps=self.max_steps,
+            per_device_train_batch_size=self.per_device_train_batch_size,
+            per_device_eval_batch_size=self.per_device_eval_batch_size,
+            gradient_accumulation_steps=self.gradient_accumulation_steps,
+            train_sampling_strategy="group_by_length" if self.group_by_length else "random",
+            length_column_name="length",
+            learning_rate=self.learning_rate,
+            lr_scheduler_type=self.lr_scheduler_type,
+            warmup_steps=self.warmup_steps,
+            weight_decay=self.weight_decay,
+            max_grad_norm=self.max_grad_norm,
+            fp16=self.mixed_precision == "fp16" and not use_cpu,
+            bf16=self.mixed_precision == "bf16",
+            eval_strategy="steps",
+            eval_steps=self.eval_every_steps,
+            save_strategy="steps",
+            save_steps=self.save_every_steps,
+            save_total_limit=self.save_total_limit,
+            logging_strategy="steps",
+            logging_steps=self.log_every_steps,
+            logging_first_step=True,
+            prediction_loss_only=True,
+            report_to=["tensorboard"] if self.tensorboard else [],
+            dataloader_num_workers=self.dataloader_num_workers,
+            dataloader_pin_memory=not use_cpu,
+            use_cpu=use_cpu,
+            seed=self.seed,
+            data_seed=self.seed,
+        )

@@ -1,0 +1,71 @@
+"""The model that is trained: a base from the Hub or a folder, or random weights from a config file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+from chat.decoding import DecodingSettings
+from chat.hub import load_causal_lm, load_config, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence: int) -> PreTrainedModel:
+    """A causal language model whose embeddings, special token ids and generation defaults fit the dataset's tokenizer.
+
+    Args:
+        base: Hub id or folder of a model, or a `.json` configuration.
+        tokenizer: the dataset's, with our chat format.
+        longest_sequence: of the dataset, in tokens.
+
+    Raises:
+        UserError: the base cannot be loaded, has another tokenizer than the dataset, or too few positions.
+    """
+    model = _from_config(base, tokenizer) if base.endswith(".json") else _from_weights(base, tokenizer)
+    positions = model.config.max_position_embeddings
+    if longest_sequence > positions:
+        raise UserError(
+            f"--base {base}: has {positions} positions, but the dataset has a sequence of {longest_sequence} tokens; "
+            f"prepare it with --max-length {positions}"
+        )
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(model.config, name, getattr(tokenizer, name))
+    model.generation_config = DecodingSettings().to_generation_config(tokenizer)
+    return model
+
+
+def _from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    _check_keys(path, load_config(path, "--base"))
+    config = load_config(path, "--base")
+    config.vocab_size = len(tokenizer)
+    return AutoModelForCausalLM.from_config(config)
+
+
+def _check_keys(path: str, config: PretrainedConfig) -> None:
+    """Configurations take any key without a word; a misspelt one must not train another model than was meant."""
+    known = {*type(config)().to_dict(), *type(config).attribute_map, "model_type", "architectures"}
+    unknown = sorted(set(json.loads(Path(path).read_text(encoding="utf-8"))) - known)
+    if unknown:
+        raise UserError(
+            f"--base {path}: unknown key `{unknown[0]}` for {config.model_type}; remove or rename it"
+        )
+
+
+def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    own = load_tokenizer(base, "--base").get_vocab()
+    ids = tokenizer.get_vocab()
+    if any(ids.get(token) != id_ for token, id_ in own.items()):
+        raise UserError(
+            f"--base {base}: its tokenizer is not the one that the dataset was tokenised with; prepare the dataset "
+            f"with --tokenizer {base}"
+        )
+    model = load_causal_lm(base, "--base")
+    if model.get_input_embeddings().num_embeddings < len(tokenizer):
+        model.resize_token_embeddings(len(tokenizer))
+    return model
