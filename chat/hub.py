@@ -105,7 +105,9 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
     """A causal language model with its weights, in float32, in evaluation mode."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     with explained(flag, name, "model") as local_only:
         return AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.float32, use_safetensors=True, local_files_only=local_only

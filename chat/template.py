@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue
+from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,6 +53,12 @@ def add_chat_format(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
 def has_chat_format(tokenizer: PreTrainedTokenizerBase) -> bool:
     vocabulary = tokenizer.get_vocab()
     return all(token in vocabulary for token in (*ROLE_TOKENS.values(), PAD_TOKEN))
+
+
+def extends_vocabulary(tokenizer: PreTrainedTokenizerBase, base: PreTrainedTokenizerBase) -> bool:
+    """Whether every token of `base` has the same id in `tokenizer`."""
+    ids = tokenizer.get_vocab()
+    return all(ids.get(token) == id_ for token, id_ in base.get_vocab().items())
 
 
 def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -131,7 +137,7 @@ def _pieces(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piec
     ]
 
 
-def _divide(pieces: Sequence[Piece], max_tokens: int) -> tuple[list[int], Sequence[Piece], int]:
+def divide_persona(pieces: Sequence[Piece], max_tokens: int) -> tuple[list[int], Sequence[Piece], int]:
     """The persona's ids (at most half of `max_tokens`), the turns, and the tokens left for them."""
     if not pieces or pieces[0].role != SYSTEM:
         return [], pieces, max_tokens
@@ -155,7 +161,7 @@ def encode_prompt(
 
     Older turns go first, whole; the persona always stays. Where the last message alone is too long, its end is kept.
     """
-    persona, turns, budget = _divide(encode_messages(tokenizer, messages), max_prompt_tokens)
+    persona, turns, budget = divide_persona(encode_messages(tokenizer, messages), max_prompt_tokens)
     budget -= 1
     start = _start_of_last(turns, len(turns), budget)
     if start == len(turns) and turns:
@@ -203,13 +209,13 @@ def encode_dialogues(
 
 
 def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | None) -> list[TrainingSequence]:
-    persona, turns, room = _divide(pieces, max_length)
+    persona, turns, room = divide_persona(pieces, max_length)
     whole = [len(turn.ids) for turn in turns]
     turns = [turn.cut(room // 2) for turn in turns]
-    is_reply = [_is_reply(turns, index) for index in range(len(turns))]
+    marks = is_reply(turns)
     sequences = []
-    for start, first, end in _segments(turns, is_reply, room, history_turns):
-        replies = [index for index in range(first, end) if is_reply[index]]
+    for start, first, end in segments(turns, marks, room, history_turns):
+        replies = [index for index in range(first, end) if marks[index]]
         if not replies:
             continue
         input_ids, labels = list(persona), [IGNORED_LABEL] * len(persona)
@@ -222,14 +228,26 @@ def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | No
     return sequences
 
 
-def _is_reply(turns: Sequence[Piece], index: int) -> bool:
-    return turns[index].role == ASSISTANT and any(turn.role == USER for turn in turns[:index])
+def is_reply(turns: Sequence[Piece | Turn]) -> list[bool]:
+    """Per turn, whether it is the assistant's and answers a user; an opening answers nobody."""
+    first_user = next((index for index, turn in enumerate(turns) if turn.role == USER), len(turns))
+    return [turn.role == ASSISTANT and index > first_user for index, turn in enumerate(turns)]
 
 
-def _segments(
-    turns: Sequence[Piece], is_reply: Sequence[bool], room: int, history_turns: int | None
+def segments(
+    turns: Sequence[Piece], marks: Sequence[bool], room: int, history_turns: int | None = None
 ) -> list[tuple[int, int, int]]:
-    """(start, first, end) per sequence: turns from `start` to `end`, replies supervised from `first` on."""
+    """How a dialogue becomes sequences of at most `room` tokens, in which every reply is scored once.
+
+    Args:
+        turns: none longer than half of `room`.
+        marks: per turn, whether it is a reply.
+        history_turns: as in `encode_dialogues`.
+
+    Returns:
+        Per sequence (start, first, end): it holds the turns from `start` to `end`, of which those before `first` are
+        context that an earlier sequence has scored.
+    """
     if history_turns is not None:
         return [
             (
@@ -238,9 +256,9 @@ def _segments(
                 index + 1,
             )
             for index in range(len(turns))
-            if is_reply[index]
+            if marks[index]
         ]
-    segments, first = [], 0
+    found, first = [], 0
     while first < len(turns):
         start = _start_of_last(turns, first, room // 2)
         used = sum(len(turn.ids) for turn in turns[start:first])
@@ -248,6 +266,6 @@ def _segments(
         while end < len(turns) and used + len(turns[end].ids) <= room:
             used += len(turns[end].ids)
             end += 1
-        segments.append((start, first, end))
+        found.append((start, first, end))
         first = end
-    return segments
+    return found

@@ -1,0 +1,1 @@
+"""Evaluation of a model beside its base: `python -m eval.run`."""

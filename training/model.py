@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub import load_causal_lm, load_config, load_tokenizer
+from chat.template import extends_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -25,7 +26,7 @@ def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence:
     Raises:
         UserError: the base cannot be loaded, has another tokenizer than the dataset, or too few positions.
     """
-    model = _from_config(base, tokenizer) if base.endswith(".json") else _from_weights(base, tokenizer)
+    model = model_from_config(base, tokenizer) if base.endswith(".json") else _from_weights(base, tokenizer)
     positions = model.config.max_position_embeddings
     if longest_sequence > positions:
         raise UserError(
@@ -38,7 +39,8 @@ def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence:
     return model
 
 
-def _from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Random weights, drawn from torch's current seed, for a `.json` configuration and this tokenizer's vocabulary."""
     from transformers import AutoModelForCausalLM
 
     _check_keys(path, load_config(path, "--base"))
@@ -58,9 +60,7 @@ def _check_keys(path: str, config: PretrainedConfig) -> None:
 
 
 def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    own = load_tokenizer(base, "--base").get_vocab()
-    ids = tokenizer.get_vocab()
-    if any(ids.get(token) != id_ for token, id_ in own.items()):
+    if not extends_vocabulary(tokenizer, load_tokenizer(base, "--base")):
         raise UserError(
             f"--base {base}: its tokenizer is not the one that the dataset was tokenised with; prepare the dataset "
             f"with --tokenizer {base}"

@@ -1,0 +1,60 @@
+# make chat   sets up and opens the chat page          make test   sets up and passes the tests
+# make demo   the whole path on the sample corpora     make lint   checks the format and the style
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODELS := final_model models/pocket demo_run/model
+SAMPLE := data_scripts/sample
+
+.DEFAULT_GOAL := help
+.PHONY: help chat demo test lint format clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is older than 3.11; give another one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.chat: requirements.txt | $(BIN)/python
+	$(BIN)/pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/.train: requirements-train.txt $(VENV)/.chat
+	$(BIN)/pip install --quiet -r requirements-train.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.train
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+chat: $(VENV)/.chat
+	@if [ -z "$$MODEL_ID" ] && ! ls $(MODELS:%=%/config.json) 2>/dev/null | grep -q .; then $(MAKE) demo; fi
+	$(BIN)/python app.py
+
+demo: $(VENV)/.train
+	rm -rf demo_run/checkpoints
+	$(BIN)/python -m data_scripts.prepare --output demo_run/data --train-tokenizer-vocab-size 2000 \
+		--corpora cornell=$(SAMPLE)/movie-corpus personachat=$(SAMPLE)/persona-chat
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		-m training.train --config training/configs/demo.yaml
+	$(BIN)/python -m eval.run --model demo_run/model --base training/configs/models/gpt2-demo.json \
+		--data demo_run/data --output demo_run/eval --generated-replies 40
+	printf 'Hi! How are you today?\nDo you have any pets?\nWhat do you do for work?\n' \
+		| $(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
+
+test: $(VENV)/.dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) demo_run .pytest_cache .ruff_cache

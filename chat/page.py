@@ -1,0 +1,123 @@
+"""The chat page: a Gradio `ChatInterface` over the engine, with a persona, decoding controls and a reset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from chat.decoding import MAX_NEW_TOKENS_RANGE, TEMPERATURE_RANGE, TOP_K_RANGE, TOP_P_RANGE
+from chat.dialogue import ASSISTANT, USER
+from chat.session import MAX_PERSONA_SENTENCES, ChatSession, persona_from
+from chat.template import content_text
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from chat.engine import ChatEngine
+
+TITLE = "GPT-2 chat"
+ABOUT = (
+    "You are chatting with **{model}**, a small language model trained on film and small-talk dialogue. "
+    "It makes things up, knows nothing about the world, and is no source of facts or advice."
+)
+PERSONA = (
+    "I have two cats named Miso and Tofu.",
+    "I work as a nurse.",
+    "I love to cook Italian food.",
+    "I grew up in Portland.",
+)
+EXAMPLES = (
+    "Hi! How are you today?",
+    "Do you have any pets?",
+    "What do you do for work?",
+    "What do you like to eat?",
+)
+EMPTY_MESSAGE_REPLY = "I did not catch that. What did you want to say?"
+
+
+def build_page(engine: ChatEngine) -> gr.Blocks:
+    """The page over `engine`. Conversations live in the visitor's session (`gr.State`), never in the process."""
+    import gradio as gr
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.Markdown(f"# {TITLE}\n\n{ABOUT.format(model=engine.name)}")
+        chat = gr.ChatInterface(
+            _answerer(engine),
+            chatbot=gr.Chatbot(
+                label=engine.name,
+                height="55vh",
+                render_markdown=False,
+                feedback_options=None,
+                buttons=["copy"],
+                examples=[{"text": example} for example in EXAMPLES],
+            ),
+            additional_inputs=_controls(engine),
+            additional_inputs_accordion=gr.Accordion("Persona and decoding", open=True),
+            concurrency_limit=1,
+            cache_examples=False,
+            flagging_mode="never",
+            analytics_enabled=False,
+            api_name="chat",
+        )
+        reset = gr.Button("New conversation", size="sm")
+        reset.click(lambda: [], outputs=chat.chatbot_value, api_visibility="private", queue=False)
+    return page
+
+
+def _controls(engine: ChatEngine) -> list:
+    """Persona and decoding settings, in the order of `_answerer`'s arguments."""
+    import gradio as gr
+
+    own = engine.settings
+    return [
+        gr.Textbox(
+            "\n".join(PERSONA),
+            label="Who the bot is",
+            info=f"One sentence a line, in the first person, at most {MAX_PERSONA_SENTENCES}.",
+            lines=4,
+            max_lines=MAX_PERSONA_SENTENCES,
+        ),
+        gr.Slider(
+            *TEMPERATURE_RANGE,
+            own.temperature,
+            step=0.05,
+            label="Temperature",
+            info="Higher is more surprising.",
+        ),
+        gr.Slider(*TOP_P_RANGE, own.top_p, step=0.05, label="Top-p", info="Lower keeps to likely words."),
+        gr.Slider(
+            *TOP_K_RANGE, own.top_k, step=1, label="Top-k", info="Words considered at each step; 0 is all."
+        ),
+        gr.Slider(
+            *MAX_NEW_TOKENS_RANGE, own.max_new_tokens, step=1, label="Longest reply", info="In tokens."
+        ),
+    ]
+
+
+def _answerer(engine: ChatEngine):
+    """The function that `ChatInterface` calls: yields the reply to `message` as it grows."""
+
+    def answer(
+        message: Any,
+        history: list[dict],
+        persona: str,
+        temperature: float,
+        top_p: float,
+        top_k: int,
+        max_new_tokens: int,
+    ) -> Iterator[str]:
+        text = content_text(message).strip()
+        if not text:
+            yield EMPTY_MESSAGE_REPLY
+            return
+        turns = [
+            {"role": turn["role"], "content": content_text(turn["content"])}
+            for turn in history or []
+            if turn.get("role") in (USER, ASSISTANT)
+        ]
+        settings = engine.settings.changed(
+            temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens
+        )
+        yield from ChatSession(engine, persona_from(persona or ""), turns, settings).ask(text)
+
+    return answer

@@ -1,0 +1,49 @@
+"""What makes a reply unusable: said nothing, or caught in a loop."""
+
+from __future__ import annotations
+
+import re
+
+MAX_LOOP_WORDS = 8
+REPEATS_OF_ONE_WORD = 5
+REPEATS_OF_A_PHRASE = 3
+REPEATS_OF_ONE_CHARACTER = 20
+
+_WORD = re.compile(r"\w+")
+_CHARACTER_RUN = re.compile(rf"(\S)\1{{{REPEATS_OF_ONE_CHARACTER - 1},}}")
+_SENTENCE_END = re.compile(r"""[.!?]["')]*(?=\s|$)""")
+
+
+def is_empty(text: str) -> bool:
+    """Whether the text has no letter or digit."""
+    return not any(character.isalnum() for character in text)
+
+
+def is_looping(text: str) -> bool:
+    """Whether a word, a phrase or a character is said over and over, one straight after the other.
+
+    "No, no, no!" is speech; five times the same word, three times the same phrase is a loop.
+    """
+    if _CHARACTER_RUN.search(text):
+        return True
+    words = [word.lower() for word in _WORD.findall(text)]
+    return any(
+        _has_run(words, length, REPEATS_OF_ONE_WORD if length == 1 else REPEATS_OF_A_PHRASE)
+        for length in range(1, MAX_LOOP_WORDS + 1)
+    )
+
+
+def _has_run(words: list[str], length: int, repeats: int) -> bool:
+    """Whether some `length` words stand `repeats` times in a row: then that many pairs agree one period apart."""
+    agreeing = 0
+    for earlier, later in zip(words, words[length:], strict=False):
+        agreeing = agreeing + 1 if earlier == later else 0
+        if agreeing == length * (repeats - 1):
+            return True
+    return False
+
+
+def whole_sentences(text: str) -> str:
+    """The text up to its last sentence end; all of it where no sentence ends."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else text

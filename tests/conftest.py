@@ -1,0 +1,78 @@
+"""Fixtures: no network, a tokenizer learnt in memory, and tiny random GPT-2s."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "data_scripts" / "sample"
+SAMPLE_CORPORA = [f"cornell={SAMPLE / 'movie-corpus'}", f"personachat={SAMPLE / 'persona-chat'}"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_caches(tmp_path_factory):
+    """Keeps what `datasets` and `evaluate` cache out of the user's home."""
+    import datasets
+
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="session")
+def base_tokenizer_folder(tmp_path_factory) -> Path:
+    """A byte-level BPE of 400 tokens in GPT-2's class, without our chat format."""
+    from data_scripts.train_tokenizer import train_tokenizer
+
+    text = (SAMPLE / "movie-corpus" / "utterances.jsonl").read_text(encoding="utf-8")
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(text.splitlines()[:200], vocab_size=400).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(base_tokenizer_folder):
+    """The tokenizer with our chat format."""
+    from transformers import AutoTokenizer
+
+    from chat.template import add_chat_format
+
+    return add_chat_format(AutoTokenizer.from_pretrained(base_tokenizer_folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_config_file(tmp_path_factory) -> Path:
+    import json
+
+    path = tmp_path_factory.mktemp("config") / "tiny.json"
+    path.write_text(
+        json.dumps({"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 256})
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory, tokenizer, tiny_config_file) -> Path:
+    """A tiny GPT-2 of random weights with tokenizer and generation defaults, as training saves it."""
+    import torch
+
+    from training.model import build_model
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    build_model(str(tiny_config_file), tokenizer, longest_sequence=256).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, base_tokenizer_folder) -> Path:
+    """The sample corpora, tokenised."""
+    from data_scripts.prepare import PrepareArguments, prepare
+
+    output = tmp_path_factory.mktemp("prepared") / "data"
+    prepare(PrepareArguments(corpora=SAMPLE_CORPORA, output=str(output), tokenizer=str(base_tokenizer_folder)))
+    return output
