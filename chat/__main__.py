@@ -62,7 +62,7 @@ def converse(session: ChatSession) -> None:
 
 
 def _read_line() -> str:
-    """The user's next line. One that comes from a pipe is echoed, so that the output reads as a conversation."""
+    """The user's next line. One from a pipe is echoed, so that the output reads as a conversation."""
     if sys.stdin.isatty():
         return input(PROMPT).strip()
     text = input().strip()

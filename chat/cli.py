@@ -14,7 +14,7 @@ Arguments = TypeVar("Arguments")
 
 
 class UserError(Exception):
-    """What the user gave cannot be used. The message is one line: the flag or path, what is wrong, what to do."""
+    """What the user gave cannot be used. One line: the flag or path, what is wrong, what to do."""
 
 
 def parse_arguments(

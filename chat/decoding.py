@@ -1,4 +1,4 @@
-"""The one definition of how replies are drawn: defaults, limits, and their place in `generation_config.json`."""
+"""The one definition of how replies are drawn: defaults, limits, `generation_config.json`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DecodingSettings:
     """How a reply is drawn from the model.
 
     Attributes:
-        do_sample: sample; else take the most probable token each time, and the three settings below do not matter.
+        do_sample: sample; else take the most probable token each time, whatever the next three say.
         temperature: divides the logits; lower is more predictable.
         top_p: nucleus sampling (Holtzman et al., 2020): the smallest set of tokens with this probability.
         top_k: only the k most probable tokens; 0 means all.
@@ -66,18 +66,21 @@ class DecodingSettings:
         )
 
     def to_generation_config(self, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-        """For `generate` and for `generation_config.json`: with the end of turn, and role tokens kept out of replies."""
+        """For `generate` and `generation_config.json`: ends a turn, and keeps role tokens out of replies."""
         from transformers import GenerationConfig
 
-        sampling = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        # Greedy search takes neutral values: `generate` would fill gaps from the model's sampling settings.
+        drawn = self if self.do_sample else replace(self, temperature=1.0, top_p=1.0)
         return GenerationConfig(
             do_sample=self.do_sample,
+            temperature=drawn.temperature,
+            top_p=drawn.top_p,
+            top_k=drawn.top_k,
             max_new_tokens=self.max_new_tokens,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
             suppress_tokens=control_token_ids(tokenizer),
-            **(sampling if self.do_sample else {}),
         )
 
 

@@ -1,4 +1,4 @@
-"""The dialogue record that every corpus becomes, and the clean-up that turns corpus text into written English."""
+"""The dialogue record that every corpus becomes, and the clean-up that makes its text written English."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Dialogue:
     Attributes:
         source: name of the corpus.
         turns: at least two, roles alternating.
-        persona: first-person sentences about the assistant; empty where the corpus has none, and then the roles
-            carry no meaning: either speaker may be learnt from (see `views`).
+        persona: first-person sentences about the assistant; empty where the corpus has none, and then the
+            roles carry no meaning: either speaker may be learnt from (see `views`).
         group: what must not be divided between training and validation, such as the film.
         split: `train` or `val` where the corpus brings its own split, else empty.
     """
@@ -42,7 +42,7 @@ class Dialogue:
     split: str = ""
 
     def views(self) -> list[Dialogue]:
-        """The dialogue as training sees it: with a persona as it is, without one from either speaker's side."""
+        """The dialogue as training sees it: with a persona as it is, else from either speaker's side."""
         if self.persona:
             return [self]
         swap = {USER: ASSISTANT, ASSISTANT: USER}
@@ -89,8 +89,6 @@ def alternating_turns(utterances: Iterable[tuple[str, str]], dropped: Counter) -
     )
 
 
-# Text clean-up ------------------------------------------------------------------------------------------------
-
 _TAG = re.compile(r"</?(?:u|i|b|em|pre|html|cmdf)\s*/?>", re.IGNORECASE)
 _LOST_APOSTROPHE = re.compile(r"(?<=[A-Za-z])\ufffd(?=(?:s|t|m|d|re|ve|ll|em|all)\b)", re.IGNORECASE)
 _LOST_DASH = re.compile(r"(?<=[A-Za-z])\ufffd+(?=[A-Za-z])|(?<=\s)\ufffd+-*(?=\s)")
@@ -104,8 +102,8 @@ _SPACE = re.compile(r"\s+")
 def clean_film_text(text: str) -> str:
     """A line of a film script as written English: no HTML tags, control characters, double spaces or U+FFFD.
 
-    U+FFFD stands where the corpus lost a character: an apostrophe inside a contraction and a dash between words
-    are put back, any other (an accent, a quotation mark) goes.
+    U+FFFD stands where the corpus lost a character: an apostrophe inside a contraction and a dash between
+    words are put back, any other (an accent, a quotation mark) goes.
     """
     text = _CONTROL.sub(" ", _TAG.sub("", text).translate(_QUOTES))
     text = _LOST_DASH.sub(" -- ", _LOST_APOSTROPHE.sub("'", text)).replace("\ufffd", "")

@@ -31,7 +31,7 @@ LOCAL_MODELS = ("final_model", "models/pocket", "demo_run/model")
 
 
 def default_model() -> str:
-    """The model to chat with where none is named: MODEL_ID, else `final_model/`, the embedded one, the demo's.
+    """The model to chat with where no flag names one: MODEL_ID, `final_model/`, the embedded, the demo's.
 
     Raises:
         UserError: there is none of these.
@@ -42,8 +42,8 @@ def default_model() -> str:
         if (ROOT / folder / "config.json").is_file():
             return os.path.relpath(ROOT / folder)
     raise UserError(
-        f"no model: {', '.join(LOCAL_MODELS)} are not there; run `make demo`, or name a folder or Hub id by --model "
-        f"or {MODEL_VARIABLE}"
+        f"no model: {', '.join(LOCAL_MODELS)} are not there; run `make demo`, or name a folder or Hub id by "
+        f"--model or {MODEL_VARIABLE}"
     )
 
 
@@ -79,8 +79,8 @@ class ChatEngine:
         tokenizer = load_tokenizer(name, flag)
         if not has_chat_format(tokenizer):
             raise UserError(
-                f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role tokens); "
-                "fine-tune it first with `accelerate launch -m training.train --base`"
+                f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
+                "tokens); fine-tune it first with `accelerate launch -m training.train --base`"
             )
         model = load_causal_lm(name, flag)
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
@@ -89,9 +89,9 @@ class ChatEngine:
     def stream(self, messages: Messages, settings: DecodingSettings | None = None) -> Iterator[str]:
         """Yields the assistant's next reply as it grows, each time all of it so far.
 
-        A reply that turns out empty or looping is drawn anew, at most `MAX_RETRIES` times, and then the fallback
-        sentence is given; what was yielded before is then no longer the beginning of what follows. Closing the
-        iterator ends the computation at the next token.
+        A reply that turns out empty or looping is drawn anew, at most `MAX_RETRIES` times, and then the
+        fallback sentence is given; what was yielded before is then no longer the beginning of what follows.
+        Closing the iterator ends the computation at the next token.
 
         Args:
             messages: the conversation, the persona as the system message; the last is the user's.
@@ -130,7 +130,7 @@ class ChatEngine:
             self.model = None
 
     def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[str]:
-        """One draw of a reply, as it grows. `generate` runs in a thread, which ends when the iterator is closed."""
+        """One draw of a reply, as it grows. `generate` runs in a thread that ends with the iterator."""
         from transformers import TextIteratorStreamer
 
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)

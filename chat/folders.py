@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, so that a killed run leaves nothing that a later step takes for whole."""
+"""Folders that appear whole or not at all: a killed run leaves nothing that a later step takes for whole."""
 
 from __future__ import annotations
 

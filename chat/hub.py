@@ -1,6 +1,6 @@
 """The one place that loads things by path or Hub id, and turns what can go wrong into one-line errors.
 
-Nothing here falls back to something else: what cannot be loaded is an error that names the flag and the value.
+Nothing here falls back to something else: what cannot be loaded is an error that names flag and value.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
+
 
 def is_local(name: str) -> bool:
     return Path(name).expanduser().exists()
@@ -23,18 +25,16 @@ def is_local(name: str) -> bool:
 
 def looks_like_path(name: str) -> bool:
     """Whether a name that does not exist was meant as a path: Hub ids are `name` or `user/name`."""
-    return name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1 or Path(name).suffix in (
-        ".json", ".jsonl", ".zip", ".yaml"
-    )  # fmt: skip
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).suffix in FILE_SUFFIXES
 
 
 @contextmanager
 def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iterator[bool]:
-    """Turns a failure to load `what` into a `UserError` of one line. Yields whether to stay with local files.
+    """Turns a failure to load `what` into a `UserError` of one line; yields whether to stay with local files.
 
-    The libraries raise OSError for missing files and network failures, ValueError and others for unknown content;
-    they take many lines and never name our flag. The Hub is asked once beforehand, since they retry an unreachable
-    one for half a minute a file; what an earlier run has cached still loads then.
+    The libraries raise OSError for missing files and network failures, ValueError and others for unknown
+    content, in many lines that never name our flag. The Hub is asked once beforehand, since they retry an
+    unreachable one for half a minute a file; what an earlier run has cached still loads then.
     """
     local = is_local(name)
     if not local and looks_like_path(name):
@@ -74,8 +74,8 @@ def _why_unreachable(flag: str, name: str, what: str, repo_type: str) -> str | N
         raise UserError(f"{flag} {name}: neither an existing path nor a Hub id (user/name)") from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"{flag} {name}: neither a local folder nor a {repo_type} on the Hub; check the spelling, and set HF_TOKEN if "
-            "it is private"
+            f"{flag} {name}: neither a local folder nor a {repo_type} on the Hub; check the spelling, and "
+            "set HF_TOKEN if it is private"
         ) from None
     except (OSError, httpx2.HTTPError, HfHubHTTPError) as error:
         return (
@@ -128,7 +128,7 @@ def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> Datase
         missing = sorted(columns - set(rows.column_names))
         if missing:
             raise UserError(
-                f"{flag} {name}: split `{split}` has no column {', '.join(f'`{column}`' for column in missing)} "
+                f"{flag} {name}: split `{split}` has no column {'`' + '`, `'.join(missing) + '`'} "
                 f"(it has {', '.join(rows.column_names)}); give a dataset with {', '.join(sorted(columns))}"
             )
     if not any(len(rows) for rows in corpus.values()):

@@ -36,7 +36,7 @@ EMPTY_MESSAGE_REPLY = "I did not catch that. What did you want to say?"
 
 
 def build_page(engine: ChatEngine) -> gr.Blocks:
-    """The page over `engine`. Conversations live in the visitor's session (`gr.State`), never in the process."""
+    """The page over `engine`. A conversation lives in its visitor's session (`gr.State`), in no global."""
     import gradio as gr
 
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:

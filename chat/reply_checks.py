@@ -34,7 +34,7 @@ def is_looping(text: str) -> bool:
 
 
 def _has_run(words: list[str], length: int, repeats: int) -> bool:
-    """Whether some `length` words stand `repeats` times in a row: then that many pairs agree one period apart."""
+    """Whether some `length` words stand `repeats` times in a row: that is a run of pairs `length` apart."""
     agreeing = 0
     for earlier, later in zip(words, words[length:], strict=False):
         agreeing = agreeing + 1 if earlier == later else 0

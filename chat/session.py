@@ -24,7 +24,7 @@ def persona_from(lines: str | Iterable[str]) -> tuple[str, ...]:
 
 @dataclass
 class ChatSession:
-    """A conversation with an engine. What no longer fits the model's context is left out of the prompt, not lost here.
+    """A conversation with an engine. What the model's context cannot hold stays here, outside the prompt.
 
     Attributes:
         persona: first-person sentences about the assistant.
@@ -45,8 +45,8 @@ class ChatSession:
     def ask(self, text: str) -> Iterator[str]:
         """Says `text` and yields the reply as it grows (see `ChatEngine.stream`).
 
-        The two turns are kept when the reply ends or the iterator is closed, with what had been yielded; nothing is
-        kept where nothing had.
+        The two turns are kept when the reply ends or the iterator is closed, with what had been yielded;
+        nothing is kept where nothing had.
         """
         self.turns.append({"role": USER, "content": text.strip()[:MAX_MESSAGE_CHARACTERS]})
         reply = ""

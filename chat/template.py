@@ -4,8 +4,8 @@ A message is its role token, its text, and the end-of-turn token:
 
     <|persona|>I have two cats.<|endoftext|><|user|>Hi!<|endoftext|><|assistant|>Hello!<|endoftext|>
 
-`chat_template.jinja` says the same for clients that are not ours, and a test holds the two together. A user cannot
-forge a turn: texts are encoded with special tokens taken as ordinary characters.
+`chat_template.jinja` says the same for clients that are not ours, and a test holds the two together. A user
+cannot forge a turn: texts are encoded with special tokens taken as ordinary characters.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def content_text(content: Any) -> str:
-    """The text of a message's content: a string, or a list of parts as OpenAI-style clients and Gradio send."""
+    """The text of a message's content: a string, or parts as OpenAI-style clients and Gradio send them."""
     if isinstance(content, str):
         return content
     if isinstance(content, Mapping):
@@ -100,8 +100,10 @@ class Piece:
     ids: tuple[int, ...]
 
     def cut(self, max_tokens: int) -> Piece:
-        """At most `max_tokens` ids, at least the role token and one more. An assistant's text loses its end (and
-        with it the end of turn, which would be a lie); the others lose their beginning, except a persona.
+        """At most `max_tokens` ids, at least the role token and one more.
+
+        An assistant's text loses its end, and with it the end of turn, which would be a lie; a user's loses its
+        beginning; a persona loses its end.
         """
         if len(self.ids) <= max_tokens:
             return self
@@ -157,9 +159,10 @@ def _start_of_last(turns: Sequence[Piece], end: int, max_tokens: int) -> int:
 def encode_prompt(
     tokenizer: PreTrainedTokenizerBase, messages: Messages, max_prompt_tokens: int = MAX_PROMPT_TOKENS
 ) -> list[int]:
-    """Ids from which the assistant's next reply is generated: at most `max_prompt_tokens`, role token included.
+    """Ids from which the next reply is generated: at most `max_prompt_tokens`, with its role token.
 
-    Older turns go first, whole; the persona always stays. Where the last message alone is too long, its end is kept.
+    Older turns go first, whole; the persona always stays. Where the last message alone is too long, its end
+    is kept.
     """
     persona, turns, budget = divide_persona(encode_messages(tokenizer, messages), max_prompt_tokens)
     budget -= 1
@@ -181,7 +184,7 @@ def fit_positions(positions: int, max_prompt_tokens: int, max_new_tokens: int) -
 
 @dataclass(frozen=True)
 class TrainingSequence:
-    """Model input with labels: `IGNORED_LABEL` everywhere but on the assistant's replies and their end of turn."""
+    """Model input with labels: `IGNORED_LABEL` but on the assistant's replies and their end of turn."""
 
     input_ids: list[int]
     labels: list[int]
@@ -197,11 +200,12 @@ def encode_dialogues(
 ) -> list[list[TrainingSequence]]:
     """Dialogues, each seen from one side, as training sequences of at most `max_length` tokens.
 
-    Every assistant turn that answers a user is supervised exactly once; an opening that answers nobody is context.
-    A dialogue that fits is one sequence. A longer one goes on in further sequences, each with the persona and up to
-    half of the room in earlier turns as unsupervised context. With `history_turns` each reply gives a sequence of its
-    own with that many turns before it. A turn longer than half of the room is cut (see `Piece.cut`); what comes after
-    a sequence's last reply is left out, since nothing is learnt from it.
+    Every assistant turn that answers a user is supervised exactly once; an opening that answers nobody is
+    context. A dialogue that fits is one sequence. A longer one goes on in further sequences, each with the
+    persona and up to half of the room in earlier turns as unsupervised context. With `history_turns` each
+    reply gives a sequence of its own with that many turns before it. A turn longer than half of the room is
+    cut (see `Piece.cut`); what comes after a sequence's last reply is left out, since nothing is learnt from
+    it.
     """
     messages = [dialogue.messages() for dialogue in dialogues]
     pieces = iter(_pieces(tokenizer, [message for each in messages for message in each]))
@@ -245,8 +249,8 @@ def segments(
         history_turns: as in `encode_dialogues`.
 
     Returns:
-        Per sequence (start, first, end): it holds the turns from `start` to `end`, of which those before `first` are
-        context that an earlier sequence has scored.
+        Per sequence (start, first, end): it holds the turns from `start` to `end`, of which those before
+        `first` are context that an earlier sequence has scored.
     """
     if history_turns is not None:
         return [

@@ -37,7 +37,8 @@ def load_corpora(
     Args:
         specifications: `NAME` for the public corpus or `NAME=PATH` for a local copy.
         keep_raw_text: keep the published text instead of turning it into written English.
-        val_fraction: share of the groups (films, or dialogues) held out, for corpora without a split of their own.
+        val_fraction: share of the groups (films, or dialogues) held out, for corpora without a split of their
+            own.
         seed: of the choice of groups.
 
     Raises:
@@ -94,10 +95,10 @@ def _held_out_groups(dialogues: list[Dialogue], val_fraction: float, seed: int) 
 
 
 def _drop_duplicates(corpora: list[Corpus]) -> None:
-    """Keeps one of each dialogue over all corpora: validation first, so that what it holds is never trained on.
+    """Keeps one of each dialogue over all corpora; validation first, so that it is never trained on.
 
-    The two rows that PersonaChat makes of one conversation differ in who is the assistant and in the persona. Both
-    stay within a split; across the splits the texts alone decide.
+    The two rows that PersonaChat makes of one conversation differ in who is the assistant and in the persona.
+    Both stay within a split; across the splits the texts alone decide.
     """
     validation_texts = set()
     seen = set()

@@ -1,7 +1,7 @@
 """DailyDialog (Li et al., 2017), read with `datasets`: everyday dialogues without personas. CC BY-NC-SA 4.0.
 
-The original Hub repository needs a loading script, which `datasets` no longer runs: give the path of a copy in
-parquet or JSON with the column `dialog` (a list of utterances).
+The original Hub repository needs a loading script, which `datasets` no longer runs: give the path of a copy
+in parquet or JSON with the column `dialog` (a list of utterances).
 """
 
 from __future__ import annotations

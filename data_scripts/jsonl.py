@@ -5,8 +5,9 @@ One object a line:
     {"turns": [{"role": "user", "text": "Hi!"}, {"role": "assistant", "text": "Hello!"}],
      "persona": ["I have two cats."], "group": "any", "split": "train", "source": "mine"}
 
-Only `turns` is required. With a `persona` the assistant's turns are learnt; without one, either side's. Dialogues of
-one `group` are never divided between training and validation; `split` (`train` or `val`) decides by hand.
+Only `turns` is required. With a `persona` the assistant's turns are learnt; without one, either side's.
+Dialogues of one `group` are never divided between training and validation; `split` (`train` or `val`) decides
+by hand.
 """
 
 from __future__ import annotations

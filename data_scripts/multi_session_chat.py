@@ -1,7 +1,7 @@
 """Multi-Session Chat (Xu et al., 2022), read with `datasets`: cased conversations between acquaintances.
 
-The column `personality` mixes facts about both speakers, as a memory of their earlier sessions. It says of nobody who
-it is about, so it is not used as a persona, and both sides take the assistant's part.
+The column `personality` mixes facts about both speakers, as a memory of their earlier sessions. It says of
+nobody who it is about, so it is not used as a persona, and both sides take the assistant's part.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ SILENCE = "__ SILENCE __"
 
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
-    """Dialogues with the persona of the assistant, in the corpus's own split. See `cornell.load` for the arguments."""
+    """Dialogues with the assistant's persona, in the corpus's own split. Arguments as of `cornell.load`."""
     for split, rows in load_corpus(path or HUB_ID, {"personality", "utterances"}).items():
         for row in rows.select_columns(["personality", "utterances"]):
             if not row["utterances"]:

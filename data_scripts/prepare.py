@@ -1,10 +1,11 @@
 """From raw corpora to a tokenised dataset.
 
-    python -m data_scripts.prepare                                   # Cornell and PersonaChat, downloaded
-    python -m data_scripts.prepare --corpora cornell=movie-corpus.zip personachat=persona-chat jsonl=mine.jsonl
+    python -m data_scripts.prepare                              # Cornell and PersonaChat, downloaded
+    python -m data_scripts.prepare --corpora cornell=movie-corpus.zip personachat=persona-chat
 
-The output folder is a `DatasetDict` with `train` and `val` (`input_ids`, `labels`, `length`, `source`), the tokenizer
-beside it, the cleaned text as `dialogues/{train,val}.jsonl`, and `stats.json`. It appears whole or never.
+The output folder is a `DatasetDict` with `train` and `val` (`input_ids`, `labels`, `length`, `source`), the
+tokenizer beside it, the cleaned text as `dialogues/{train,val}.jsonl`, and `stats.json`. It appears whole or
+never.
 """
 
 from __future__ import annotations

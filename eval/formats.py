@@ -1,7 +1,7 @@
-"""How a dialogue is shown to a model that is scored: our template, or plain text for a base that never saw it.
+"""How a scored model sees a dialogue: in our template, or as plain text for a base that never saw it.
 
-Both give sequences of ids with the spans of the replies. The ids of a reply's text are the same in both, and they
-alone are scored: no role token, no label, no end of turn, no padding.
+Both give sequences of ids with the spans of the replies. The ids of a reply's text are the same in both, and
+they alone are scored: no role token, no label, no end of turn, no padding.
 """
 
 from __future__ import annotations

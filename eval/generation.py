@@ -24,7 +24,7 @@ def generate_replies(
     seed: int,
     description: str = "generating",
 ) -> list[str]:
-    """One reply per prompt, in the prompts' order, cut to the model's own turn. The same seed gives the same replies.
+    """One reply per prompt, in order, cut to the model's own turn. The same seed gives the same replies.
 
     Args:
         prompts: ids, each with room for `settings.max_new_tokens` in the model's positions.

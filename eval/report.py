@@ -23,13 +23,15 @@ COLUMNS = ("model", "base", "human")
 
 def render(results: dict) -> str:
     """Markdown: per corpus a table of the figures, and what they were measured on."""
-    models = results["models"]
+    model, base = results["models"]["model"], results["models"]["base"]
     lines = [
-        f"Model: `{models['model']['name']}` ({models['model']['parameters']:,} parameters, shown the dialogue in its "
-        f"{models['model']['format']}). Base: `{models['base']['name']}` (shown it as {models['base']['format']})."
+        f"Model: `{model['name']}` ({model['parameters']:,} parameters, shown dialogues in its {model['format']}). "
+        f"Base: `{base['name']}` (shown them as {base['format']})."
     ]
     if not results["same_reply_ids"]:
-        lines.append("The two have different tokenizers: their bits per byte compare, their perplexities do not.")
+        lines.append(
+            "The two have different tokenizers: their bits per byte compare, their perplexities do not."
+        )
     for source, figures in results["figures"].items():
         lines += ["", f"### {source}", "", "| | model | base | human |", "|---|---|---|---|"]
         for label, key, form in ROWS:
@@ -37,11 +39,11 @@ def render(results: dict) -> str:
                 form.format(figures[column][key]) if key in figures[column] else "" for column in COLUMNS
             )
             lines.append(f"| {label} | {' | '.join(cells)} |")
-        model = figures["model"]
+        own = figures["model"]
         lines += [
             "",
-            f"{model['replies']:,} replies scored ({model['tokens']:,} tokens of the model's), "
-            f"{model['generated']:,} generated.",
+            f"{own['replies']:,} replies scored ({own['tokens']:,} tokens of the model's), "
+            f"{own['generated']:,} generated.",
         ]
     return "\n".join(lines) + "\n"
 

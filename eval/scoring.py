@@ -19,7 +19,8 @@ def score_replies(
 ) -> list[list[list[float]]]:
     """Per sequence and reply, the negative log-likelihood of each token of the reply, in nats.
 
-    Sequences of about the same length share a batch, padded on the right; batching does not change what is scored.
+    Sequences of about the same length share a batch, padded on the right; batching does not change what is
+    scored.
     """
     import torch
 
@@ -41,7 +42,7 @@ def score_replies(
 
 
 def _span_losses(logits, input_ids, start: int, end: int) -> list[float]:
-    """Each token is predicted at the position before it; `start` is above 0, since a role token or label is before."""
+    """Each token is predicted at the position before it; a role token or label is always before `start`."""
     import torch
 
     return torch.nn.functional.cross_entropy(

@@ -74,5 +74,7 @@ def prepared(tmp_path_factory, base_tokenizer_folder) -> Path:
     from data_scripts.prepare import PrepareArguments, prepare
 
     output = tmp_path_factory.mktemp("prepared") / "data"
-    prepare(PrepareArguments(corpora=SAMPLE_CORPORA, output=str(output), tokenizer=str(base_tokenizer_folder)))
+    prepare(
+        PrepareArguments(corpora=SAMPLE_CORPORA, output=str(output), tokenizer=str(base_tokenizer_folder))
+    )
     return output

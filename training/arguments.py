@@ -1,4 +1,4 @@
-"""What a training run can be told, by flag or in a YAML file, and how it maps to `transformers.TrainingArguments`."""
+"""What a training run can be told, and how it maps to `transformers.TrainingArguments`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ STATE_FILE = "trainer_state.json"
 def is_whole(checkpoint: Path) -> bool:
     """Whether saving this checkpoint came to its end.
 
-    The Trainer writes the state last, so a checkpoint whose state can be read and names its own step is whole.
+    The Trainer writes the state last, so a checkpoint whose state can be read and names its own step is
+    whole.
     """
     try:
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))

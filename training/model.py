@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence: int) -> PreTrainedModel:
-    """A causal language model whose embeddings, special token ids and generation defaults fit the dataset's tokenizer.
+    """A causal language model whose embeddings, special ids and generation defaults fit the tokenizer.
 
     Args:
         base: Hub id or folder of a model, or a `.json` configuration.
@@ -30,7 +30,7 @@ def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence:
     positions = model.config.max_position_embeddings
     if longest_sequence > positions:
         raise UserError(
-            f"--base {base}: has {positions} positions, but the dataset has a sequence of {longest_sequence} tokens; "
+            f"--base {base}: has {positions} positions, but the data has a sequence of {longest_sequence} tokens; "
             f"prepare it with --max-length {positions}"
         )
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
@@ -40,7 +40,7 @@ def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence:
 
 
 def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Random weights, drawn from torch's current seed, for a `.json` configuration and this tokenizer's vocabulary."""
+    """A model of random weights, by torch's current seed, for a `.json` configuration and this vocabulary."""
     from transformers import AutoModelForCausalLM
 
     _check_keys(path, load_config(path, "--base"))
@@ -50,7 +50,7 @@ def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrain
 
 
 def _check_keys(path: str, config: PretrainedConfig) -> None:
-    """Configurations take any key without a word; a misspelt one must not train another model than was meant."""
+    """Configurations take any key without a word; a misspelt one must not train another model than meant."""
     known = {*type(config)().to_dict(), *type(config).attribute_map, "model_type", "architectures"}
     unknown = sorted(set(json.loads(Path(path).read_text(encoding="utf-8"))) - known)
     if unknown:
@@ -62,7 +62,7 @@ def _check_keys(path: str, config: PretrainedConfig) -> None:
 def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     if not extends_vocabulary(tokenizer, load_tokenizer(base, "--base")):
         raise UserError(
-            f"--base {base}: its tokenizer is not the one that the dataset was tokenised with; prepare the dataset "
+            f"--base {base}: its tokenizer is not the one that the data was tokenised with; prepare the data "
             f"with --tokenizer {base}"
         )
     model = load_causal_lm(base, "--base")

@@ -66,7 +66,9 @@ def build_trainer(arguments: TrainArguments) -> Trainer:
 
 
 def _use_all_cores() -> None:
-    """Undoes the one thread a process that `accelerate launch` sets (OMP_NUM_THREADS=1) when it starts one process."""
+    """Undoes the one thread a process that `accelerate launch` sets (OMP_NUM_THREADS=1) when it starts one
+    process.
+    """
     import torch
 
     processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -82,8 +84,8 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
     if not arguments.resume:
         if checkpoints(arguments.output_dir):
             raise UserError(
-                f"--output-dir {arguments.output_dir}: holds checkpoints of an earlier run; go on with it by --resume, "
-                "or give another folder"
+                f"--output-dir {arguments.output_dir}: holds checkpoints of an earlier run; go on with it by "
+                "--resume, or give another folder"
             )
         return None
     checkpoint = last_whole_checkpoint(arguments.output_dir)
@@ -95,7 +97,7 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
 
 
 def save_final_model(trainer: Trainer, arguments: TrainArguments) -> None:
-    """Weights (safetensors), tokenizer with chat template, generation defaults, and the arguments of this run."""
+    """Weights (safetensors), tokenizer with chat template, generation defaults, the run's arguments."""
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return

@@ -6,10 +6,10 @@ import datasets
 import evaluate
 
 _DESCRIPTION = """
-distinct-n (Li et al., 2016): the number of different n-grams in all replies together / the number of words in all
-replies together. Range 0 to 1; higher is more varied. n-grams do not cross replies. Words are lower-cased runs of
-letters and digits with inner apostrophes, and single marks. The figure falls as the amount of text grows, so compare
-only sets of the same number of replies of about the same length.
+distinct-n (Li et al., 2016): the number of different n-grams in all replies together / the number of words in
+all replies together. Range 0 to 1; higher is more varied. n-grams do not cross replies. Words are lower-cased
+runs of letters and digits with inner apostrophes, and single marks. The figure falls as the amount of text
+grows, so compare only sets of the same number of replies of about the same length.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -22,7 +22,8 @@ Returns:
 """
 
 _CITATION = """
-@inproceedings{li2016diversity, title={A Diversity-Promoting Objective Function for Neural Conversation Models},
+@inproceedings{li2016diversity,
+  title={A Diversity-Promoting Objective Function for Neural Conversation Models},
   author={Li, Jiwei and Galley, Michel and Brockett, Chris and Gao, Jianfeng and Dolan, Bill},
   booktitle={NAACL}, year={2016}}
 """

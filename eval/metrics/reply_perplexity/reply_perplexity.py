@@ -6,16 +6,16 @@ import datasets
 import evaluate
 
 _DESCRIPTION = """
-Corpus perplexity of replies: exp(total negative log-likelihood / total reply tokens). Range 1 (never surprised) to
-infinity. It compares models only where they score the same tokens; bits per byte, total negative log-likelihood in
-bits / total UTF-8 bytes, also compares models of different tokenizers. Every token counts once, so long replies weigh
-more than short ones; the mean of per-reply perplexities would be another, larger figure.
-Source: Jelinek et al., 1977, "Perplexity - a measure of the difficulty of speech recognition tasks".
+Corpus perplexity of replies: exp(total negative log-likelihood / total reply tokens). Range 1 (never
+surprised) to infinity. It compares models only where they score the same tokens; bits per byte, total
+negative log-likelihood in bits / total UTF-8 bytes, also compares models of different tokenizers. Every token
+counts once, so long replies weigh more than short ones; the mean of per-reply perplexities would be another,
+larger figure. Source: Jelinek et al., 1977.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions: per reply, the negative log-likelihood of each of its tokens, in nats (shape: replies x tokens).
+    predictions: per reply, the negative log-likelihood of each token, in nats (shape: replies x tokens).
     references: the replies' texts, for their bytes.
 Returns:
     perplexity: see the description; 1.0 where there is no token.
