@@ -52,8 +52,8 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
             raise UserError(f"{flag} {name}: not a usable {what} ({reason})") from error
         if unreachable:
             raise UserError(
-                f"{flag} {name}: there is no such folder, and the Hub cannot be reached ({unreachable}); check the "
-                f"network, or give the {what}'s path"
+                f"{flag} {name}: no such folder, and the Hub cannot be reached ({unreachable}); check "
+                f"the network, or give the {what}'s path"
             ) from error
         raise UserError(f"{flag} {name}: the Hub has it, but not as a usable {what} ({reason})") from error
 

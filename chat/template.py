@@ -102,8 +102,8 @@ class Piece:
     def cut(self, max_tokens: int) -> Piece:
         """At most `max_tokens` ids, at least the role token and one more.
 
-        An assistant's text loses its end, and with it the end of turn, which would be a lie; a user's loses its
-        beginning; a persona loses its end.
+        An assistant's text loses its end, and with it the end of turn, which would be a lie; a user's loses
+        its beginning; a persona loses its end.
         """
         if len(self.ids) <= max_tokens:
             return self

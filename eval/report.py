@@ -25,8 +25,8 @@ def render(results: dict) -> str:
     """Markdown: per corpus a table of the figures, and what they were measured on."""
     model, base = results["models"]["model"], results["models"]["base"]
     lines = [
-        f"Model: `{model['name']}` ({model['parameters']:,} parameters, shown dialogues in its {model['format']}). "
-        f"Base: `{base['name']}` (shown them as {base['format']})."
+        f"Model: `{model['name']}` ({model['parameters']:,} parameters), prompted in its {model['format']}. "
+        f"Base: `{base['name']}`, prompted in {base['format']}."
     ]
     if not results["same_reply_ids"]:
         lines.append(

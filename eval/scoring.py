@@ -51,7 +51,7 @@ def _span_losses(logits, input_ids, start: int, end: int) -> list[float]:
 
 
 def _batches(sequences: list[ScoredSequence]) -> list[list[int]]:
-    """Indices of the sequences in batches, the longest first, so that memory runs out at once or not at all."""
+    """Indices of the sequences in batches, the longest first: memory runs out at once or not at all."""
     order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index].input_ids))
     batches: list[list[int]] = []
     for index in order:

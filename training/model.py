@@ -30,7 +30,7 @@ def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence:
     positions = model.config.max_position_embeddings
     if longest_sequence > positions:
         raise UserError(
-            f"--base {base}: has {positions} positions, but the data has a sequence of {longest_sequence} tokens; "
+            f"--base {base}: has {positions} positions, but --data has a sequence of {longest_sequence}; "
             f"prepare it with --max-length {positions}"
         )
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):

@@ -1,0 +1,67 @@
+"""Flags and YAML files, and the errors that they give."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from chat.cli import UserError, parse_arguments
+
+
+@dataclass(frozen=True)
+class Arguments:
+    steps: int = field(default=1, metadata={"help": "Steps."})
+    learning_rate: float = field(default=0.1, metadata={"help": "Rate."})
+    names: list[str] = field(default_factory=list, metadata={"help": "Names."})
+    dry_run: bool = field(default=False, metadata={"help": "Do nothing."})
+    seed: int | None = field(default=None, metadata={"help": "Seed."})
+
+
+def parse(*argv: str) -> Arguments:
+    return parse_arguments(Arguments, list(argv))
+
+
+def test_flags_with_dashes_or_underscores():
+    given = parse("--learning-rate", "0.5", "--names", "a", "b", "--dry_run")
+    assert given == Arguments(learning_rate=0.5, names=["a", "b"], dry_run=True)
+
+
+def test_a_flag_wins_over_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "steps: 5\nlearning-rate: 2.0e-3\nnames: [x, y]\ndry_run: true\nseed: null\n"
+    )
+    given = parse("--config", str(tmp_path / "c.yaml"), "--steps", "7")
+    assert given == Arguments(7, 2e-3, ["x", "y"], True, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stepz: 5", "unknown key `stepz` (did you mean `steps`?)"),
+        ("steps: [", "not valid YAML"),
+        ("- a", "expected `name: value` lines"),
+        ("", "expected `name: value` lines"),
+        ("steps: {a: 1}", "not a mapping"),
+        ("steps: many", "invalid int value: 'many'"),
+    ],
+)
+def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        parse("--config", str(path))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--step", "5"], "--step: no such flag (did you mean `--steps`?)"),
+        (["--steps", "x"], "--steps: invalid int value: 'x'"),
+        (["--config", "nowhere.yaml"], "--config nowhere.yaml: no such file"),
+        (["--steps"], "--steps: expected one argument"),
+    ],
+)
+def test_a_bad_flag_is_named_in_one_line(argv, message):
+    with pytest.raises(UserError) as error:
+        parse(*argv)
+    assert message in str(error.value) and "\n" not in str(error.value)

@@ -1,0 +1,49 @@
+"""Decoding settings: limits, and their way through `generation_config.json`."""
+
+import math
+
+import pytest
+
+from chat.decoding import DecodingSettings
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"temperature": 0.0}, {"temperature": 0.1}),
+        ({"temperature": 9}, {"temperature": 1.5}),
+        ({"temperature": math.nan}, {"temperature": DecodingSettings.temperature}),
+        ({"top_p": -1}, {"top_p": 0.05}),
+        ({"top_p": 2}, {"top_p": 1.0}),
+        ({"top_k": -5}, {"top_k": 0}),
+        ({"top_k": 1e9}, {"top_k": 200}),
+        ({"max_new_tokens": 0}, {"max_new_tokens": 1}),
+        ({"max_new_tokens": math.inf}, {"max_new_tokens": 200}),
+        ({"max_new_tokens": None}, {"max_new_tokens": DecodingSettings.max_new_tokens}),
+    ],
+)
+def test_settings_are_clamped(given, expected):
+    changed = DecodingSettings().changed(**given)
+    assert {name: getattr(changed, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [DecodingSettings(temperature=0.9, top_p=0.5, top_k=7, max_new_tokens=9), DecodingSettings(False)],
+)
+def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
+    from transformers import GenerationConfig
+
+    settings.to_generation_config(tokenizer).save_pretrained(tmp_path)
+    loaded = DecodingSettings.from_generation_config(GenerationConfig.from_pretrained(tmp_path))
+    assert loaded.do_sample == settings.do_sample and loaded.max_new_tokens == settings.max_new_tokens
+    if settings.do_sample:
+        assert loaded == settings
+
+
+def test_replies_cannot_hold_role_tokens(tokenizer):
+    config = DecodingSettings().to_generation_config(tokenizer)
+    assert set(config.suppress_tokens) == set(
+        tokenizer.convert_tokens_to_ids(["<|persona|>", "<|user|>", "<|assistant|>", "<|pad|>"])
+    )
+    assert config.eos_token_id == tokenizer.eos_token_id

@@ -1,0 +1,119 @@
+"""The engine: streams, stops, retries, falls back, and never hangs."""
+
+import threading
+from itertools import pairwise
+
+import pytest
+
+from chat.cli import UserError
+from chat.decoding import DecodingSettings
+from chat.engine import FALLBACK_REPLY, MAX_RETRIES, ChatEngine, default_model
+
+HELLO = [{"role": "user", "content": "Hello there"}]
+GREEDY = DecodingSettings(do_sample=False, max_new_tokens=12)
+
+
+def generating_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "chat-generate"]
+
+
+def test_the_stream_grows_to_what_generate_gives(engine):
+    import torch
+
+    from chat.template import encode_prompt
+
+    pieces = [*engine.stream(HELLO, GREEDY)]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(pieces))
+    prompt = torch.tensor([encode_prompt(engine.tokenizer, HELLO)])
+    config = GREEDY.to_generation_config(engine.tokenizer)
+    output = engine.model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=config)
+    whole = engine.tokenizer.decode(output[0, prompt.shape[1] :], skip_special_tokens=True).strip()
+    assert whole.startswith(pieces[-1]) and pieces[-1]
+
+
+def test_the_same_seed_gives_the_same_reply(engine):
+    settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=20, seed=5)
+    assert engine.reply(HELLO, settings) == engine.reply(HELLO, settings)
+    others = {engine.reply(HELLO, settings.changed(seed=seed)) for seed in range(6, 10)}
+    assert len(others) > 1
+
+
+def test_closing_the_stream_ends_the_computation(engine):
+    stream = engine.stream(HELLO, DecodingSettings(max_new_tokens=200, temperature=1.5, top_k=0, top_p=1.0))
+    next(stream)
+    assert generating_threads()
+    stream.close()
+    assert not generating_threads()
+    assert engine.reply(HELLO, GREEDY)
+
+
+def test_an_error_in_generate_reaches_the_caller(model_folder):
+    engine = ChatEngine.from_pretrained(str(model_folder))
+    engine.model.transformer.wte = None
+    with pytest.raises(Exception, match=r"wte|NoneType|callable"):
+        engine.reply(HELLO)
+    assert not generating_threads()
+
+
+def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, monkeypatch):
+    engine = engine_that_says(0)
+    assert engine.tokenizer.eos_token_id == 0
+    draws = []
+    draw = engine._draw
+    monkeypatch.setattr(engine, "_draw", lambda *args: draws.append(args) or draw(*args))
+    assert [*engine.stream(HELLO)] == [FALLBACK_REPLY]
+    assert len(draws) == 1 + MAX_RETRIES
+    assert len({seed for _, _, seed in draws}) == len(draws)
+
+
+def test_a_looping_reply_gives_the_fallback(engine_that_says, tokenizer):
+    [token_id] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    assert engine_that_says(token_id).reply(HELLO) == FALLBACK_REPLY
+
+
+def test_a_model_that_wants_to_forge_a_turn_cannot(engine_that_says, tokenizer):
+    reply = engine_that_says(tokenizer.convert_tokens_to_ids("<|user|>")).reply(HELLO)
+    assert "<|" not in reply
+
+
+def test_a_conversation_longer_than_the_positions_is_answered(engine):
+    roles = ("user", "assistant")
+    long = [{"role": roles[i % 2], "content": "word " * 100} for i in range(41)]
+    assert engine.reply([{"role": "system", "content": "I am a nurse."}, *long], GREEDY)
+
+
+@pytest.mark.parametrize("content", ["", "   ", "\u202eabc\x00\x07", "\U0001f600" * 50, "x" * 100_000, None])
+def test_odd_messages_are_answered(engine, content):
+    assert engine.reply([{"role": "user", "content": content}], GREEDY)
+
+
+def test_a_missing_model_is_one_clear_line():
+    with pytest.raises(UserError, match=r"--model \./nowhere: no such file or folder"):
+        ChatEngine.from_pretrained("./nowhere")
+
+
+def test_an_unreachable_hub_id_is_one_clear_line():
+    with pytest.raises(UserError, match=r"MODEL_ID nobody/nothing: no such folder, and the Hub") as error:
+        ChatEngine.from_pretrained("nobody/nothing", flag="MODEL_ID")
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_without_our_format_is_refused(base_tokenizer_folder):
+    with pytest.raises(UserError, match="not trained in this project's chat format"):
+        ChatEngine.from_pretrained(str(base_tokenizer_folder))
+
+
+def test_the_default_model_is_found_in_order(monkeypatch, tmp_path):
+    from chat import engine
+
+    monkeypatch.setattr(engine, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MODEL_ID", raising=False)
+    with pytest.raises(UserError, match="make demo"):
+        default_model()
+    for folder in reversed(engine.LOCAL_MODELS):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.json").write_text("{}")
+        assert default_model() == folder
+    monkeypatch.setenv("MODEL_ID", "user/model")
+    assert default_model() == "user/model"

@@ -1,0 +1,56 @@
+"""Which replies are unusable."""
+
+import pytest
+
+from chat.reply_checks import is_empty, is_looping, whole_sentences
+
+
+@pytest.mark.parametrize("text", ["", "  ", "...", "?!", "\n"])
+def test_no_letter_or_digit_is_empty(text):
+    assert is_empty(text)
+
+
+@pytest.mark.parametrize("text", ["I", "7", "Ünder", "是"])
+def test_a_letter_or_digit_is_not_empty(text):
+    assert not is_empty(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no no no no no",
+        "I am a nurse. I am a nurse. I am a nurse.",
+        "Yes, and I like to eat and I like to eat and I like to eat",
+        "a" * 20,
+        "one two three four five six seven eight " * 3,
+    ],
+)
+def test_loops(text):
+    assert is_looping(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, no, no!",
+        "Ha ha ha ha.",
+        "I like cats, I like dogs, and I like birds.",
+        "Bye bye! Bye bye!",
+        "Hmmmm...",
+    ],
+)
+def test_emphasis_is_no_loop(text):
+    assert not is_looping(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("Yes. I do! And then", "Yes. I do!"),
+        ("No end", "No end"),
+        ('He said "no." and', 'He said "no."'),
+        ("", ""),
+    ],
+)
+def test_whole_sentences(text, whole):
+    assert whole_sentences(text) == whole
