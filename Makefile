@@ -38,7 +38,7 @@ demo: $(VENV)/.train
 	rm -rf demo_run/checkpoints
 	$(BIN)/python -m data_scripts.prepare --output demo_run/data --train-tokenizer-vocab-size 2000 \
 		--corpora cornell=$(SAMPLE)/movie-corpus personachat=$(SAMPLE)/persona-chat
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		-m training.train --config training/configs/demo.yaml
 	$(BIN)/python -m eval.run --model demo_run/model --base training/configs/models/gpt2-demo.json \
 		--data demo_run/data --output demo_run/eval --generated-replies 40

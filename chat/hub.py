@@ -6,7 +6,7 @@ Nothing here falls back to something else: what cannot be loaded is an error tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,27 +29,28 @@ def looks_like_path(name: str) -> bool:
 
 
 @contextmanager
-def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iterator[bool]:
-    """Turns a failure to load `what` into a `UserError` of one line; yields whether to stay with local files.
+def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iterator[None]:
+    """Turns a failure to load `what` into a `UserError` of one line.
 
     The libraries raise OSError for missing files and network failures, ValueError and others for unknown
-    content, in many lines that never name our flag. The Hub is asked once beforehand, since they retry an
-    unreachable one for half a minute a file; what an earlier run has cached still loads then.
+    content, in many lines that never name our flag. The Hub is asked once beforehand: where it cannot be
+    reached, their offline mode spares half a minute of retries a file, and what is cached still loads.
     """
     local = is_local(name)
     if not local and looks_like_path(name):
-        raise UserError(
-            f"{flag} {name}: no such file or folder; give the {what}'s path or its Hub id (user/name)"
-        )
-    unreachable = None if local else _why_unreachable(flag, name, what, repo_type)
+        raise UserError(f"{flag} {name}: no such file or folder; give a path or a Hub id (user/name)")
+    unreachable = None if local else _why_unreachable(flag, name, repo_type)
     try:
-        yield local or unreachable is not None
+        with _offline_mode() if unreachable else nullcontext():
+            yield
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
         if local:
-            raise UserError(f"{flag} {name}: not a usable {what} ({reason})") from error
+            raise UserError(
+                f"{flag} {name}: no usable {what} ({reason}); give a folder that holds one"
+            ) from error
         if unreachable:
             raise UserError(
                 f"{flag} {name}: no such folder, and the Hub cannot be reached ({unreachable}); check "
@@ -58,7 +59,19 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
         raise UserError(f"{flag} {name}: the Hub has it, but not as a usable {what} ({reason})") from error
 
 
-def _why_unreachable(flag: str, name: str, what: str, repo_type: str) -> str | None:
+@contextmanager
+def _offline_mode() -> Iterator[None]:
+    """The Hub client's own offline mode, which otherwise only an environment variable at start sets."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
     """Why the Hub does not answer, or None where it has the repository.
 
     Raises:
@@ -89,16 +102,16 @@ def _why_unreachable(flag: str, name: str, what: str, repo_type: str) -> str | N
 def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    with explained(flag, name, "tokenizer") as local_only:
-        return AutoTokenizer.from_pretrained(name, local_files_only=local_only)
+    with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
+        return AutoTokenizer.from_pretrained(name)
 
 
 def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
     """A model's configuration from a folder, a `.json` file or the Hub."""
     from transformers import AutoConfig
 
-    with explained(flag, name, "model configuration") as local_only:
-        return AutoConfig.from_pretrained(name, local_files_only=local_only)
+    with explained(flag, name, "model configuration"):
+        return AutoConfig.from_pretrained(name)
 
 
 def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
@@ -108,10 +121,8 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    with explained(flag, name, "model") as local_only:
-        return AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, local_files_only=local_only
-        ).eval()
+    with explained(flag, name, "model"):
+        return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True).eval()
 
 
 def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> DatasetDict:
@@ -120,10 +131,10 @@ def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> Datase
     Raises:
         UserError: it cannot be loaded, lacks a column, or has no rows.
     """
-    from datasets import DownloadConfig, load_dataset
+    from datasets import load_dataset
 
-    with explained(flag, name, "dataset", repo_type="dataset") as local_only:
-        corpus = load_dataset(name, download_config=DownloadConfig(local_files_only=local_only))
+    with explained(flag, name, "dataset", repo_type="dataset"):
+        corpus = load_dataset(name)
     for split, rows in corpus.items():
         missing = sorted(columns - set(rows.column_names))
         if missing:

@@ -44,15 +44,18 @@ def build_page(engine: ChatEngine) -> gr.Blocks:
         chat = gr.ChatInterface(
             _answerer(engine),
             chatbot=gr.Chatbot(
-                label=engine.name,
+                show_label=False,
                 height="55vh",
                 render_markdown=False,
                 feedback_options=None,
                 buttons=["copy"],
                 examples=[{"text": example} for example in EXAMPLES],
             ),
+            textbox=gr.Textbox(
+                placeholder="Say something", show_label=False, autofocus=True, submit_btn=True, stop_btn=True
+            ),
             additional_inputs=_controls(engine),
-            additional_inputs_accordion=gr.Accordion("Persona and decoding", open=True),
+            additional_inputs_accordion=gr.Accordion("Persona and decoding", open=True, render=False),
             concurrency_limit=1,
             cache_examples=False,
             flagging_mode="never",
@@ -60,13 +63,17 @@ def build_page(engine: ChatEngine) -> gr.Blocks:
             api_name="chat",
         )
         reset = gr.Button("New conversation", size="sm")
-        reset.click(lambda: [], outputs=chat.chatbot_value, api_visibility="private", queue=False)
+        places_of_history = [chat.chatbot, chat.chatbot_state, chat.chatbot_value]
+        reset.click(lambda: ([], [], []), outputs=places_of_history, api_visibility="private", queue=False)
     return page
 
 
 def _controls(engine: ChatEngine) -> list:
-    """Persona and decoding settings, in the order of `_answerer`'s arguments."""
+    """Persona and decoding settings, in the order of `_answerer`'s arguments; the interface places them."""
     import gradio as gr
+
+    def slider(limits: tuple[float, float], value: float, step: float, label: str, info: str) -> gr.Slider:
+        return gr.Slider(*limits, value, step=step, label=label, info=info, render=False)
 
     own = engine.settings
     return [
@@ -76,21 +83,12 @@ def _controls(engine: ChatEngine) -> list:
             info=f"One sentence a line, in the first person, at most {MAX_PERSONA_SENTENCES}.",
             lines=4,
             max_lines=MAX_PERSONA_SENTENCES,
+            render=False,
         ),
-        gr.Slider(
-            *TEMPERATURE_RANGE,
-            own.temperature,
-            step=0.05,
-            label="Temperature",
-            info="Higher is more surprising.",
-        ),
-        gr.Slider(*TOP_P_RANGE, own.top_p, step=0.05, label="Top-p", info="Lower keeps to likely words."),
-        gr.Slider(
-            *TOP_K_RANGE, own.top_k, step=1, label="Top-k", info="Words considered at each step; 0 is all."
-        ),
-        gr.Slider(
-            *MAX_NEW_TOKENS_RANGE, own.max_new_tokens, step=1, label="Longest reply", info="In tokens."
-        ),
+        slider(TEMPERATURE_RANGE, own.temperature, 0.05, "Temperature", "Higher is more surprising."),
+        slider(TOP_P_RANGE, own.top_p, 0.05, "Top-p", "Lower keeps to likely words."),
+        slider(TOP_K_RANGE, own.top_k, 1, "Top-k", "Words considered at each step; 0 is all."),
+        slider(MAX_NEW_TOKENS_RANGE, own.max_new_tokens, 1, "Longest reply", "In tokens."),
     ]
 
 

@@ -93,6 +93,6 @@ def _download(convokit) -> str:
         return convokit.download("movie-corpus")
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--corpora {NAME}: the download by ConvoKit failed ({error}); check the network, or give a "
-            f"downloaded copy as {NAME}=movie-corpus.zip"
+            f"--corpora {NAME}: the download by ConvoKit failed ({type(error).__name__}); check the network, "
+            f"or give a downloaded copy as {NAME}=movie-corpus.zip"
         ) from error

@@ -27,7 +27,7 @@ def test_odd_messages_get_a_safe_answer(client, message):
 
 
 def test_settings_out_of_range_are_refused_with_the_range(client):
-    with pytest.raises(Exception, match="99 is greater than maximum value 1.5"):
+    with pytest.raises(Exception, match=r"99 is greater than maximum value 1\.5"):
         client.predict("Hi!", "", 99, 0.9, 50, 5, api_name="/chat")
 
 
