@@ -49,11 +49,11 @@ def build_page(engine: ChatEngine) -> gr.Blocks:
                 render_markdown=False,
                 feedback_options=None,
                 buttons=["copy"],
-                examples=[{"text": example} for example in EXAMPLES],
             ),
             textbox=gr.Textbox(
                 placeholder="Say something", show_label=False, autofocus=True, submit_btn=True, stop_btn=True
             ),
+            examples=[[example] for example in EXAMPLES],
             additional_inputs=_controls(engine),
             additional_inputs_accordion=gr.Accordion("Persona and decoding", open=True, render=False),
             concurrency_limit=1,

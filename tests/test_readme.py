@@ -1,0 +1,50 @@
+"""What the README promises: its snippet runs, its files exist, its results are those of the results file."""
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_snippet_answers_without_our_code(model_folder):
+    [snippet] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert snippet in (ROOT / "model_card.md").read_text(encoding="utf-8")
+    *lines, last = snippet.replace('"final_model"', repr(str(model_folder))).strip().splitlines()
+    names: dict = {}
+    exec("\n".join(lines), names)
+    [result] = eval(last, names)
+    assert [message["role"] for message in result["generated_text"]] == ["system", "user", "assistant"]
+
+
+def test_the_files_that_it_names_exist():
+    named = re.findall(r"(?:training|eval|chat|data_scripts)/[\w./-]+\.\w+", README)
+    recipes = re.findall(r"^\| `([\w-]+\.yaml)` \|", README, re.MULTILINE)
+    missing = [
+        path
+        for path in [*named, *(f"training/configs/{name}" for name in recipes)]
+        if not (ROOT / path).exists()
+    ]
+    assert named and recipes and not missing
+
+
+def test_its_example_dialogue_is_a_dialogue(tmp_path):
+    from data_scripts import jsonl
+
+    [example] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    json.loads(example)
+    (tmp_path / "mine.jsonl").write_text(example)
+    [dialogue] = jsonl.read(tmp_path / "mine.jsonl")
+    assert dialogue.persona and len(dialogue.turns) == 2
+
+
+@pytest.mark.parametrize(
+    "results", sorted((ROOT / "eval" / "results").glob("*/results.json")), ids=lambda path: path.parent.name
+)
+def test_its_tables_are_rendered_from_the_results(results):
+    from eval.report import render
+
+    assert render(json.loads(results.read_text(encoding="utf-8"))) in README
