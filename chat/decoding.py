@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from chat.template import control_token_ids
+from chat.template import control_token_ids, has_chat_format
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -66,7 +66,10 @@ class DecodingSettings:
         )
 
     def to_generation_config(self, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-        """For `generate` and `generation_config.json`: ends a turn, and keeps role tokens out of replies."""
+        """For `generate` and `generation_config.json`: ends a turn, and keeps role tokens out of replies.
+
+        With the tokenizer of a base that has no role tokens there is nothing to keep out.
+        """
         from transformers import GenerationConfig
 
         # Greedy search takes neutral values: `generate` would fill gaps from the model's sampling settings.
@@ -79,8 +82,8 @@ class DecodingSettings:
             max_new_tokens=self.max_new_tokens,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            suppress_tokens=control_token_ids(tokenizer),
+            pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+            suppress_tokens=control_token_ids(tokenizer) if has_chat_format(tokenizer) else None,
         )
 
 

@@ -127,6 +127,7 @@ class TrainArguments:
             logging_steps=self.log_every_steps,
             logging_first_step=True,
             prediction_loss_only=True,
+            ddp_find_unused_parameters=False,
             report_to=["tensorboard"] if self.tensorboard else [],
             dataloader_num_workers=self.dataloader_num_workers,
             dataloader_pin_memory=not use_cpu,

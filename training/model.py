@@ -35,6 +35,7 @@ def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence:
         )
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(model.config, name, getattr(tokenizer, name))
+    model.loss_type = "ForCausalLM"
     model.generation_config = DecodingSettings().to_generation_config(tokenizer)
     return model
 
