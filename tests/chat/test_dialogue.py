@@ -1,0 +1,92 @@
+"""Turns, views, and the clean-up of corpus text."""
+
+from collections import Counter
+
+import pytest
+
+from chat.dialogue import (
+    ASSISTANT,
+    USER,
+    Dialogue,
+    Turn,
+    alternating_turns,
+    clean_film_text,
+    clean_spaced_text,
+)
+
+FILM_LINES = [
+    ("<u>Never</u> say <i>that</i>.", "Never say that."),
+    ("I  don\ufffdt   know.", "I don't know."),
+    ("You and me\ufffdwe are\ufffd done.", "You and me -- we are done."),
+    ("The caf\ufffd is shut.", "The caf is shut."),
+    ("It’s “fine”…", 'It\'s "fine"...'),
+    ("\x00Hello\u200b there\n", "Hello there"),
+    ("3 < 4 and b > a", "3 < 4 and b > a"),
+    ("\ufffd\ufffd", ""),
+    ("   ", ""),
+]
+SPACED_LINES = [
+    ("hi , i'm fine .", "Hi, I'm fine."),
+    ("i don ' t know . do you ?", "I don't know. Do you?"),
+    ("i dont like mondays", "I don't like Mondays."),
+    ("im from new york , usa !", "I'm from New York, USA!"),
+    ("wow ! ! ! really ? ?", "Wow! Really?"),
+    ("it costs $ 3 , 500 at 10 : 30 .", "It costs $3,500 at 10:30."),
+    ("well . . . maybe", "Well... maybe."),
+    ('she said " hello there " to me', 'She said "hello there" to me.'),
+    ("( just kidding ) .", "(Just kidding)."),
+    ("Say , Jim , how about going for a few beers ?", "Say, Jim, how about going for a few beers?"),
+    ("i am 5 . i have 2 dogs .", "I am 5. I have 2 dogs."),
+    (". . .", ""),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("raw", "clean"), FILM_LINES)
+def test_film_text(raw, clean):
+    assert clean_film_text(raw) == clean
+
+
+@pytest.mark.parametrize(("raw", "clean"), SPACED_LINES)
+def test_spaced_text(raw, clean):
+    assert clean_spaced_text(raw) == clean
+
+
+@pytest.mark.parametrize("clean, lines", [(clean_film_text, FILM_LINES), (clean_spaced_text, SPACED_LINES)])
+def test_clean_text_stays_as_it_is(clean, lines):
+    for _, once in lines:
+        assert clean(once) == once
+
+
+def test_turns_alternate_and_what_is_left_out_is_counted():
+    dropped = Counter()
+    said = [("anna", "Hi."), ("anna", "Anyone?"), ("ben", ""), ("ben", "Yes."), ("anna", "Good.")]
+    turns = alternating_turns(said, dropped)
+    assert turns == (Turn(USER, "Hi. Anyone?"), Turn(ASSISTANT, "Yes."), Turn(USER, "Good."))
+    assert dropped == {"empty utterances": 1}
+
+
+def test_the_silence_of_one_side_joins_the_other_sides_turns():
+    turns = alternating_turns([(USER, "Hi."), (ASSISTANT, ""), (USER, "Hello?")], Counter())
+    assert turns == (Turn(USER, "Hi. Hello?"),)
+
+
+def test_roles_that_are_given_stay():
+    assert alternating_turns([(ASSISTANT, "Hi."), (USER, "Yes?")], Counter())[0].role == ASSISTANT
+
+
+def test_either_side_is_learnt_where_there_is_no_persona():
+    turns = (Turn(USER, "Hi."), Turn(ASSISTANT, "Yes?"))
+    assert Dialogue("x", turns, persona=("I am old.",)).views() == [Dialogue("x", turns, ("I am old.",))]
+    own, other = Dialogue("x", turns).views()
+    assert own.turns == turns
+    assert other.turns == (Turn(ASSISTANT, "Hi."), Turn(USER, "Yes?"))
+
+
+def test_messages_carry_the_persona_as_the_system_message():
+    turns = (Turn(USER, "Hi."), Turn(ASSISTANT, "Yes?"))
+    assert Dialogue("x", turns, ("I am old. ", "", "I sing.")).messages() == [
+        {"role": "system", "content": "I am old. I sing."},
+        {"role": "user", "content": "Hi."},
+        {"role": "assistant", "content": "Yes?"},
+    ]

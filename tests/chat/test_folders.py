@@ -1,0 +1,47 @@
+"""Outputs appear whole or not at all, and nothing foreign is replaced."""
+
+import pytest
+
+from chat.cli import UserError
+from chat.folders import check_replaceable, whole_folder
+
+
+def write(output, text):
+    with whole_folder(output, "done.txt", "--output") as folder:
+        (folder / "done.txt").write_text(text)
+
+
+def test_it_appears_and_replaces_its_like(tmp_path):
+    output = tmp_path / "deep" / "out"
+    write(output, "one")
+    write(output, "two")
+    assert (output / "done.txt").read_text() == "two"
+    assert [path.name for path in output.parent.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_the_earlier_one(tmp_path):
+    output = tmp_path / "out"
+    write(output, "one")
+    with pytest.raises(ZeroDivisionError), whole_folder(output, "done.txt", "--output") as folder:
+        (folder / "done.txt").write_text("half")
+        1 / 0  # noqa: B018
+    assert (output / "done.txt").read_text() == "one"
+    write(output, "two")
+    assert (output / "done.txt").read_text() == "two"
+
+
+def test_a_foreign_folder_or_file_is_refused_untouched(tmp_path):
+    (tmp_path / "out").mkdir()
+    check_replaceable(tmp_path / "out", "done.txt", "--output")
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("x")
+    for output in (tmp_path / "out", tmp_path / "file"):
+        with pytest.raises(UserError, match=r"^--output .* already holds something else"):
+            write(output, "one")
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"^--output .*file/out: cannot be written"):
+        write(tmp_path / "file" / "out", "one")

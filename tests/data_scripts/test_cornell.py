@@ -1,0 +1,84 @@
+"""Cornell in ConvoKit's layout: folder or zip, order of replies, films, errors."""
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+
+from chat.cli import UserError
+from chat.dialogue import Turn
+from data_scripts import cornell
+from tests.conftest import SAMPLE
+
+FILMS = {
+    "m0": [["<i>Hi</i>  there.", "Hello."], ["Well?", "\ufffd", "No\ufffdnever."]],
+    "m7": [["Run!", "Where?", "Home."]],
+}
+
+
+def load(path, keep_raw_text=False, dropped=None):
+    return list(cornell.load(str(path), keep_raw_text, Counter() if dropped is None else dropped))
+
+
+def test_scenes_are_cleaned_and_grouped_by_film(movie_corpus):
+    dropped = Counter()
+    first, second, third = load(movie_corpus(FILMS), dropped=dropped)
+    assert first.turns == (Turn("user", "Hi there."), Turn("assistant", "Hello."))
+    assert second.turns == (Turn("user", "Well? No -- never."),)
+    assert [turn.text for turn in third.turns] == ["Run!", "Where?", "Home."]
+    assert [each.group for each in (first, second, third)] == ["m0", "m0", "m7"]
+    assert dropped == {"empty utterances": 1}
+
+
+def test_raw_text_is_the_published_text(movie_corpus):
+    first, second, _ = load(movie_corpus(FILMS), keep_raw_text=True)
+    assert first.turns[0].text == "<i>Hi</i>  there."
+    assert [turn.text for turn in second.turns] == ["Well?", "\ufffd", "No\ufffdnever."]
+
+
+def test_a_zip_is_read_like_its_folder(movie_corpus, tmp_path):
+    folder = movie_corpus(FILMS)
+    archive = shutil.make_archive(str(tmp_path / "corpus"), "zip", tmp_path, "movie-corpus")
+    assert load(archive) == load(folder)
+
+
+def test_lines_follow_the_chain_of_replies_not_the_file(movie_corpus):
+    folder = movie_corpus(FILMS)
+    lines = (folder / "utterances.jsonl").read_text().splitlines(keepends=True)
+    (folder / "utterances.jsonl").write_text("".join(lines[:5] + lines[:4:-1]))
+    assert [turn.text for turn in load(folder)[-1].turns] == ["Run!", "Where?", "Home."]
+
+
+def test_a_broken_chain_falls_back_to_the_files_order(movie_corpus):
+    folder = movie_corpus({"m0": [["One.", "Two.", "Three."]]})
+    utterances = [json.loads(line) for line in (folder / "utterances.jsonl").read_text().splitlines()]
+    utterances[2]["reply-to"] = "L0"
+    (folder / "utterances.jsonl").write_text("".join(json.dumps(each) + "\n" for each in utterances))
+    assert [turn.text for turn in load(folder)[0].turns] == ["One.", "Two.", "Three."]
+
+
+def test_the_sample_is_large_and_whole():
+    dialogues = load(SAMPLE / "movie-corpus")
+    assert len(dialogues) >= 60 and all(len(each.turns) >= 2 for each in dialogues)
+
+
+def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
+    (tmp_path / "text.zip").write_text("not a zip")
+    (tmp_path / "folder").mkdir()
+    empty = movie_corpus({}, "empty")
+    broken = movie_corpus(FILMS, "broken")
+    (broken / "conversations.json").write_text("{")
+    cases = {
+        tmp_path / "nowhere": "no such file or folder",
+        tmp_path / "text.zip": "not a zip file",
+        tmp_path / "folder": "has no `utterances.jsonl`",
+        empty: "the corpus is empty",
+        broken: "ConvoKit cannot read it",
+    }
+    for path, problem in cases.items():
+        with pytest.raises(UserError) as error:
+            load(path)
+        message = str(error.value)
+        assert message.startswith(f"--corpora cornell={path}: ") and problem in message
+        assert "\n" not in message

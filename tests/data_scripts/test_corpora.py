@@ -1,0 +1,127 @@
+"""What happens to all corpora: filters, split without leaks, duplicates, counts."""
+
+import json
+
+import pytest
+
+from chat.cli import UserError
+from data_scripts.corpora import load_corpora
+from tests.conftest import SAMPLE_CORPORA
+
+
+@pytest.fixture
+def own_corpus(tmp_path):
+    """A function: records to the specification of a JSONL corpus."""
+
+    def build(*records: dict, name: str = "own") -> str:
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return f"jsonl={path}"
+
+    return build
+
+
+def record(*texts: str, **more) -> dict:
+    roles = ("user", "assistant")
+    turns = [{"role": roles[i % 2], "text": text} for i, text in enumerate(texts)]
+    return {"turns": turns, **more}
+
+
+def many(count: int, **more) -> list[dict]:
+    return [record(f"Question {i}?", f"Answer {i}.", **more) for i in range(count)]
+
+
+def texts(dialogues) -> set[tuple[str, ...]]:
+    return {tuple(turn.text for turn in dialogue.turns) for dialogue in dialogues}
+
+
+def test_a_film_is_never_on_both_sides():
+    for seed in range(3):
+        cornell, personachat = load_corpora(SAMPLE_CORPORA, val_fraction=0.2, seed=seed)
+        train, val = ({each.group for each in split} for split in (cornell.train, cornell.val))
+        assert train and val and not train & val and "" not in train | val
+        assert len(val) == round(0.2 * len(train | val))
+        assert not texts(personachat.train) & texts(personachat.val)
+
+
+def test_every_dialogue_is_kept_or_counted():
+    cornell, personachat = load_corpora(SAMPLE_CORPORA)
+    for corpus, total in ((cornell, 84), (personachat, 84)):
+        left_out = sum(count for reason, count in corpus.dropped.items() if "utterances" not in reason)
+        assert len(corpus.train) + len(corpus.val) + left_out == total
+
+
+def test_the_split_depends_on_the_seed_alone():
+    first, again, other = (load_corpora(SAMPLE_CORPORA, val_fraction=0.3, seed=s) for s in (1, 1, 2))
+    assert [c.val for c in first] == [c.val for c in again]
+    assert first[0].val != other[0].val
+
+
+def test_dialogues_without_groups_are_divided_one_by_one(own_corpus):
+    [corpus] = load_corpora([own_corpus(*many(40))], val_fraction=0.25)
+    assert (len(corpus.train), len(corpus.val)) == (30, 10)
+
+
+def test_a_split_of_its_own_is_kept(own_corpus):
+    records = [*many(5, split="train"), record("A?", "B.", split="val")]
+    [corpus] = load_corpora([own_corpus(*records)], val_fraction=0.9)
+    assert len(corpus.train) == 5 and texts(corpus.val) == {("A?", "B.")}
+
+
+def test_what_is_dropped_is_counted_with_its_reason(own_corpus):
+    persona = ["I sing."]
+    records = [
+        *many(4, split="train"),
+        record("Alone.", split="train"),
+        record("Question 1?", "answer 1.", split="train"),
+        record("Held out?", "Yes.", split="train", persona=["I sing."]),
+        record("Held out?", "Yes.", split="val", persona=["I ski."]),
+        {
+            "turns": [{"role": "assistant", "text": "Hi."}, {"role": "user", "text": "Bye."}],
+            "persona": persona,
+        },
+    ]
+    [corpus] = load_corpora([own_corpus(*records)])
+    assert len(corpus.train) == 4 and len(corpus.val) == 1
+    assert corpus.dropped == {
+        "dialogues of less than two turns": 1,
+        "dialogues without a reply of the assistant": 1,
+        "exact duplicates": 1,
+        "training dialogues that are in validation": 1,
+    }
+
+
+def test_the_same_words_of_another_persona_are_no_duplicate(own_corpus):
+    sides = [record("Hi.", "Yes?", "Bye.", "Bye!", persona=[p], split="train") for p in ("I sing.", "I ski.")]
+    [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))])
+    assert len(corpus.train) == 2
+
+
+def test_duplicates_are_found_across_corpora(own_corpus):
+    first = own_corpus(*many(10), name="first")
+    second = own_corpus(*many(10), record("New?", "New.", split="train"), name="second")
+    corpora = load_corpora([first, second], val_fraction=0.2)
+    kept = [each for corpus in corpora for each in (*corpus.train, *corpus.val)]
+    assert len(kept) == len(texts(kept)) == 11
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "problem"),
+    [
+        ([], {}, "no usable dialogue (it is empty)"),
+        ([record("Alone.")], {}, "no usable dialogue (1 dialogues of less than two turns)"),
+        (many(4), {"val_fraction": 0.0}, "--val-fraction: no dialogue is left for validation"),
+        (many(4, split="val"), {}, "no usable dialogue"),
+    ],
+)
+def test_a_corpus_without_dialogues_is_an_error(own_corpus, records, options, problem):
+    with pytest.raises(UserError) as error:
+        load_corpora([own_corpus(*records)], **options)
+    assert problem in str(error.value)
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(
+        UserError, match=r"--corpora reddit=x: no such corpus; give NAME or NAME=PATH of cornell"
+    ):
+        load_corpora(["reddit=x"])

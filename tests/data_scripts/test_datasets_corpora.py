@@ -1,0 +1,104 @@
+"""The corpora that `datasets` reads: PersonaChat, DailyDialog, Multi-Session Chat."""
+
+from collections import Counter
+
+import pytest
+
+from chat.cli import UserError
+from chat.dialogue import Turn
+from data_scripts import daily_dialog, multi_session_chat, personachat
+from tests.conftest import SAMPLE
+
+PERSONACHAT_ROW = {
+    "personality": ["i have two cats .", "i'm a nurse ."],
+    "utterances": [
+        {"history": ["hi !"], "candidates": ["wrong one .", "hello , how are you ?"]},
+        {
+            "history": ["hi !", "hello , how are you ?", "fine . any pets ?"],
+            "candidates": ["not this .", "two cats ."],
+        },
+    ],
+}
+
+
+def load(loader, path, keep_raw_text=False, dropped=None):
+    return list(
+        loader.load(
+            None if path is None else str(path), keep_raw_text, Counter() if dropped is None else dropped
+        )
+    )
+
+
+def test_personachat_takes_the_true_replies_and_the_assistants_persona(rows_corpus):
+    [train, val] = load(personachat, rows_corpus(train=[PERSONACHAT_ROW], validation=[PERSONACHAT_ROW]))
+    assert train.persona == ("I have two cats.", "I'm a nurse.")
+    assert train.turns == (
+        Turn("user", "Hi!"),
+        Turn("assistant", "Hello, how are you?"),
+        Turn("user", "Fine. Any pets?"),
+        Turn("assistant", "Two cats."),
+    )
+    assert (train.split, val.split) == ("train", "val") and train.views() == [train]
+
+
+def test_personachat_in_its_published_form(rows_corpus):
+    [dialogue] = load(personachat, rows_corpus(train=[PERSONACHAT_ROW]), keep_raw_text=True)
+    assert dialogue.turns[1].text == "hello , how are you ?" and dialogue.persona[1] == "i'm a nurse ."
+
+
+def test_an_assistant_who_opens_does_so_after_a_silence(rows_corpus):
+    utterances = [{"history": ["__ SILENCE __", "hi .", "hello ."], "candidates": ["x", "how are you ?"]}]
+    row = {**PERSONACHAT_ROW, "utterances": utterances}
+    dropped = Counter()
+    [dialogue] = load(personachat, rows_corpus(train=[row]), dropped=dropped)
+    assert [turn.role for turn in dialogue.turns] == ["assistant", "user", "assistant"]
+    assert dropped == {"empty utterances": 1}
+
+
+def test_rows_without_utterances_are_counted(rows_corpus):
+    dropped = Counter()
+    rows = [PERSONACHAT_ROW, {**PERSONACHAT_ROW, "utterances": []}]
+    assert len(load(personachat, rows_corpus(train=rows), dropped=dropped)) == 1
+    assert dropped == {"dialogues without utterances": 1}
+
+
+def test_the_personachat_sample_is_large_and_whole():
+    dialogues = load(personachat, SAMPLE / "persona-chat")
+    assert len(dialogues) >= 60 and {each.split for each in dialogues} == {"train", "val"}
+    assert all(each.persona and len(each.turns) >= 4 for each in dialogues)
+
+
+@pytest.mark.parametrize(
+    ("loader", "raw", "clean"),
+    [
+        (daily_dialog, "Say , Jim , got a minute ? ", "Say, Jim, got a minute?"),
+        (multi_session_chat, "I'm  at home,\ttoday.", "I'm at home, today."),
+    ],
+)
+def test_utterance_lists(rows_corpus, loader, raw, clean):
+    rows = [{"dialog": [raw, "Yes."]}]
+    train, val = load(loader, rows_corpus(train=rows, test=rows))
+    assert train.turns == (Turn("user", clean), Turn("assistant", "Yes."))
+    assert (train.split, val.split) == ("train", "val") and len(train.views()) == 2
+    [published, _] = load(loader, rows_corpus("again", train=rows, test=rows), keep_raw_text=True)
+    assert published.turns[0].text == raw.strip()
+
+
+def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):
+    wrong = rows_corpus("wrong", train=[{"text": "hi"}])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases = [
+        (personachat, wrong, "split `train` has no column `personality`, `utterances` (it has text)"),
+        (daily_dialog, wrong, "has no column `dialog`"),
+        (personachat, empty, "no usable dataset"),
+        (personachat, tmp_path / "nowhere", "no such file or folder"),
+        (personachat, None, "the Hub cannot be reached (offline mode)"),
+        (daily_dialog, None, "give its path as daily_dialog=FOLDER"),
+        (multi_session_chat, None, "give its path as multi_session_chat=FOLDER"),
+    ]
+    for loader, path, problem in cases:
+        with pytest.raises(UserError) as error:
+            load(loader, path)
+        message = str(error.value)
+        assert message.startswith("--corpora ") and problem in message and "\n" not in message

@@ -1,0 +1,193 @@
+"""The tokenised dataset: what is in it, that its statistics are true, that it is whole or absent."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from chat.cli import UserError
+from chat.template import IGNORED_LABEL
+from data_scripts import jsonl
+from data_scripts.prepare import PrepareArguments, prepare
+from tests.conftest import ROOT, SAMPLE_CORPORA
+
+
+@pytest.fixture(scope="module")
+def options(base_tokenizer_folder) -> PrepareArguments:
+    return PrepareArguments(corpora=SAMPLE_CORPORA, tokenizer=str(base_tokenizer_folder))
+
+
+def saved(folder):
+    from datasets import load_from_disk
+    from transformers import AutoTokenizer
+
+    return load_from_disk(str(folder)), AutoTokenizer.from_pretrained(folder / "tokenizer")
+
+
+def replies_of(folder, split):
+    """Every reply of the cleaned dialogues, from every side that is learnt, as the format ends it."""
+    from chat.template import is_reply
+
+    views = [view for each in jsonl.read(folder / "dialogues" / f"{split}.jsonl") for view in each.views()]
+    return sorted(
+        f"{turn.text}<|endoftext|>"
+        for view in views
+        for turn, mark in zip(view.turns, is_reply(view.turns), strict=True)
+        if mark
+    )
+
+
+def labelled_texts(dataset, tokenizer):
+    """The supervised runs of every sequence, decoded."""
+    texts = []
+    for labels in dataset["labels"]:
+        run = []
+        for label in [*labels, IGNORED_LABEL]:
+            if label != IGNORED_LABEL:
+                run.append(label)
+            elif run:
+                texts.append(tokenizer.decode(run))
+                run = []
+    return sorted(texts)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_loss_is_on_every_reply_once_and_on_nothing_else(prepared, split):
+    dataset, tokenizer = saved(prepared)
+    assert labelled_texts(dataset[split], tokenizer) == replies_of(prepared, split)
+
+
+def test_sequences_are_int32_within_the_maximum_with_labels_on_their_ids(prepared):
+    dataset, _ = saved(prepared)
+    for rows in dataset.values():
+        assert rows.features["input_ids"].feature.dtype == rows.features["labels"].feature.dtype == "int32"
+        for row in rows:
+            assert len(row["input_ids"]) == len(row["labels"]) == row["length"] <= 256
+            assert all(
+                label in (IGNORED_LABEL, id_)
+                for id_, label in zip(row["input_ids"], row["labels"], strict=True)
+            )
+            assert row["source"] in ("cornell", "personachat")
+
+
+def test_statistics_count_what_is_there(prepared):
+    dataset, _ = saved(prepared)
+    stats = json.loads((prepared / "stats.json").read_text())
+    for split, rows in dataset.items():
+        total = stats["total"][split]
+        dialogues = list(jsonl.read(prepared / "dialogues" / f"{split}.jsonl"))
+        assert total["dialogues"] == len(dialogues)
+        assert total["turns"] == sum(len(each.turns) for each in dialogues)
+        assert total["sequences"] == len(rows)
+        assert total["tokens"] == sum(rows["length"])
+        assert total["replies"] == len(replies_of(prepared, split))
+        assert total["reply_tokens"] == sum(
+            label != IGNORED_LABEL for labels in rows["labels"] for label in labels
+        )
+        for corpus in ("cornell", "personachat"):
+            lengths = [row["length"] for row in rows if row["source"] == corpus]
+            figures = stats["corpora"][corpus][split]
+            assert figures["sequences"] == len(lengths)
+            assert figures["length_percentiles"]["100"] == max(lengths)
+    assert stats["options"]["max_length"] == 256 and stats["vocab_size"] == 404
+
+
+def test_windowed_pairs_and_shorter_sequences(tmp_path, options):
+    output = tmp_path / "windows"
+    short = dataclasses.replace(options, output=str(output), max_length=96, history_turns=2)
+    stats = prepare(short)
+    dataset, tokenizer = saved(output)
+    user, assistant = tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>"])
+    for row in dataset["train"]:
+        assert row["length"] <= 96
+        assert sum(id_ in (user, assistant) for id_ in row["input_ids"]) <= 3
+    total = stats["total"]["train"]
+    assert total["sequences"] == total["replies"] == len(replies_of(output, "train"))
+
+
+def test_a_tokenizer_of_its_own_from_the_training_text(tmp_path, options):
+    output = tmp_path / "own"
+    prepare(
+        dataclasses.replace(
+            options, output=str(output), train_tokenizer_vocab_size=600, tokenizer="nowhere/x"
+        )
+    )
+    dataset, tokenizer = saved(output)
+    assert len(tokenizer) == 604
+    assert labelled_texts(dataset["val"], tokenizer) == replies_of(output, "val")
+
+
+def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):
+    prepare(dataclasses.replace(options, output=str(tmp_path / "again")))
+    first, again = saved(prepared)[0], saved(tmp_path / "again")[0]
+    assert all(first[split].to_list() == again[split].to_list() for split in ("train", "val"))
+
+
+def test_published_text_is_kept_where_asked(tmp_path, options):
+    prepare(dataclasses.replace(options, output=str(tmp_path / "raw"), keep_raw_text=True))
+    text = (tmp_path / "raw" / "dialogues" / "train.jsonl").read_text()
+    assert "yours are the first in the pan !" in text
+
+
+def test_an_error_writes_nothing_and_a_foreign_folder_is_refused_early(tmp_path, options):
+    with pytest.raises(UserError, match="no such file"):
+        prepare(dataclasses.replace(options, output=str(tmp_path / "new"), corpora=["cornell=nowhere.zip"]))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"--output .*already holds something else"):
+        prepare(dataclasses.replace(options, output=str(tmp_path), corpora=["cornell=nowhere.zip"]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"max_length": 4}, "--max-length 4: too small"),
+        ({"num_proc": 0}, "--num-proc 0"),
+        ({"history_turns": 0}, "--history-turns 0"),
+        ({"val_fraction": 1.0}, "--val-fraction 1.0"),
+        ({"train_tokenizer_vocab_size": 10}, "--train-tokenizer-vocab-size 10"),
+    ],
+)
+def test_values_out_of_range_are_named(wrong, problem):
+    with pytest.raises(UserError, match=problem):
+        PrepareArguments(**wrong)
+
+
+def command(*flags: str) -> list[str]:
+    return [sys.executable, "-m", "data_scripts.prepare", *flags]
+
+
+def test_the_command_reports_an_error_in_one_line(tmp_path):
+    result = subprocess.run(
+        command("--corpora", "personachat=nowhere/at/all", "--tokenizer", "also/not/there"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.splitlines()[-1].startswith(
+        "error: --tokenizer also/not/there: no such file or folder"
+    )
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(tmp_path, base_tokenizer_folder):
+    """Killed at the moment that its scratch folder appears, when it has begun to write."""
+    output = tmp_path / "data"
+    flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", str(base_tokenizer_folder), "--output", str(output)]
+    process = subprocess.Popen(command(*flags), cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+    scratch = tmp_path / ".data.incomplete"
+    while not scratch.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert scratch.exists() and not output.exists()
+    subprocess.run(command(*flags), cwd=ROOT, check=True, capture_output=True)
+    assert saved(output)[0]["train"].num_rows and not scratch.exists()
