@@ -1,0 +1,29 @@
+"""A training run of seconds: tiny model, sample data, a checkpoint every other step."""
+
+import pytest
+
+from training.arguments import TrainArguments
+
+
+@pytest.fixture
+def short_run(tmp_path, prepared, tiny_config_file):
+    """A function: the arguments of a run of six steps, in this test's own folders."""
+
+    def build(**changes) -> TrainArguments:
+        settings = {
+            "data": str(prepared),
+            "base": str(tiny_config_file),
+            "output_dir": str(tmp_path / "run"),
+            "final_model_dir": str(tmp_path / "final"),
+            "max_steps": 6,
+            "per_device_train_batch_size": 4,
+            "learning_rate": 1e-3,
+            "eval_every_steps": 3,
+            "save_every_steps": 2,
+            "save_total_limit": 4,
+            "log_every_steps": 1,
+            "tensorboard": False,
+        }
+        return TrainArguments(**settings | changes)
+
+    return build

@@ -1,0 +1,52 @@
+"""Recipes and their checks."""
+
+import pytest
+
+from chat.cli import UserError, parse_arguments
+from tests.conftest import ROOT
+from training.arguments import TrainArguments
+
+CONFIGS = sorted((ROOT / "training" / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_recipe_loads(path, tmp_path):
+    arguments = parse_arguments(TrainArguments, ["--config", str(path)])
+    assert arguments.to_training_arguments().output_dir == arguments.output_dir
+    assert not arguments.base.endswith(".json") or (ROOT / arguments.base).is_file()
+
+
+def test_the_reference_recipe():
+    """The figures that the project was given; `max_length` is the dataset's default."""
+    from data_scripts.prepare import PrepareArguments
+
+    recipe = parse_arguments(TrainArguments, ["--config", str(ROOT / "training/configs/gpt2.yaml")])
+    assert recipe.base == "openai-community/gpt2" == PrepareArguments().tokenizer
+    assert (recipe.num_train_epochs, recipe.per_device_train_batch_size) == (3, 8)
+    assert (recipe.learning_rate, recipe.mixed_precision) == (5e-5, "fp16")
+    assert (recipe.eval_every_steps, recipe.save_every_steps) == (5000, 10000)
+    assert recipe.tensorboard and recipe.final_model_dir == "final_model"
+    assert PrepareArguments().max_length == 256 and PrepareArguments().output == recipe.data
+
+
+def test_fp16_without_a_gpu_is_said_not_tried(caplog, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    arguments = TrainArguments(mixed_precision="fp16").to_training_arguments()
+    assert not arguments.fp16 and arguments.use_cpu
+    assert "--mixed-precision fp16: needs a GPU" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"per_device_train_batch_size": 0}, "--per-device-train-batch-size 0: give at least 1"),
+        ({"save_every_steps": -5}, "--save-every-steps -5: give at least 1"),
+        ({"learning_rate": 0.0}, "--learning-rate 0.0: give a number above 0"),
+        ({"num_train_epochs": -1.0}, "--num-train-epochs -1.0"),
+        ({"max_steps": 0}, "--max-steps 0"),
+    ],
+)
+def test_values_out_of_range_are_named(wrong, problem):
+    with pytest.raises(UserError) as error:
+        TrainArguments(**wrong)
+    assert problem in str(error.value)

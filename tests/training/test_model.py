@@ -1,0 +1,94 @@
+"""The model that is trained: from a configuration or from weights, and what does not fit."""
+
+import json
+
+import pytest
+import torch
+
+from chat.cli import UserError
+from training.model import build_model
+
+
+@pytest.fixture
+def base_model_folder(tmp_path, base_tokenizer_folder):
+    """A pretrained base as on the Hub: its own tokenizer, no chat format."""
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(base_tokenizer_folder)
+    folder = tmp_path / "base"
+    torch.manual_seed(1)
+    GPT2LMHeadModel(
+        GPT2Config(vocab_size=len(tokenizer), n_layer=1, n_embd=32, n_head=2, n_positions=256)
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_configuration_gives_random_weights_of_the_datas_vocabulary(tiny_config_file, tokenizer):
+    torch.manual_seed(3)
+    model = build_model(str(tiny_config_file), tokenizer, longest_sequence=256)
+    torch.manual_seed(3)
+    again = build_model(str(tiny_config_file), tokenizer, longest_sequence=256)
+    assert model.config.vocab_size == len(tokenizer) == model.get_input_embeddings().num_embeddings
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_a_base_keeps_its_weights_and_grows_by_the_chat_tokens(base_model_folder, tokenizer):
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(base_model_folder)
+    model = build_model(str(base_model_folder), tokenizer, longest_sequence=256)
+    before, after = base.get_input_embeddings().weight, model.get_input_embeddings().weight
+    assert after.shape[0] == len(tokenizer) == before.shape[0] + 4
+    assert torch.equal(after[: before.shape[0]], before)
+    assert after.data_ptr() == model.get_output_embeddings().weight.data_ptr()
+
+
+def test_special_ids_and_generation_defaults_are_the_tokenizers(tiny_config_file, tokenizer):
+    model = build_model(str(tiny_config_file), tokenizer, longest_sequence=8)
+    for config in (model.config, model.generation_config):
+        assert config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
+        assert config.eos_token_id == tokenizer.eos_token_id
+    assert model.generation_config.do_sample and model.generation_config.top_p == 0.9
+
+
+def test_another_tokenizer_than_the_datas_is_refused(base_model_folder, tmp_path):
+    from chat.template import add_chat_format
+    from data_scripts.train_tokenizer import train_tokenizer
+
+    other = add_chat_format(train_tokenizer(["zebras zigzag"] * 9, vocab_size=300))
+    with pytest.raises(UserError, match=r"--base .*its tokenizer is not the one .* prepare the data with"):
+        build_model(str(base_model_folder), other, longest_sequence=8)
+
+
+def test_too_few_positions_are_refused(tiny_config_file, tokenizer):
+    with pytest.raises(UserError, match="has 256 positions, but --data has a sequence of 300"):
+        build_model(str(tiny_config_file), tokenizer, longest_sequence=300)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (json.dumps({"model_type": "gpt2", "n_layers": 2, "n_embbd": 8}), "unknown key `n_embbd` for gpt2"),
+        ("{", "no usable model configuration"),
+        (json.dumps({"n_layer": 2}), "no usable model configuration"),
+    ],
+)
+def test_a_bad_configuration_is_named(tmp_path, tokenizer, content, problem):
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(UserError) as error:
+        build_model(str(path), tokenizer, longest_sequence=8)
+    message = str(error.value)
+    assert message.startswith(f"--base {path}: ") and problem in message and "\n" not in message
+
+
+def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):
+    for base, problem in (
+        (str(tmp_path / "nowhere"), "no such file or folder"),
+        ("someone/some-model", "the Hub cannot be reached (offline mode)"),
+        (str(tmp_path), "no usable model"),
+    ):
+        with pytest.raises(UserError) as error:
+            build_model(base, tokenizer, longest_sequence=8)
+        assert str(error.value).startswith(f"--base {base}: ") and problem in str(error.value)

@@ -1,0 +1,138 @@
+"""Short runs to the end: the loss falls, the final model is whole, a killed run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from chat.cli import UserError
+from tests.conftest import ROOT
+from training.checkpoints import checkpoints, last_whole_checkpoint
+from training.train import train
+
+
+def logged(trainer, figure):
+    return [entry[figure] for entry in trainer.state.log_history if figure in entry]
+
+
+def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    trainer = train(short_run(max_steps=30, tensorboard=True, save_every_steps=15, eval_every_steps=10))
+    losses = logged(trainer, "loss")
+    assert len(losses) == 30 and losses[-1] < losses[0] - 0.3
+    assert len(logged(trainer, "eval_loss")) == 3
+    assert list((tmp_path / "run").rglob("events.out.tfevents*"))
+
+    final = tmp_path / "final"
+    assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "generation_config.json"} <= {
+        path.name for path in final.iterdir()
+    }
+    assert json.loads((final / "train_arguments.json").read_text())["max_steps"] == 30
+    tokenizer, model = AutoTokenizer.from_pretrained(final), AutoModelForCausalLM.from_pretrained(final)
+    trained = trainer.accelerator.unwrap_model(trainer.model).state_dict()
+    assert all(torch.equal(weights, trained[name]) for name, weights in model.state_dict().items())
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi!"}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
+    )
+    assert model.generate(**prompt).shape[1] <= prompt["input_ids"].shape[1] + 60
+
+
+def test_a_resumed_run_takes_the_last_whole_checkpoint_and_ends_like_an_unbroken_one(short_run, tmp_path):
+    unbroken = train(short_run(output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "final-a")))
+    train(short_run(max_steps=6))
+    (tmp_path / "run" / "checkpoint-6" / "trainer_state.json").unlink()
+    assert last_whole_checkpoint(tmp_path / "run").name == "checkpoint-4"
+    resumed = train(short_run(resume=True))
+    assert resumed.state.global_step == 6
+    for a, b in zip(unbroken.model.parameters(), resumed.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_resuming_without_a_checkpoint_begins_and_says_so(short_run, caplog):
+    assert train(short_run(max_steps=1, resume=True)).state.global_step == 1
+    assert "no whole checkpoint" in caplog.text
+
+
+def test_an_earlier_run_is_never_mixed_with_a_new_one(short_run, tmp_path):
+    (tmp_path / "run" / "checkpoint-2").mkdir(parents=True)
+    with pytest.raises(
+        UserError, match=r"--output-dir .*holds checkpoints of an earlier run; go on .* --resume"
+    ):
+        train(short_run())
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        (None, "no such folder"),
+        ("stats.json", "it has no `stats.json`"),
+        ("tokenizer", "it has no `tokenizer`"),
+    ],
+)
+def test_data_that_is_not_whole_is_refused(short_run, tmp_path, prepared, part, problem):
+    import shutil
+
+    data = tmp_path / "data"
+    if part:
+        shutil.copytree(prepared, data, ignore=shutil.ignore_patterns(part))
+    with pytest.raises(UserError) as error:
+        train(short_run(data=str(data)))
+    assert str(error.value).startswith(f"--data {data}: {problem}")
+
+
+def test_a_foreign_final_folder_is_refused_before_training(short_run, tmp_path):
+    (tmp_path / "final").mkdir()
+    (tmp_path / "final" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"--final-model-dir .*already holds something else"):
+        train(short_run())
+    assert not (tmp_path / "run").exists()
+
+
+def launched(arguments, *flags: str) -> list[str]:
+    """The command of the README for these arguments, on one process."""
+    given = [
+        item
+        for name in ("data", "base", "output_dir", "final_model_dir", "per_device_train_batch_size")
+        for item in (f"--{name}", str(getattr(arguments, name)))
+    ]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1"]
+    return [*launcher, "-m", "training.train", *given, "--tensorboard", "false", *flags]
+
+
+@pytest.mark.slow
+def test_a_killed_launch_goes_on(short_run, tmp_path):
+    run, steps = tmp_path / "run", ("--max-steps", "40", "--save-every-steps", "10")
+    process = subprocess.Popen(
+        launched(short_run(), *steps),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while last_whole_checkpoint(run) is None:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "final").exists()
+    result = subprocess.run(
+        launched(short_run(), *steps, "--resume"), cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "resuming from" in result.stderr and (tmp_path / "final" / "model.safetensors").exists()
+    assert checkpoints(run)[-1].name == "checkpoint-40"
+
+
+def test_the_command_reports_an_error_in_one_line(short_run):
+    result = subprocess.run(launched(short_run(data="nowhere")), cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode != 0 and "Traceback" not in result.stderr
+    assert "error: --data nowhere: no such folder; make a tokenised dataset" in result.stderr
