@@ -147,15 +147,32 @@ def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> Datase
     return corpus
 
 
-def load_tokenized(path: str, flag: str = "--data") -> dict[str, Dataset]:
-    """A tokenised dataset written by `data_scripts.prepare`, memory-mapped.
+def load_tokenized(name: str, flag: str = "--data") -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
+    """A tokenised dataset of `data_scripts.prepare`, memory-mapped, and its tokenizer: a folder or a Hub id.
 
     Raises:
-        UserError: no such folder, or not whole.
+        UserError: there is none, it is not whole, or it is no tokenised dataset.
     """
+    if is_local(name) or looks_like_path(name) or "/" not in name:
+        dataset, tokenizer = _tokenized_folder(name, flag)
+    else:
+        dataset, tokenizer = _tokenized_repository(name, flag)
+    for split in ("train", "val"):
+        columns = dataset[split].column_names if split in dataset else []
+        missing = sorted({"input_ids", "labels", "length"} - set(columns))
+        if missing or not len(dataset[split]):
+            problem = f"has no column `{missing[0]}`" if missing else "is empty"
+            raise UserError(
+                f"{flag} {name}: split `{split}` {problem}; make a tokenised dataset with "
+                "`python -m data_scripts.prepare`"
+            )
+    return dataset, tokenizer
+
+
+def _tokenized_folder(path: str, flag: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     from datasets import load_from_disk
 
-    folder = Path(path)
+    folder = Path(path).expanduser()
     for part in ("dataset_dict.json", "tokenizer", "stats.json"):
         if not (folder / part).exists():
             raise UserError(
@@ -163,4 +180,20 @@ def load_tokenized(path: str, flag: str = "--data") -> dict[str, Dataset]:
                 "make a tokenised dataset with `python -m data_scripts.prepare`"
             )
     with explained(flag, path, "tokenised dataset"):
-        return load_from_disk(path)
+        return load_from_disk(str(folder)), load_tokenizer(str(folder / "tokenizer"), flag)
+
+
+def _tokenized_repository(name: str, flag: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
+    from datasets import load_dataset
+    from huggingface_hub import snapshot_download
+
+    with explained(flag, name, "tokenised dataset", repo_type="dataset"):
+        folder = snapshot_download(name, repo_type="dataset", allow_patterns=["tokenizer/*"])
+        dataset = load_dataset(name)
+    tokenizer = Path(folder) / "tokenizer"
+    if not tokenizer.is_dir():
+        raise UserError(
+            f"{flag} {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
+            "data_scripts.prepare` made"
+        )
+    return dataset, load_tokenizer(str(tokenizer), flag)

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 class TrainArguments:
     data: str = field(
         default="tokenized_combined_dialog_data",
-        metadata={"help": "Tokenised dataset written by `python -m data_scripts.prepare`."},
+        metadata={"help": "Tokenised dataset of `python -m data_scripts.prepare`: folder or Hub id."},
     )
     base: str = field(
         default="openai-community/gpt2",
@@ -49,8 +49,16 @@ class TrainArguments:
     gradient_accumulation_steps: int = field(
         default=1, metadata={"help": "Micro-batches per optimizer step."}
     )
-    group_by_length: bool = field(
-        default=False, metadata={"help": "Put sequences of about the same length together: less padding."}
+    batching: Literal["random", "grouped", "packed"] = field(
+        default="random",
+        metadata={
+            "help": "random: sequences as they come, padded to the longest of the batch. grouped: sequences "
+            "of about the same length together. packed: whole sequences packed into rows, with hardly any "
+            "padding; batch sizes then count rows."
+        },
+    )
+    packed_row_length: int = field(
+        default=0, metadata={"help": "Tokens in a packed row (0: the longest sequence's)."}
     )
 
     learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
@@ -66,12 +74,39 @@ class TrainArguments:
             "help": "Arithmetic under autocast. fp16 needs a GPU: a run on the CPU says so and takes float32."
         },
     )
+    attn_implementation: Literal["sdpa", "flash_attention_2", "eager"] = field(
+        default="sdpa",
+        metadata={"help": "Attention kernels; flash_attention_2 needs the flash-attn package."},
+    )
+    torch_compile: bool = field(
+        default=False, metadata={"help": "Compile the model: slower to start, faster per step on a GPU."}
+    )
+    gradient_checkpointing: bool = field(
+        default=False,
+        metadata={"help": "Compute activations twice instead of keeping them: less memory, more time."},
+    )
 
     eval_every_steps: int = field(default=5000, metadata={"help": "Optimizer steps between evaluations."})
     save_every_steps: int = field(default=10000, metadata={"help": "Optimizer steps between checkpoints."})
     log_every_steps: int = field(default=50, metadata={"help": "Optimizer steps between log lines."})
-    save_total_limit: int = field(default=2, metadata={"help": "Newest checkpoints that are kept."})
+    save_total_limit: int = field(
+        default=2, metadata={"help": "Newest checkpoints that are kept, and beside them always the best."}
+    )
+    early_stopping_patience: int = field(
+        default=0,
+        metadata={"help": "Stop after this many evaluations in a row without a lower loss (0: never)."},
+    )
     tensorboard: bool = field(default=True, metadata={"help": "Write TensorBoard logs to --output-dir."})
+    trackio: bool = field(default=False, metadata={"help": "Log to Trackio too (pip install trackio)."})
+    sample_prompts: list[str] = field(
+        default_factory=lambda: [
+            "Hi! How are you today?",
+            "Do you have any pets?",
+            "What do you do for work?",
+            "Tell me about your family.",
+        ],
+        metadata={"help": "Messages that the model answers at every evaluation, in TensorBoard."},
+    )
     dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that collate batches."})
     seed: int = field(default=0, metadata={"help": "Seed of weights, order of the data and dropout."})
 
@@ -85,9 +120,18 @@ class TrainArguments:
             "log_every_steps",
             "save_total_limit",
         )
+        not_negative = (
+            "early_stopping_patience",
+            "packed_row_length",
+            "warmup_steps",
+            "dataloader_num_workers",
+        )
         for name in at_least_one:
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+        for name in not_negative:
+            if getattr(self, name) < 0:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
         for name in ("num_train_epochs", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
@@ -102,15 +146,13 @@ class TrainArguments:
         use_cpu = os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
         if self.mixed_precision == "fp16" and use_cpu:
             logger.warning("--mixed-precision fp16: needs a GPU; this run is on the CPU, in float32")
-        return TrainingArguments(
+        training_arguments = TrainingArguments(
             output_dir=self.output_dir,
             num_train_epochs=self.num_train_epochs,
             max_steps=self.max_steps,
             per_device_train_batch_size=self.per_device_train_batch_size,
             per_device_eval_batch_size=self.per_device_eval_batch_size,
             gradient_accumulation_steps=self.gradient_accumulation_steps,
-            train_sampling_strategy="group_by_length" if self.group_by_length else "random",
-            length_column_name="length",
             learning_rate=self.learning_rate,
             lr_scheduler_type=self.lr_scheduler_type,
             warmup_steps=self.warmup_steps,
@@ -118,20 +160,34 @@ class TrainArguments:
             max_grad_norm=self.max_grad_norm,
             fp16=self.mixed_precision == "fp16" and not use_cpu,
             bf16=self.mixed_precision == "bf16",
+            tf32=True if _has_tf32() else None,
+            torch_compile=self.torch_compile,
+            gradient_checkpointing=self.gradient_checkpointing,
             eval_strategy="steps",
             eval_steps=self.eval_every_steps,
             save_strategy="steps",
             save_steps=self.save_every_steps,
-            save_total_limit=self.save_total_limit,
+            metric_for_best_model="eval_loss",
+            greater_is_better=False,
+            restore_callback_states_from_checkpoint=self.early_stopping_patience > 0,
             logging_strategy="steps",
             logging_steps=self.log_every_steps,
             logging_first_step=True,
             prediction_loss_only=True,
             ddp_find_unused_parameters=False,
-            report_to=["tensorboard"] if self.tensorboard else [],
+            report_to=[name for name in ("tensorboard", "trackio") if getattr(self, name)],
             dataloader_num_workers=self.dataloader_num_workers,
             dataloader_pin_memory=not use_cpu,
             use_cpu=use_cpu,
             seed=self.seed,
             data_seed=self.seed,
         )
+        # Set afterwards, unchecked against the cadences: the best model is saved whenever it is found.
+        training_arguments.load_best_model_at_end = True
+        return training_arguments
+
+
+def _has_tf32() -> bool:
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8

@@ -1,11 +1,15 @@
-"""Which checkpoints of a run are whole."""
+"""The checkpoints of a run: which are whole, and which may go."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+from chat.cli import UserError
+
 STATE_FILE = "trainer_state.json"
+DOOMED_PREFIX = ".deleting-"
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -29,3 +33,40 @@ def checkpoints(output_dir: str | Path) -> list[Path]:
 
 def last_whole_checkpoint(output_dir: str | Path) -> Path | None:
     return next((path for path in reversed(checkpoints(output_dir)) if is_whole(path)), None)
+
+
+def discard_halves(output_dir: str | Path) -> None:
+    """Removes what a killed run left half-written or half-deleted, so that it never counts."""
+    halves = [path for path in checkpoints(output_dir) if not is_whole(path)]
+    for path in (*halves, *Path(output_dir).glob(f"{DOOMED_PREFIX}*")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def rotate(output_dir: str | Path, save_total_limit: int, best_step: int | None = None) -> None:
+    """Deletes the oldest checkpoints beyond `save_total_limit`, never the one of `best_step`.
+
+    A checkpoint is renamed before it is deleted: a kill in between leaves nothing that looks whole.
+    """
+    for path in checkpoints(output_dir)[:-save_total_limit]:
+        if path.name != f"checkpoint-{best_step}":
+            doomed = path.with_name(f"{DOOMED_PREFIX}{path.name}")
+            path.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def check_same_model(checkpoint: Path, model) -> None:
+    """Raises UserError where the checkpoint's weights have other names or shapes than the model's."""
+    from safetensors import safe_open
+
+    file = checkpoint / "model.safetensors"
+    if not file.is_file():
+        return
+    shapes = {name: tuple(weights.shape) for name, weights in model.state_dict().items()}
+    with safe_open(file, framework="pt") as saved:
+        for name in saved.keys():  # noqa: SIM118
+            shape = tuple(saved.get_slice(name).get_shape())
+            if shapes.get(name) != shape:
+                raise UserError(
+                    f"--resume: {checkpoint} is of another model than --base (`{name}` is {shape} there, "
+                    f"{shapes.get(name, 'missing')} here); give its --base, or another --output-dir"
+                )

@@ -1,4 +1,4 @@
-"""Batches of training sequences, padded on the right to the longest of the batch."""
+"""Batches of training sequences: padded on the right, or packed into rows."""
 
 from __future__ import annotations
 
@@ -12,28 +12,83 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DialogueCollator:
-    """Collates `input_ids` and `labels` into tensors of shape (batch, longest).
+class PaddedCollator:
+    """Collates sequences into `input_ids`, `labels` and `attention_mask` of shape (batch, longest).
 
     Padding is told by the attention mask, never by an id, so that the end of turn keeps its label.
+
+    Attributes:
+        reply_logits_only: see `with_reply_logits_only`.
+        pad_to_length: pads every row to this many tokens (None: to the longest of the batch).
     """
 
     pad_token_id: int
+    reply_logits_only: bool = False
+    pad_to_length: int | None = None
 
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
         import torch
 
-        longest = max(len(example["input_ids"]) for example in examples)
-
-        def padded(column: str, filler: int) -> torch.Tensor:
-            rows = [
-                list(example[column]) + [filler] * (longest - len(example[column])) for example in examples
-            ]
-            return torch.tensor(rows, dtype=torch.long)
-
         lengths = torch.tensor([len(example["input_ids"]) for example in examples])
-        return {
-            "input_ids": padded("input_ids", self.pad_token_id),
-            "labels": padded("labels", IGNORED_LABEL),
-            "attention_mask": (torch.arange(longest) < lengths[:, None]).long(),
+        width = self.pad_to_length or int(lengths.max())
+        batch = {
+            "input_ids": _rows([example["input_ids"] for example in examples], width, self.pad_token_id),
+            "labels": _rows([example["labels"] for example in examples], width, IGNORED_LABEL),
+            "attention_mask": (torch.arange(width) < lengths[:, None]).long(),
         }
+        return with_reply_logits_only(batch) if self.reply_logits_only else batch
+
+
+@dataclass(frozen=True)
+class PackedCollator:
+    """Collates rows of sequences into `input_ids`, `labels` and `position_ids` of shape (batch, row_length).
+
+    Positions start anew at each sequence. Without an attention mask, transformers takes that as the border
+    that attention does not cross. What is left of a row is one more sequence, of padding without labels.
+    """
+
+    pad_token_id: int
+    row_length: int
+    reply_logits_only: bool = False
+
+    def __call__(self, rows: list[list[dict]]) -> dict[str, torch.Tensor]:
+        import torch
+
+        def joined(column: str) -> list[list[int]]:
+            return [[id_ for sequence in row for id_ in sequence[column]] for row in rows]
+
+        positions = torch.zeros(len(rows), self.row_length, dtype=torch.long)
+        for index, row in enumerate(rows):
+            start = 0
+            for length in (*(len(sequence["input_ids"]) for sequence in row), self.row_length):
+                end = min(start + length, self.row_length)
+                positions[index, start:end] = torch.arange(end - start)
+                start = end
+        batch = {
+            "input_ids": _rows(joined("input_ids"), self.row_length, self.pad_token_id),
+            "labels": _rows(joined("labels"), self.row_length, IGNORED_LABEL),
+            "position_ids": positions,
+        }
+        return with_reply_logits_only(batch) if self.reply_logits_only else batch
+
+
+def with_reply_logits_only(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Asks the model for logits only where a label needs them: the vocabulary's projection is a large part of
+    a small model, and half of all tokens are no reply.
+
+    Adds `logits_to_keep` (bool, (batch, length)) and `shift_labels` (the labels of these positions, in
+    order), as `forward` of the models in transformers takes them.
+    """
+    import torch
+
+    shifted = torch.nn.functional.pad(batch["labels"], (0, 1), value=IGNORED_LABEL)[:, 1:]
+    keep = shifted != IGNORED_LABEL
+    return {**batch, "logits_to_keep": keep, "shift_labels": shifted[keep]}
+
+
+def _rows(sequences: list[list[int]], width: int, filler: int) -> torch.Tensor:
+    import torch
+
+    return torch.tensor(
+        [list(sequence) + [filler] * (width - len(sequence)) for sequence in sequences], dtype=torch.long
+    )

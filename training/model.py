@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +16,27 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-def build_model(base: str, tokenizer: PreTrainedTokenizerBase, longest_sequence: int) -> PreTrainedModel:
+def build_model(
+    base: str,
+    tokenizer: PreTrainedTokenizerBase,
+    longest_sequence: int,
+    attn_implementation: str | None = None,
+) -> PreTrainedModel:
     """A causal language model whose embeddings, special ids and generation defaults fit the tokenizer.
 
     Args:
         base: Hub id or folder of a model, or a `.json` configuration.
         tokenizer: the dataset's, with our chat format.
         longest_sequence: of the dataset, in tokens.
+        attn_implementation: attention kernels, by transformers' names (None: its default).
 
     Raises:
         UserError: the base cannot be loaded, has another tokenizer than the dataset, or too few positions.
     """
-    model = model_from_config(base, tokenizer) if base.endswith(".json") else _from_weights(base, tokenizer)
+    from_config = base.endswith(".json")
+    model = model_from_config(base, tokenizer) if from_config else _from_weights(base, tokenizer)
+    if attn_implementation:
+        _set_attention(model, attn_implementation)
     positions = model.config.max_position_embeddings
     if longest_sequence > positions:
         raise UserError(
@@ -70,3 +80,18 @@ def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
     if model.get_input_embeddings().num_embeddings < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     return model
+
+
+def _set_attention(model: PreTrainedModel, attn_implementation: str) -> None:
+    try:
+        model.set_attn_implementation(attn_implementation)
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"--attn-implementation {attn_implementation}: not usable here ({str(error).splitlines()[0]}); "
+            "install it, or give sdpa"
+        ) from None
+
+
+def takes_logits_to_keep(model: PreTrainedModel) -> bool:
+    """Whether the model can compute the logits of some positions only."""
+    return "logits_to_keep" in inspect.signature(model.forward).parameters

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,50 +21,92 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from training.arguments import TrainArguments
-from training.checkpoints import checkpoints, last_whole_checkpoint
+from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    import numpy as np
+
+    from training.trainer import DialogueTrainer
 
 logger = logging.getLogger(__name__)
 FINAL_MODEL_MARKER = "train_arguments.json"
 
 
-def train(arguments: TrainArguments) -> Trainer:
-    """Trains, resumes where asked, and saves the final model; returns the finished trainer."""
+def train(arguments: TrainArguments) -> DialogueTrainer:
+    """Trains, resumes where asked, and saves the best model; returns the trainer.
+
+    Where SIGTERM stopped it (`trainer.stopped_at_step`) there is a checkpoint and no final model.
+    """
     checkpoint = _starting_checkpoint(arguments)
     check_replaceable(arguments.final_model_dir, FINAL_MODEL_MARKER, "--final-model-dir")
     trainer = build_trainer(arguments)
     if checkpoint:
+        check_same_model(checkpoint, trainer.model)
         logger.info("resuming from %s", checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    save_final_model(trainer, arguments)
+    if trainer.stopped_at_step is None:
+        save_final_model(trainer, arguments)
     return trainer
 
 
-def build_trainer(arguments: TrainArguments) -> Trainer:
-    """The Trainer over our data, collator and model."""
-    from transformers import Trainer, set_seed
+def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
+    """The trainer over our data, collators, model and callbacks."""
+    import numpy as np
+    from transformers import EarlyStoppingCallback, set_seed
 
-    from chat.hub import load_tokenized, load_tokenizer
-    from training.collator import DialogueCollator
+    from chat.hub import load_tokenized
+    from training.callbacks import RotateCheckpoints, SampleReplies, StopOnSigterm
+    from training.collator import PaddedCollator
     from training.model import build_model
+    from training.trainer import DialogueTrainer
 
-    dataset = load_tokenized(arguments.data)
-    tokenizer = load_tokenizer(str(Path(arguments.data) / "tokenizer"), "--data")
+    dataset, tokenizer = load_tokenized(arguments.data)
     training_arguments = arguments.to_training_arguments()
     if training_arguments.use_cpu:
         _use_all_cores()
     set_seed(arguments.seed)
-    model = build_model(arguments.base, tokenizer, longest_sequence=max(dataset["train"]["length"]))
-    return Trainer(
+    lengths = np.asarray(dataset["train"].with_format("numpy")["length"][:])
+    model = build_model(arguments.base, tokenizer, int(lengths.max()), arguments.attn_implementation)
+    callbacks = [StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)]
+    if arguments.tensorboard:
+        callbacks.append(SampleReplies(arguments.sample_prompts))
+    if arguments.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(arguments.early_stopping_patience))
+    return DialogueTrainer(
         model=model,
         args=training_arguments,
-        train_dataset=dataset["train"],
+        **_batches(arguments, dataset["train"], lengths, tokenizer, model),
         eval_dataset=dataset["val"],
-        data_collator=DialogueCollator(tokenizer.pad_token_id),
+        eval_collator=PaddedCollator(tokenizer.pad_token_id),
         processing_class=tokenizer,
+        callbacks=callbacks,
     )
+
+
+def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer, model) -> dict:
+    """Training data, its order and its collator, by `--batching`."""
+    from training.collator import PackedCollator, PaddedCollator
+    from training.model import takes_logits_to_keep
+    from training.packing import PackedRows
+    from training.sampler import EpochSampler
+
+    pad, some_logits = tokenizer.pad_token_id, takes_logits_to_keep(model) and not arguments.torch_compile
+    if arguments.batching == "packed":
+        rows = PackedRows(dataset, lengths, arguments.packed_row_length or int(lengths.max()), arguments.seed)
+        return {
+            "train_dataset": rows,
+            "sampler": EpochSampler(len(rows), arguments.seed),
+            "data_collator": PackedCollator(pad, rows.row_length, some_logits),
+        }
+    grouped = arguments.batching == "grouped"
+    together = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
+    return {
+        "train_dataset": dataset,
+        "sampler": EpochSampler(
+            len(dataset), arguments.seed, lengths.tolist() if grouped else None, together
+        ),
+        "data_collator": PaddedCollator(pad, some_logits),
+    }
 
 
 def _use_all_cores() -> None:
@@ -71,6 +115,8 @@ def _use_all_cores() -> None:
     """
     import torch
 
+    if "ACCELERATE_MIXED_PRECISION" not in os.environ:
+        return
     processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes_here))
 
@@ -88,6 +134,8 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
                 "--resume, or give another folder"
             )
         return None
+    if int(os.environ.get("RANK", 0)) == 0:
+        discard_halves(arguments.output_dir)
     checkpoint = last_whole_checkpoint(arguments.output_dir)
     if checkpoint is None:
         logger.warning(
@@ -96,7 +144,7 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
     return checkpoint
 
 
-def save_final_model(trainer: Trainer, arguments: TrainArguments) -> None:
+def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with chat template, generation defaults, the run's arguments."""
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
@@ -113,7 +161,15 @@ def save_final_model(trainer: Trainer, arguments: TrainArguments) -> None:
 
 
 def main() -> None:
-    train(parse_arguments(TrainArguments, description=__doc__.splitlines()[0]))
+    arguments = parse_arguments(TrainArguments, description=__doc__.splitlines()[0])
+    trainer = train(arguments)
+    if trainer.stopped_at_step is not None:
+        logger.info(
+            "stopped by SIGTERM at step %d, saved in %s; go on with --resume",
+            trainer.stopped_at_step,
+            arguments.output_dir,
+        )
+        sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 import torch
 
 from chat.template import IGNORED_LABEL
-from training.collator import DialogueCollator
+from training.collator import PaddedCollator
 
 
 def test_padding_is_on_the_right_masked_and_without_labels():
-    batch = DialogueCollator(pad_token_id=9)(
+    batch = PaddedCollator(pad_token_id=9)(
         [
             {"input_ids": [1, 2, 3], "labels": [IGNORED_LABEL, 2, 3], "length": 3},
             {"input_ids": [4], "labels": [4], "length": 1},
@@ -20,7 +20,7 @@ def test_padding_is_on_the_right_masked_and_without_labels():
 
 
 def test_a_padding_id_inside_a_sequence_stays_a_token():
-    batch = DialogueCollator(pad_token_id=9)([{"input_ids": [9, 9], "labels": [9, 9]}])
+    batch = PaddedCollator(pad_token_id=9)([{"input_ids": [9, 9], "labels": [9, 9]}])
     assert batch["labels"].tolist() == [[9, 9]] and batch["attention_mask"].tolist() == [[1, 1]]
 
 
@@ -31,7 +31,7 @@ def test_the_loss_of_a_batch_is_that_of_its_sequences(model_folder, prepared):
 
     model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
     rows = load_from_disk(str(prepared))["val"].select(range(6)).to_list()
-    collate = DialogueCollator(model.config.pad_token_id)
+    collate = PaddedCollator(model.config.pad_token_id)
     with torch.inference_mode():
         together = model(**collate(rows)).loss.item()
         total = tokens = 0

@@ -1,0 +1,271 @@
+"""Throughput of training by how batches are made: the reference recipe, length-grouped, packed.
+
+    python -m benchmarks.train_throughput --data tokenized_combined_dialog_data \\
+        --base training/configs/models/gpt2-7m.json --output benchmarks/results/train_throughput.json
+
+All variants start from the same weights and see the same number of useful (non-pad) tokens, in turns of a few
+seconds, so that the noise of the machine meets all of them. Prints a table and, last, one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chat.cli import UserError, parse_arguments, run
+
+if TYPE_CHECKING:
+    import torch
+
+REFERENCE_BATCH_SIZE = 8
+REFERENCE_LENGTH = 256
+VALIDATION_SEQUENCES = 300
+# Dense bf16 peak of tensor cores, in FLOP/s, from NVIDIA's data sheets.
+PEAK_FLOPS = {
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "RTX 4090": 165e12,
+}
+
+
+@dataclass(frozen=True)
+class ThroughputArguments:
+    data: str = field(
+        default="tokenized_combined_dialog_data", metadata={"help": "Tokenised dataset, folder or Hub id."}
+    )
+    base: str = field(
+        default="openai-community/gpt2", metadata={"help": "Hub id or path of the model, or a config .json."}
+    )
+    output: str | None = field(default=None, metadata={"help": "File for the JSON."})
+    useful_tokens: int = field(
+        default=100_000, metadata={"help": "Useful tokens that each variant trains on."}
+    )
+    turns: int = field(default=10, metadata={"help": "Turns in which the variants take them."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "Constant learning rate of AdamW."})
+    fast_precision: Literal["no", "bf16"] = field(
+        default="bf16", metadata={"help": "Arithmetic of the last variant."}
+    )
+    packed_rows: int = field(
+        default=0,
+        metadata={"help": "Rows in a packed batch (0: as many useful tokens as the reference batch)."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of weights and order."})
+
+    def __post_init__(self):
+        for name in ("useful_tokens", "turns"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+
+
+class Variant:
+    """A model in training on batches of its own kind, and what it has done so far."""
+
+    def __init__(self, name: str, batches, model: torch.nn.Module, learning_rate: float, precision: str):
+        import torch
+
+        self.name, self.batches, self.model, self.precision = name, batches, model.train(), precision
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
+        self.seconds, self.useful, self.replies, self.computed, self.steps = 0.0, 0, 0, 0, 0
+
+    def step(self) -> None:
+        """One optimizer step: forward, backward, clipping, update."""
+        import torch
+
+        from chat.template import IGNORED_LABEL
+
+        batch, useful = next(self.batches)
+        device = self.model.device
+        start = time.perf_counter()
+        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        replies = (batch["labels"] != IGNORED_LABEL).sum()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+            loss = self.model(**batch, num_items_in_batch=replies).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds += time.perf_counter() - start
+        self.useful += useful
+        self.replies += int(replies)
+        self.computed += batch["input_ids"].numel()
+        self.steps += 1
+
+    def figures(self, validation_loss: float) -> dict:
+        return {
+            "useful_tokens_per_second": self.useful / self.seconds,
+            "reply_tokens_per_second": self.replies / self.seconds,
+            "padding_share": 1 - self.useful / self.computed,
+            "useful_tokens_per_step": self.useful / self.steps,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "precision": self.precision,
+            "validation_loss": validation_loss,
+        }
+
+
+def benchmark(arguments: ThroughputArguments) -> dict:
+    """Measures all variants; see the module's text."""
+    import torch
+    from transformers import set_seed
+
+    from chat.hub import load_tokenized
+    from training.model import build_model
+
+    dataset, tokenizer = load_tokenized(arguments.data)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    variants = []
+    for name, precision, batches in _variants(arguments, dataset["train"], tokenizer):
+        set_seed(arguments.seed)
+        model = build_model(arguments.base, tokenizer, REFERENCE_LENGTH).to(device)
+        model.config.use_cache = False
+        variants.append(Variant(name, batches, model, arguments.learning_rate, precision))
+    for variant in variants:
+        variant.step()
+        variant.seconds, variant.useful, variant.replies, variant.computed, variant.steps = 0.0, 0, 0, 0, 0
+    for turn in range(1, arguments.turns + 1):
+        for variant in variants:
+            while variant.useful < arguments.useful_tokens * turn / arguments.turns:
+                variant.step()
+    validation = dataset["val"].shuffle(seed=arguments.seed)
+    validation = validation.select(range(min(VALIDATION_SEQUENCES, len(validation)))).to_list()
+    return {
+        "variants": {each.name: each.figures(_validation_loss(each.model, validation)) for each in variants},
+        "packed_to_reference": _ratio(variants, "packed"),
+        "packed_fast_to_reference": _ratio(variants, "packed, fast"),
+        **_machine(variants),
+    }
+
+
+def _ratio(variants: list[Variant], name: str) -> float:
+    speed = {variant.name: variant.useful / variant.seconds for variant in variants}
+    return speed[name] / speed["reference"]
+
+
+def _variants(arguments: ThroughputArguments, dataset, tokenizer):
+    """Name, precision and endless batches of each variant."""
+    import numpy as np
+
+    from training.collator import PackedCollator, PaddedCollator
+    from training.packing import PackedRows
+    from training.sampler import EpochSampler
+
+    lengths = np.asarray(dataset.with_format("numpy")["length"][:])
+    rows = PackedRows(dataset, lengths, REFERENCE_LENGTH, arguments.seed)
+    useful_in_reference = REFERENCE_BATCH_SIZE * lengths.mean()
+    packed_batch = arguments.packed_rows or max(1, round(useful_in_reference / REFERENCE_LENGTH))
+    pad, size, seed = tokenizer.pad_token_id, REFERENCE_BATCH_SIZE, arguments.seed
+    sequences = dataset.select_columns(["input_ids", "labels"])
+    anyhow = EpochSampler(len(dataset), seed)
+    grouped = EpochSampler(len(dataset), seed, lengths.tolist(), size)
+    packed = EpochSampler(len(rows), seed)
+    padded = PaddedCollator(pad, pad_to_length=REFERENCE_LENGTH)
+    yield "reference", "no", _batches(sequences, anyhow, size, padded)
+    yield "grouped", "no", _batches(sequences, grouped, size, PaddedCollator(pad, True))
+    for name, precision in (("packed", "no"), ("packed, fast", arguments.fast_precision)):
+        collator = PackedCollator(pad, REFERENCE_LENGTH, True)
+        yield name, precision, _batches(rows, packed, packed_batch, collator)
+
+
+def _batches(dataset, sampler, batch_size: int, collate):
+    """Batches with their useful tokens, epoch after epoch. A generator of its own for each variant."""
+    for epoch in count():
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            examples = dataset.__getitems__(order[start : start + batch_size])
+            flat = [each for item in examples for each in (item if isinstance(item, list) else [item])]
+            yield collate(examples), sum(len(each["input_ids"]) for each in flat)
+
+
+def _validation_loss(model: torch.nn.Module, sequences: list[dict]) -> float:
+    """Nats per labelled token, in float32."""
+    import torch
+
+    from training.collator import PaddedCollator
+    from training.trainer import row_losses
+
+    collate = PaddedCollator(0)
+    nats = tokens = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(sequences), 16):
+            batch = collate(sequences[start : start + 16])
+            row_nats, row_tokens = row_losses(
+                model.eval(), {name: tensor.to(model.device) for name, tensor in batch.items()}
+            )
+            nats += float(row_nats.sum())
+            tokens += int(row_tokens.sum())
+    return nats / tokens
+
+
+def flops_per_token(config, length: int) -> float:
+    """Training FLOPs per token: 6 per weight that multiplies it, 12 x layers x width x length of attention.
+
+    Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing.
+    """
+    width, layers = config.hidden_size, config.num_hidden_layers
+    weights = layers * 12 * width**2 + config.vocab_size * width
+    return 6 * weights + 12 * layers * width * length
+
+
+def _machine(variants: list[Variant]) -> dict:
+    """Where it ran, and on a known GPU the model FLOPs utilisation of the last variant.
+
+    MFU = FLOPs per token x computed tokens per second / the device's peak.
+    """
+    import torch
+
+    machine: dict = {"torch": version("torch"), "transformers": version("transformers")}
+    last = variants[-1]
+    parameters = sum(parameter.numel() for parameter in last.model.parameters())
+    if last.model.device.type != "cuda":
+        return machine | {"device": f"CPU, {torch.get_num_threads()} threads", "parameters": parameters}
+    name = torch.cuda.get_device_name()
+    peak = next((flops for kind, flops in PEAK_FLOPS.items() if kind in name), None)
+    achieved = flops_per_token(last.model.config, REFERENCE_LENGTH) * last.computed / last.seconds
+    return machine | {
+        "device": name,
+        "parameters": parameters,
+        "model_flops_per_second": achieved,
+        "model_flops_utilisation": achieved / peak if peak else None,
+    }
+
+
+def render(results: dict) -> str:
+    """The figures as a Markdown table."""
+    lines = [
+        "| variant | precision | useful tokens/s | reply tokens/s | padding | ratio | validation loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    reference = results["variants"]["reference"]["useful_tokens_per_second"]
+    for name, figures in results["variants"].items():
+        precision = {"no": "float32"}.get(figures["precision"], figures["precision"])
+        lines.append(
+            f"| {name} | {precision} | {figures['useful_tokens_per_second']:,.0f} "
+            f"| {figures['reply_tokens_per_second']:,.0f} | {figures['padding_share']:.1%} "
+            f"| {figures['useful_tokens_per_second'] / reference:.2f}x | {figures['validation_loss']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    arguments = parse_arguments(ThroughputArguments, description=__doc__.splitlines()[0])
+    results = benchmark(arguments)
+    if arguments.output:
+        Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
+        Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(render(results))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    run(main)

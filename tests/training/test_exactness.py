@@ -1,0 +1,171 @@
+"""Real processes: the loss is the same however the batch is divided, and a killed run loses nothing."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from training.checkpoints import checkpoints, last_whole_checkpoint
+
+LAUNCHERS = {
+    1: [sys.executable, "-m"],
+    2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
+}
+
+
+@pytest.fixture
+def worker():
+    """A function that runs a worker of `tests.training.workers` to its end."""
+
+    def start(kind: str, processes: int = 1, **options) -> subprocess.CompletedProcess:
+        command = [*LAUNCHERS[processes], "tests.training.workers", kind, json.dumps(options)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=240)
+
+    return start
+
+
+@pytest.fixture
+def no_dropout(tmp_path, tiny_config_file):
+    config = json.loads(tiny_config_file.read_text())
+    path = tmp_path / "no_dropout.json"
+    path.write_text(json.dumps(config | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}))
+    return str(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batching", ["random", "packed"])
+def test_gradients_do_not_depend_on_how_the_batch_is_divided(
+    short_run, worker, no_dropout, tmp_path, batching
+):
+    """One process with 8 rows, 4 rows twice, and two processes with 4 rows each: 1e-5 relative."""
+    found = {}
+    for name, processes, rows, accumulation in (("1x8", 1, 8, 1), ("2x4", 1, 4, 2), ("2 processes", 2, 4, 1)):
+        output = tmp_path / name
+        output.mkdir()
+        arguments = short_run(
+            base=no_dropout,
+            output_dir=str(output / "run"),
+            batching=batching,
+            max_steps=1,
+            per_device_train_batch_size=rows,
+            gradient_accumulation_steps=accumulation,
+            max_grad_norm=1e9,
+        )
+        done = worker("gradients", processes, output=str(output), arguments=dataclasses.asdict(arguments))
+        assert done.returncode == 0, done.stderr
+        files = sorted(output.glob("*.pt"))
+        found[name] = [torch.load(file) for file in files]
+        assert [each.pop("world_size") for each in found[name]] == [processes] * processes
+    [reference] = found["1x8"]
+    for gradients in (*found["2x4"], *found["2 processes"]):
+        for name, gradient in gradients.items():
+            difference = (gradient - reference[name]).norm() / reference[name].norm()
+            assert difference < 1e-5, (name, float(difference))
+
+
+def logged(run) -> list[dict]:
+    """What a run logged that must not depend on its interruptions."""
+    state = json.loads((checkpoints(run)[-1] / "trainer_state.json").read_text())
+    figures = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "eval_perplexity")
+    return [{key: entry[key] for key in figures if key in entry} for entry in state["log_history"]]
+
+
+@pytest.fixture(scope="module")
+def whole_run_settings():
+    """Two epochs of 15 steps; log lines, evaluations and checkpoints fall on different steps."""
+    return {
+        "num_train_epochs": 2.0,
+        "max_steps": -1,
+        "per_device_train_batch_size": 31,
+        "log_every_steps": 4,
+        "eval_every_steps": 6,
+        "save_every_steps": 5,
+        "batching": "grouped",
+        "early_stopping_patience": 3,
+        "tensorboard": True,
+    }
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(
+    short_run, worker, whole_run_settings, tmp_path
+):
+    """To the bit: weights and logged figures. Each moment is hit in a run of its own, then resumed."""
+    moments = (
+        ("step", 13),
+        ("step", 16),
+        ("evaluation", 5),
+        ("save", 2),
+        ("optimizer file", 9),
+        ("epoch", 4),
+    )
+
+    def arguments(name: str, **changes) -> dict:
+        folders = {
+            "output_dir": str(tmp_path / name / "run"),
+            "final_model_dir": str(tmp_path / name / "final"),
+        }
+        return dataclasses.asdict(short_run(**whole_run_settings, **folders, **changes))
+
+    def weights(name: str) -> bytes:
+        return (tmp_path / name / "final" / "model.safetensors").read_bytes()
+
+    unbroken = worker("killed", moment="step", count=-1, arguments=arguments("unbroken"))
+    assert unbroken.returncode == 0, unbroken.stderr
+    for moment, count in moments:
+        name = f"{moment} {count}"
+        died = worker("killed", moment=moment, count=count, arguments=arguments(name))
+        assert died.returncode == -signal.SIGKILL, (name, died.stderr)
+        assert not (tmp_path / name / "final").exists()
+        done = worker("killed", moment="step", count=-1, arguments=arguments(name, resume=True))
+        assert done.returncode == 0, (name, done.stderr)
+        assert "resuming from" in done.stderr, name
+        assert weights(name) == weights("unbroken"), name
+        assert logged(tmp_path / name / "run") == logged(tmp_path / "unbroken" / "run"), name
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, worker, tmp_path):
+    settings = {"max_steps": 60, "save_every_steps": 50, "eval_every_steps": 50, "log_every_steps": 1}
+
+    def arguments(name: str, **changes) -> dict:
+        folders = {
+            "output_dir": str(tmp_path / name / "run"),
+            "final_model_dir": str(tmp_path / name / "final"),
+        }
+        return dataclasses.asdict(short_run(**settings, **folders, **changes))
+
+    assert worker("killed", moment="step", count=-1, arguments=arguments("unbroken")).returncode == 0
+    flags = [item for key, value in arguments("stopped").items() if key in settings or key.endswith("_dir")
+             for item in (f"--{key}", str(value))]  # fmt: skip
+    flags += ["--data", arguments("stopped")["data"], "--base", arguments("stopped")["base"]]
+    flags += ["--per_device_train_batch_size", "4", "--learning_rate", "1e-3", "--tensorboard", "false"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.train", *flags],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "'loss'" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "stopped by SIGTERM at step" in errors and "go on with --resume" in errors
+    stopped_at = last_whole_checkpoint(tmp_path / "stopped" / "run")
+    assert stopped_at is not None and stopped_at.name != "checkpoint-50"
+    assert not (tmp_path / "stopped" / "final").exists()
+    done = worker("killed", moment="step", count=-1, arguments=arguments("stopped", resume=True))
+    assert done.returncode == 0, done.stderr
+    files = [tmp_path / name / "final" / "model.safetensors" for name in ("unbroken", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()

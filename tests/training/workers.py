@@ -1,0 +1,88 @@
+"""Training processes that tests start: one dies at a given moment, one writes its gradients.
+
+python -m tests.training.workers killed  '{"moment": "step", "count": 7, "arguments": {...}}'
+python -m tests.training.workers gradients '{"output": "folder", "arguments": {...}}'
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback
+
+from chat.cli import run
+from training.arguments import TrainArguments
+from training.train import build_trainer, train
+from training.trainer import DialogueTrainer
+
+
+def dies(function, count: int, after: bool = False):
+    """The function, whose process is killed as by `kill -9` at its call number `count`."""
+    calls = 0
+
+    def counted(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        result = function(*arguments, **options) if after or calls < count else None
+        if calls == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return counted
+
+
+def dies_half_way(save, count: int):
+    """`torch.save`, whose process is killed at its call number `count` with half of the file written."""
+    calls = 0
+
+    def counted(state, path, *arguments, **options):
+        nonlocal calls
+        calls += 1
+        save(state, path, *arguments, **options)
+        if calls == count:
+            os.truncate(path, os.path.getsize(path) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return counted
+
+
+def killed(moment: str, count: int, arguments: dict) -> None:
+    places = {
+        "step": (DialogueTrainer, "training_step", True),
+        "evaluation": (DialogueTrainer, "prediction_step", False),
+        "save": (DialogueTrainer, "_save_rng_state", False),
+        "epoch": (DialogueTrainer, "_save_checkpoint", True),
+    }
+    if moment == "optimizer file":
+        torch.save = dies_half_way(torch.save, count)
+    else:
+        place, name, after = places[moment]
+        setattr(place, name, dies(getattr(place, name), count, after))
+    train(TrainArguments(**arguments))
+
+
+class KeepGradients(TrainerCallback):
+    def __init__(self, output: str):
+        self.output = Path(output)
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        rank = args.process_index
+        gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+        torch.save(
+            {"world_size": torch.distributed.get_world_size() if args.world_size > 1 else 1, **gradients},
+            self.output / f"{rank}.pt",
+        )
+
+
+def gradients(output: str, arguments: dict) -> None:
+    trainer = build_trainer(TrainArguments(**arguments))
+    trainer.add_callback(KeepGradients(output))
+    trainer.train()
+
+
+if __name__ == "__main__":
+    worker = {"killed": killed, "gradients": gradients}[sys.argv[1]]
+    run(lambda: worker(**json.loads(sys.argv[2])))

@@ -1,0 +1,138 @@
+"""`transformers.Trainer` with our order of data, evaluation by token, and checkpoints that resume exactly."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import Trainer
+
+from chat.cli import UserError
+from chat.template import IGNORED_LABEL
+from training.callbacks import StopOnSigterm
+from training.sampler import EpochOrder, EpochSampler
+
+LOSS_WINDOW_FILE = "loss_window.json"
+
+
+class DialogueTrainer(Trainer):
+    """Differs from its base in four things:
+
+    - the order of the data depends on seed and epoch alone (`training.sampler`);
+    - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
+      one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
+    - evaluation weighs every reply token alike and counts every example once, however many processes there
+      are: `eval_loss` is nats per token, `eval_perplexity` its exponential;
+    - the best model so far is saved whenever an evaluation finds it.
+    """
+
+    def __init__(self, *, sampler: EpochSampler, eval_collator, **arguments):
+        super().__init__(**arguments)
+        self.sampler = sampler
+        self.eval_collator = eval_collator
+        self.add_callback(EpochOrder(sampler))
+
+    @property
+    def stopped_at_step(self) -> int | None:
+        """The step at which SIGTERM stopped the run, if it did."""
+        return next(
+            (
+                each.stopped_at_step
+                for each in self.callback_handler.callbacks
+                if isinstance(each, StopOnSigterm)
+            ),
+            None,
+        )
+
+    def _get_train_sampler(self, train_dataset=None) -> EpochSampler:
+        return self.sampler
+
+    def get_eval_dataloader(self, eval_dataset=None):
+        """Padded rows, whatever training is given."""
+        train_collator, self.data_collator = self.data_collator, self.eval_collator
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = train_collator
+
+    def evaluation_loop(self, dataloader, description, *arguments, metric_key_prefix="eval", **options):
+        self._nats = torch.zeros((), dtype=torch.float64)
+        self._tokens = 0
+        output = super().evaluation_loop(
+            dataloader, description, *arguments, metric_key_prefix=metric_key_prefix, **options
+        )
+        loss = (self._nats / max(self._tokens, 1)).item()
+        output.metrics[f"{metric_key_prefix}_loss"] = loss
+        output.metrics[f"{metric_key_prefix}_perplexity"] = float(torch.tensor(loss).exp())
+        return output
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+        """Adds the batch's nats and tokens, of all processes and without the duplicates that fill a batch."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            nats, tokens = row_losses(model, inputs)
+        loss = nats.sum() / tokens.sum().clamp(min=1)
+        nats, tokens = self.accelerator.gather_for_metrics((nats, tokens))
+        self._nats += nats.double().sum().cpu()
+        self._tokens += int(tokens.sum())
+        return loss, None, None
+
+    def _determine_best_metric(self, metrics, trial) -> bool:
+        is_best = super()._determine_best_metric(metrics, trial)
+        if is_best:
+            self.control.should_save = True
+        return is_best
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """What a resume restores beside weights and optimizer. All processes have written when it returns, so
+        that the state file, which comes next, is the last file of a checkpoint.
+        """
+        super()._save_rng_state(output_dir)
+        loss_sum = self.accelerator.gather(self._tr_loss).mean().item()
+        if self.args.should_save:
+            window = {"loss_sum": loss_sum, "logged_step": self._globalstep_last_logged}
+            (Path(output_dir) / LOSS_WINDOW_FILE).write_text(json.dumps(window), encoding="utf-8")
+        self.accelerator.wait_for_everyone()
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        window = Path(checkpoint or "") / LOSS_WINDOW_FILE
+        if checkpoint and window.is_file():
+            saved = json.loads(window.read_text(encoding="utf-8"))
+            self._tr_loss += saved["loss_sum"]
+            self._globalstep_last_logged = saved["logged_step"]
+
+    def _save_checkpoint(self, model, trial) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except UserError:
+            raise
+        except Exception as error:
+            if not _is_write_failure(error):
+                raise
+            step = self.state.global_step
+            shutil.rmtree(Path(self.args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
+            raise UserError(
+                f"--output-dir {self.args.output_dir}: the checkpoint of step {step} cannot be written "
+                f"({str(error).splitlines()[0]}); make room and go on with --resume"
+            ) from error
+
+
+def _is_write_failure(error: Exception) -> bool:
+    """Python says OSError, safetensors its own error, and torch's archive writer RuntimeError."""
+    kind = type(error).__name__
+    return isinstance(error, OSError) or kind == "SafetensorError" or "writ" in str(error).lower()
+
+
+def row_losses(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per row of a padded batch, the nats of its labelled tokens and their number."""
+    labels = inputs["labels"][:, 1:]
+    labelled = labels != IGNORED_LABEL
+    forward = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    logits = model(**forward).logits[:, :-1][labelled].float()
+    losses = torch.nn.functional.cross_entropy(logits, labels[labelled], reduction="none")
+    rows = torch.nonzero(labelled)[:, 0]
+    nats = torch.zeros(len(labels), device=losses.device).index_add(0, rows, losses)
+    return nats, labelled.sum(dim=1)
