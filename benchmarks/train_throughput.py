@@ -172,7 +172,7 @@ def _variants(arguments: ThroughputArguments, dataset, tokenizer):
     yield "reference", "no", _batches(sequences, anyhow, size, padded)
     yield "grouped", "no", _batches(sequences, grouped, size, PaddedCollator(pad, True))
     for name, precision in (("packed", "no"), ("packed, fast", arguments.fast_precision)):
-        collator = PackedCollator(pad, REFERENCE_LENGTH, True)
+        collator = PackedCollator(tokenizer.eos_token_id, REFERENCE_LENGTH, True)
         yield name, precision, _batches(rows, packed, packed_batch, collator)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from dataclasses import dataclass, field
@@ -146,6 +147,10 @@ class TrainArguments:
         use_cpu = os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
         if self.mixed_precision == "fp16" and use_cpu:
             logger.warning("--mixed-precision fp16: needs a GPU; this run is on the CPU, in float32")
+        if self.trackio and importlib.util.find_spec("trackio") is None:
+            raise UserError(
+                "--trackio: not installed; install it with `pip install trackio`, or leave it out"
+            )
         training_arguments = TrainingArguments(
             output_dir=self.output_dir,
             num_train_epochs=self.num_train_epochs,

@@ -44,10 +44,10 @@ class PackedCollator:
     """Collates rows of sequences into `input_ids`, `labels` and `position_ids` of shape (batch, row_length).
 
     Positions start anew at each sequence. Without an attention mask, transformers takes that as the border
-    that attention does not cross. What is left of a row is one more sequence, of padding without labels.
+    that attention does not cross. What is left of a row is one more sequence, of `filler_id` without labels.
     """
 
-    pad_token_id: int
+    filler_id: int
     row_length: int
     reply_logits_only: bool = False
 
@@ -65,7 +65,7 @@ class PackedCollator:
                 positions[index, start:end] = torch.arange(end - start)
                 start = end
         batch = {
-            "input_ids": _rows(joined("input_ids"), self.row_length, self.pad_token_id),
+            "input_ids": _rows(joined("input_ids"), self.row_length, self.filler_id),
             "labels": _rows(joined("labels"), self.row_length, IGNORED_LABEL),
             "position_ids": positions,
         }

@@ -90,13 +90,13 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
     from training.packing import PackedRows
     from training.sampler import EpochSampler
 
-    pad, some_logits = tokenizer.pad_token_id, takes_logits_to_keep(model) and not arguments.torch_compile
+    some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
     if arguments.batching == "packed":
         rows = PackedRows(dataset, lengths, arguments.packed_row_length or int(lengths.max()), arguments.seed)
         return {
             "train_dataset": rows,
             "sampler": EpochSampler(len(rows), arguments.seed),
-            "data_collator": PackedCollator(pad, rows.row_length, some_logits),
+            "data_collator": PackedCollator(tokenizer.eos_token_id, rows.row_length, some_logits),
         }
     grouped = arguments.batching == "grouped"
     together = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
@@ -105,7 +105,7 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
         "sampler": EpochSampler(
             len(dataset), arguments.seed, lengths.tolist() if grouped else None, together
         ),
-        "data_collator": PaddedCollator(pad, some_logits),
+        "data_collator": PaddedCollator(tokenizer.pad_token_id, some_logits),
     }
 
 

@@ -2,7 +2,16 @@
 
 import json
 
-from training.checkpoints import checkpoints, last_whole_checkpoint
+import pytest
+
+from chat.cli import UserError
+from training.checkpoints import (
+    check_same_model,
+    checkpoints,
+    discard_halves,
+    last_whole_checkpoint,
+    rotate,
+)
 
 
 def checkpoint(output_dir, step, state):
@@ -33,3 +42,46 @@ def test_the_last_whole_one_is_found_by_number(tmp_path):
 
 def test_nothing_is_found_where_nothing_is(tmp_path):
     assert last_whole_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_halves_and_the_half_deleted_are_discarded(tmp_path):
+    whole = checkpoint(tmp_path, 10, json.dumps({"global_step": 10}))
+    checkpoint(tmp_path, 20, None)
+    checkpoint(tmp_path, 30, json.dumps({"global_step": 30})).rename(tmp_path / ".deleting-checkpoint-30")
+    discard_halves(tmp_path)
+    assert list(tmp_path.iterdir()) == [whole]
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "left"),
+    [
+        (2, None, [30, 40]),
+        (1, 10, [10, 40]),
+        (1, 40, [40]),
+        (3, 10, [10, 20, 30, 40]),
+        (9, None, [10, 20, 30, 40]),
+    ],
+)
+def test_rotation_keeps_the_newest_and_the_best(tmp_path, limit, best, left):
+    for step in (10, 20, 30, 40):
+        checkpoint(tmp_path, step, json.dumps({"global_step": step}))
+    rotate(tmp_path, limit, best)
+    assert [int(path.name.rpartition("-")[2]) for path in checkpoints(tmp_path)] == left
+
+
+def test_a_checkpoint_of_another_model_is_named(tmp_path, model_folder, tiny_config_file, tokenizer):
+    import shutil
+
+    from training.model import build_model
+
+    same = build_model(str(tiny_config_file), tokenizer, longest_sequence=8)
+    folder = checkpoint(tmp_path, 10, "{}")
+    shutil.copy(model_folder / "model.safetensors", folder)
+    check_same_model(folder, same)
+    wider = tmp_path / "wider.json"
+    wider.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_embd": 64}))
+    with pytest.raises(UserError) as error:
+        check_same_model(folder, build_model(str(wider), tokenizer, longest_sequence=8))
+    message = str(error.value)
+    assert "checkpoint-10 is of another model than --base (`transformer." in message
+    assert "(96,) there, (192,) here" in message

@@ -11,24 +11,8 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.training.workers import run_worker
 from training.checkpoints import checkpoints, last_whole_checkpoint
-
-LAUNCHERS = {
-    1: [sys.executable, "-m"],
-    2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
-}
-
-
-@pytest.fixture
-def worker():
-    """A function that runs a worker of `tests.training.workers` to its end."""
-
-    def start(kind: str, processes: int = 1, **options) -> subprocess.CompletedProcess:
-        command = [*LAUNCHERS[processes], "tests.training.workers", kind, json.dumps(options)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=240)
-
-    return start
 
 
 @pytest.fixture
@@ -41,9 +25,7 @@ def no_dropout(tmp_path, tiny_config_file):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batching", ["random", "packed"])
-def test_gradients_do_not_depend_on_how_the_batch_is_divided(
-    short_run, worker, no_dropout, tmp_path, batching
-):
+def test_gradients_do_not_depend_on_how_the_batch_is_divided(short_run, no_dropout, tmp_path, batching):
     """One process with 8 rows, 4 rows twice, and two processes with 4 rows each: 1e-5 relative."""
     found = {}
     for name, processes, rows, accumulation in (("1x8", 1, 8, 1), ("2x4", 1, 4, 2), ("2 processes", 2, 4, 1)):
@@ -58,7 +40,7 @@ def test_gradients_do_not_depend_on_how_the_batch_is_divided(
             gradient_accumulation_steps=accumulation,
             max_grad_norm=1e9,
         )
-        done = worker("gradients", processes, output=str(output), arguments=dataclasses.asdict(arguments))
+        done = run_worker("gradients", processes, output=str(output), arguments=dataclasses.asdict(arguments))
         assert done.returncode == 0, done.stderr
         files = sorted(output.glob("*.pt"))
         found[name] = [torch.load(file) for file in files]
@@ -94,9 +76,7 @@ def whole_run_settings():
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(
-    short_run, worker, whole_run_settings, tmp_path
-):
+def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(short_run, whole_run_settings, tmp_path):
     """To the bit: weights and logged figures. Each moment is hit in a run of its own, then resumed."""
     moments = (
         ("step", 13),
@@ -117,14 +97,14 @@ def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(
     def weights(name: str) -> bytes:
         return (tmp_path / name / "final" / "model.safetensors").read_bytes()
 
-    unbroken = worker("killed", moment="step", count=-1, arguments=arguments("unbroken"))
+    unbroken = run_worker("killed", moment="step", count=-1, arguments=arguments("unbroken"))
     assert unbroken.returncode == 0, unbroken.stderr
     for moment, count in moments:
         name = f"{moment} {count}"
-        died = worker("killed", moment=moment, count=count, arguments=arguments(name))
+        died = run_worker("killed", moment=moment, count=count, arguments=arguments(name))
         assert died.returncode == -signal.SIGKILL, (name, died.stderr)
         assert not (tmp_path / name / "final").exists()
-        done = worker("killed", moment="step", count=-1, arguments=arguments(name, resume=True))
+        done = run_worker("killed", moment="step", count=-1, arguments=arguments(name, resume=True))
         assert done.returncode == 0, (name, done.stderr)
         assert "resuming from" in done.stderr, name
         assert weights(name) == weights("unbroken"), name
@@ -132,7 +112,7 @@ def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, worker, tmp_path):
+def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, tmp_path):
     settings = {"max_steps": 60, "save_every_steps": 50, "eval_every_steps": 50, "log_every_steps": 1}
 
     def arguments(name: str, **changes) -> dict:
@@ -142,7 +122,7 @@ def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, worker
         }
         return dataclasses.asdict(short_run(**settings, **folders, **changes))
 
-    assert worker("killed", moment="step", count=-1, arguments=arguments("unbroken")).returncode == 0
+    assert run_worker("killed", moment="step", count=-1, arguments=arguments("unbroken")).returncode == 0
     flags = [item for key, value in arguments("stopped").items() if key in settings or key.endswith("_dir")
              for item in (f"--{key}", str(value))]  # fmt: skip
     flags += ["--data", arguments("stopped")["data"], "--base", arguments("stopped")["base"]]
@@ -165,7 +145,7 @@ def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, worker
     stopped_at = last_whole_checkpoint(tmp_path / "stopped" / "run")
     assert stopped_at is not None and stopped_at.name != "checkpoint-50"
     assert not (tmp_path / "stopped" / "final").exists()
-    done = worker("killed", moment="step", count=-1, arguments=arguments("stopped", resume=True))
+    done = run_worker("killed", moment="step", count=-1, arguments=arguments("stopped", resume=True))
     assert done.returncode == 0, done.stderr
     files = [tmp_path / name / "final" / "model.safetensors" for name in ("unbroken", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()

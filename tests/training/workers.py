@@ -1,12 +1,15 @@
-"""Training processes that tests start: one dies at a given moment, one writes its gradients.
+"""Training processes that tests start: to die at a given moment, to write gradients, to fill the disk.
 
 python -m tests.training.workers killed  '{"moment": "step", "count": 7, "arguments": {...}}'
 python -m tests.training.workers gradients '{"output": "folder", "arguments": {...}}'
+python -m tests.training.workers 'full disk' '{"step": 3, "arguments": {...}}'
 """
 
 import json
 import os
+import resource
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,9 +17,27 @@ import torch
 from transformers import TrainerCallback
 
 from chat.cli import run
+from tests.conftest import ROOT
 from training.arguments import TrainArguments
 from training.train import build_trainer, train
 from training.trainer import DialogueTrainer
+
+LAUNCHERS = {
+    1: [sys.executable, "-m"],
+    2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
+}
+
+
+def run_worker(kind: str, processes: int = 1, **options) -> subprocess.CompletedProcess:
+    """Runs a worker of `tests.training.workers` to its end."""
+    return subprocess.run(
+        [*LAUNCHERS[processes], "tests.training.workers", kind, json.dumps(options)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
 
 
 def dies(function, count: int, after: bool = False):
@@ -83,6 +104,23 @@ def gradients(output: str, arguments: dict) -> None:
     trainer.train()
 
 
+class FullDisk(TrainerCallback):
+    """From a given step on, no file may grow beyond a few KB: writes fail as they do on a full disk."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+
+
+def full_disk(step: int, arguments: dict) -> None:
+    trainer = build_trainer(TrainArguments(**arguments))
+    trainer.add_callback(FullDisk(step))
+    trainer.train()
+
+
 if __name__ == "__main__":
-    worker = {"killed": killed, "gradients": gradients}[sys.argv[1]]
+    worker = {"killed": killed, "gradients": gradients, "full disk": full_disk}[sys.argv[1]]
     run(lambda: worker(**json.loads(sys.argv[2])))

@@ -1,0 +1,105 @@
+"""The memory that training GPT-2 takes, computed from its sizes: what fits which GPU, and how.
+
+    python -m benchmarks.training_memory --output benchmarks/results/training_memory.json
+
+No measurement: parameters are counted on a model without storage, the rest follows the formulas below. CUDA's
+context and fragmentation come on top, about 1 to 2 GB.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chat.cli import UserError, parse_arguments, run
+
+SIZES = {
+    "distilgpt2": (6, 768, 12),
+    "gpt2": (12, 768, 12),
+    "gpt2-medium": (24, 1024, 16),
+    "gpt2-large": (36, 1280, 20),
+    "gpt2-xl": (48, 1600, 25),
+}
+VOCABULARY = 50_257 + 4
+BYTES_PER_PARAMETER = {"weights": 4, "bf16 copy": 2, "gradients": 4, "AdamW": 8}
+# Korthikanti et al., 2022, equation 2, without the attention matrix, which SDPA never stores.
+ACTIVATION_BYTES_PER_LAYER = 34
+CHECKPOINTED_BYTES_PER_LAYER = 2
+# Of a reply's token: bf16 logits, their float32 copy and its gradient.
+LOGIT_BYTES = 2 + 4 + 4
+REPLY_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class MemoryArguments:
+    tokens: int = field(
+        default=16_384, metadata={"help": "Tokens of a GPU's micro-batch: rows x row length."}
+    )
+    gpus: int = field(default=8, metadata={"help": "GPUs over which ZeRO and FSDP divide."})
+    output: str | None = field(default=None, metadata={"help": "File for the JSON."})
+
+    def __post_init__(self):
+        for name in ("tokens", "gpus"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name} {getattr(self, name)}: give at least 1")
+
+
+def parameters_of(layers: int, width: int, heads: int) -> int:
+    """Counted on the model itself, without storage."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(n_layer=layers, n_embd=width, n_head=heads, vocab_size=VOCABULARY)
+    with torch.device("meta"):
+        return GPT2LMHeadModel(config).num_parameters()
+
+
+def memory(layers: int, width: int, heads: int, tokens: int, gpus: int) -> dict:
+    """GB (10^9 bytes) per GPU: the model's state by how it is divided, and a micro-batch's activations."""
+    parameters = parameters_of(layers, width, heads)
+    one = BYTES_PER_PARAMETER
+    whole = sum(one.values())
+    # ZeRO-2 divides gradients and optimizer; ZeRO-3 and FSDP divide the weights too.
+    zero2 = one["weights"] + one["bf16 copy"] + (one["gradients"] + one["AdamW"]) / gpus
+    logits = tokens * REPLY_SHARE * VOCABULARY * LOGIT_BYTES
+    layer = ACTIVATION_BYTES_PER_LAYER * tokens * width
+    checkpointed = CHECKPOINTED_BYTES_PER_LAYER * tokens * width
+    return {
+        "parameters": parameters,
+        "ddp_gb": parameters * whole / 1e9,
+        "zero2_gb": parameters * zero2 / 1e9,
+        "zero3_fsdp_gb": parameters * whole / gpus / 1e9,
+        "activations_gb": (layers * layer + logits) / 1e9,
+        "activations_checkpointed_gb": (layers * checkpointed + layer + logits) / 1e9,
+    }
+
+
+def render(results: dict) -> str:
+    """The figures as a Markdown table."""
+    gpus, tokens = results["gpus"], results["tokens"]
+    lines = [
+        f"| model | parameters | one GPU or DDP | ZeRO-2, {gpus} GPUs | FSDP or ZeRO-3, {gpus} GPUs "
+        f"| + activations of {tokens:,} tokens | with gradient checkpointing |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, figures in results["models"].items():
+        values = [figures[key] for key in figures if key != "parameters"]
+        cells = " | ".join(f"{value:.1f} GB" for value in values)
+        lines.append(f"| {name} | {figures['parameters'] / 1e6:,.0f}M | {cells} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    arguments = parse_arguments(MemoryArguments, description=__doc__.splitlines()[0])
+    models = {name: memory(*size, arguments.tokens, arguments.gpus) for name, size in SIZES.items()}
+    results = {"tokens": arguments.tokens, "gpus": arguments.gpus, "models": models}
+    if arguments.output:
+        Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
+        Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(render(results))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    run(main)

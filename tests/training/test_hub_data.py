@@ -1,0 +1,66 @@
+"""A tokenised dataset by its Hub id, over real HTTP on loopback."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.hub_server import hub
+
+
+@pytest.fixture(scope="module")
+def published(prepared, tmp_path_factory):
+    """The dataset as `push_to_hub` lays it out, with its tokenizer; and one without."""
+    from datasets import load_from_disk
+
+    folder = tmp_path_factory.mktemp("hub")
+    for split, rows in load_from_disk(str(prepared)).items():
+        for name in ("whole", "bare"):
+            (folder / name / "data").mkdir(parents=True, exist_ok=True)
+            rows.to_parquet(folder / name / "data" / f"{split}-00000-of-00001.parquet")
+    shutil.copytree(prepared / "tokenizer", folder / "whole" / "tokenizer")
+    for name in ("whole", "bare"):
+        files = "".join(f"  - split: {split}\n    path: data/{split}-*\n" for split in ("train", "val"))
+        (folder / name / "README.md").write_text(
+            f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n"
+        )
+    return {("dataset", "someone/whole"): folder / "whole", ("dataset", "someone/bare"): folder / "bare"}
+
+
+def launch(endpoint: str, data: str, short_run, tmp_path) -> subprocess.CompletedProcess:
+    arguments = short_run()
+    names = ("base", "output_dir", "final_model_dir", "max_steps", "per_device_train_batch_size")
+    flags = [item for name in names for item in (f"--{name}", str(getattr(arguments, name)))]
+    own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+    return subprocess.run(
+        [sys.executable, "-m", "training.train", "--data", data, *flags, "--tensorboard", "false"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **own, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_XET": "1"},
+        timeout=240,
+    )
+
+
+def test_training_on_a_dataset_of_the_hub(published, short_run, tmp_path):
+    with hub(published) as endpoint:
+        done = launch(endpoint, "someone/whole", short_run, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "final" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ("someone/bare", "the Hub's dataset has no folder `tokenizer`"),
+        ("someone/nothing", "neither a local folder nor a dataset on the Hub"),
+    ],
+)
+def test_what_the_hub_has_not_is_named(published, short_run, tmp_path, data, problem):
+    with hub(published) as endpoint:
+        done = launch(endpoint, data, short_run, tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert f"error: --data {data}: " in done.stderr and problem in done.stderr

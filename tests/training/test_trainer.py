@@ -1,0 +1,167 @@
+"""Evaluation by token, the best checkpoint, early stopping, samples, and any base."""
+
+import json
+
+import pytest
+import torch
+
+from chat.cli import UserError
+from training.checkpoints import checkpoints
+from training.train import build_trainer, train
+
+
+def evaluations(trainer) -> list[dict]:
+    return [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+
+
+def test_the_validation_loss_weighs_every_token_alike(short_run, prepared):
+    """Whatever the batches: the mean over all reply tokens, not over batches or sequences."""
+    from datasets import load_from_disk
+
+    from training.collator import PaddedCollator
+    from training.trainer import row_losses
+
+    losses = []
+    for batch_size in (1, 7, 64):
+        trainer = build_trainer(short_run(per_device_eval_batch_size=batch_size))
+        metrics = trainer.evaluate()
+        losses.append(metrics["eval_loss"])
+        assert metrics["eval_perplexity"] == pytest.approx(torch.tensor(metrics["eval_loss"]).exp().item())
+    nats = tokens = 0
+    with torch.inference_mode():
+        for row in load_from_disk(str(prepared))["val"].to_list():
+            row_nats, row_tokens = row_losses(trainer.model, PaddedCollator(0)([row]))
+            nats, tokens = nats + row_nats.item(), tokens + row_tokens.item()
+    assert losses == pytest.approx([nats / tokens] * 3, rel=1e-5)
+
+
+def test_the_final_model_is_the_best_and_the_best_is_never_deleted(short_run, tmp_path):
+    """A learning rate that grows until it ruins the model: the best evaluation is an early one."""
+    arguments = short_run(
+        max_steps=12,
+        learning_rate=50.0,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=1000,
+        eval_every_steps=2,
+        save_every_steps=3,
+        save_total_limit=1,
+    )
+    trainer = train(arguments)
+    best = min(evaluations(trainer), key=lambda entry: entry["eval_loss"])
+    assert best["step"] < 12
+    kept = [path.name for path in checkpoints(tmp_path / "run")]
+    assert kept == [f"checkpoint-{best['step']}", "checkpoint-12"]
+    files = [tmp_path / "run" / kept[0] / "model.safetensors", tmp_path / "final" / "model.safetensors"]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_early_stopping_waits_for_its_patience(short_run):
+    """A learning rate of nothing: no evaluation is better than the first."""
+    trainer = train(
+        short_run(max_steps=50, learning_rate=1e-30, eval_every_steps=2, early_stopping_patience=3)
+    )
+    assert [entry["step"] for entry in evaluations(trainer)] == [2, 4, 6, 8]
+    assert trainer.state.global_step == 8
+
+
+def test_sample_replies_are_in_tensorboard_and_change_nothing(short_run, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    silent = train(short_run(output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "final-a")))
+    talking = train(short_run(tensorboard=True, sample_prompts=["Hi!", "Any pets?"]))
+    for a, b in zip(silent.model.parameters(), talking.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    [folder] = {path.parent for path in (tmp_path / "run").rglob("events.out.tfevents*")}
+    events = EventAccumulator(str(folder)).Reload()
+    samples = events.Tensors("sample replies/text_summary")
+    assert [sample.step for sample in samples] == [3, 6]
+    assert "**Hi!**" in samples[0].tensor_proto.string_val[0].decode()
+    assert "eval/perplexity" in events.Tags()["scalars"]
+
+
+@pytest.mark.parametrize("batching", ["random", "grouped", "packed"])
+def test_any_batching_learns_the_same_tokens(short_run, batching):
+    trainer = train(
+        short_run(batching=batching, max_steps=-1, num_train_epochs=1.0, per_device_train_batch_size=16)
+    )
+    assert trainer.state.epoch == 1.0
+    assert evaluations(trainer)[-1]["eval_loss"] < evaluations(trainer)[0]["eval_loss"]
+
+
+def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path, base_tokenizer_folder):
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from chat.engine import ChatEngine
+    from chat.template import chat_template
+    from data_scripts.prepare import PrepareArguments, prepare
+    from tests.conftest import SAMPLE_CORPORA
+
+    tokenizer = AutoTokenizer.from_pretrained(base_tokenizer_folder)
+    tokenizer.add_special_tokens({"pad_token": "<own pad>"})
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    base = tmp_path / "llama"
+    tokenizer.save_pretrained(base)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(base)
+    data = str(tmp_path / "data")
+    prepare(PrepareArguments(corpora=SAMPLE_CORPORA, tokenizer=str(base), output=data))
+    trainer = train(short_run(base=str(base), data=data, batching="packed", max_steps=4))
+    assert len(evaluations(trainer)) == 2
+    engine = ChatEngine.from_pretrained(str(tmp_path / "final"))
+    assert engine.tokenizer.chat_template == chat_template()
+    assert engine.reply([{"role": "user", "content": "Hi!"}])
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(short_run, tmp_path):
+    import dataclasses
+
+    from tests.training.workers import run_worker
+    from training.checkpoints import last_whole_checkpoint
+
+    arguments = dataclasses.asdict(short_run(save_every_steps=2, eval_every_steps=50))
+    done = run_worker("full disk", step=3, arguments=arguments)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert f"--output-dir {tmp_path / 'run'}: the checkpoint of step 4 cannot be written" in line
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-2"]
+    assert last_whole_checkpoint(tmp_path / "run").name == "checkpoint-2"
+    assert train(short_run(resume=True)).state.global_step == 6
+
+
+def test_resuming_with_another_base_is_refused(short_run, tmp_path, tiny_config_file):
+    train(short_run(max_steps=2))
+    wider = tmp_path / "wider.json"
+    wider.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_embd": 64}))
+    with pytest.raises(UserError, match="is of another model than --base"):
+        train(short_run(resume=True, base=str(wider)))
+
+
+def test_kernels_and_trackers_that_are_not_there_are_named(short_run):
+    with pytest.raises(UserError, match="--attn-implementation flash_attention_2: not usable here"):
+        build_trainer(short_run(attn_implementation="flash_attention_2"))
+    with pytest.raises(UserError, match=r"--trackio: not installed; .*pip install trackio"):
+        build_trainer(short_run(trackio=True))
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
+    import shutil
+
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler on the CPU")
+    eager = train(
+        short_run(max_steps=3, output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "fa"))
+    )
+    compiled = train(short_run(max_steps=3, torch_compile=True))
+    assert evaluations(compiled)[-1]["eval_loss"] == pytest.approx(
+        evaluations(eager)[-1]["eval_loss"], abs=5e-2
+    )
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(short_run, tmp_path):
+    plain = train(
+        short_run(max_steps=2, output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "fa"))
+    )
+    saving = train(short_run(max_steps=2, gradient_checkpointing=True))
+    for a, b in zip(plain.model.parameters(), saving.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
