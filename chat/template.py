@@ -143,8 +143,9 @@ def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> l
 def _pieces(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
     texts = encode_texts(tokenizer, [content_text(message["content"]) for message in messages])
     role_ids = {role: tokenizer.convert_tokens_to_ids(token) for role, token in ROLE_TOKENS.items()}
+    end_of_turn = tokenizer.eos_token_id
     return [
-        Piece(message["role"], (role_ids[message["role"]], *ids, tokenizer.eos_token_id))
+        Piece(message["role"], (role_ids[message["role"]], *ids, end_of_turn))
         for message, ids in zip(messages, texts, strict=True)
         if ids or message["role"] != SYSTEM
     ]

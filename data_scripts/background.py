@@ -64,7 +64,7 @@ def _work(sender: Connection, function: Callable, arguments: tuple) -> None:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Python's collector of reference cycles rests in the block, and goes through everything once after it.
+    """Python's collector of reference cycles rests in the block, and does its work once after it.
 
     ConvoKit makes millions of objects that all stay. Looking through them again and again for what could be
     freed is nearly half of the time that it takes to load Cornell.
@@ -74,6 +74,6 @@ def collector_paused() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()
         if was_enabled:
             gc.enable()
-            gc.collect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chat.dialogue import Dialogue, Turn
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val")
 COUNTS = ["part", "replies", "replies_cut"]
-# A process takes some two seconds to start and to learn the tokenizer, which has to be made up for.
+# A process takes a second or two to start and to get the tokenizer, which has to be made up for.
 DIALOGUES_PER_PROCESS = 5_000
 
 
@@ -45,7 +47,12 @@ def encode_corpora(
         features=Features({**features, "source": Value("string"), **dict.fromkeys(COUNTS, integer)}),
         remove_columns=["group", "persona", "turns"],
         num_proc=max(1, min(num_proc, len(records) // DIALOGUES_PER_PROCESS)) if num_proc > 1 else None,
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "history_turns": history_turns},
+        # Pickled once here: `datasets` would do it for its cache and for every process, at a second a time.
+        fn_kwargs={
+            "pickled_tokenizer": pickle.dumps(tokenizer),
+            "max_length": max_length,
+            "history_turns": history_turns,
+        },
         desc="tokenising",
     )
     of_parts = iter(_divide(encoded, len(parts)))
@@ -60,9 +67,17 @@ def _divide(encoded: Dataset, parts: int) -> list[Dataset]:
     return [encoded.select(range(bounds[part], bounds[part + 1])) for part in range(parts)]
 
 
-def _encode_batch(batch: dict, tokenizer, max_length: int, history_turns: int | None) -> dict[str, list]:
+@lru_cache(maxsize=1)
+def _unpickled(tokenizer: bytes) -> PreTrainedTokenizerBase:
+    return pickle.loads(tokenizer)
+
+
+def _encode_batch(
+    batch: dict, pickled_tokenizer: bytes, max_length: int, history_turns: int | None
+) -> dict[str, list]:
     from chat.template import encode_dialogues
 
+    tokenizer = _unpickled(pickled_tokenizer)
     rows = zip(batch["part"], batch["source"], batch["persona"], batch["turns"], strict=True)
     views = [
         (part, view)

@@ -140,18 +140,15 @@ def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
     from data_scripts.background import collector_paused
     from data_scripts.corpora import loading
 
-    with loading(
-        arguments.corpora,
-        arguments.keep_raw_text,
-        arguments.val_fraction,
-        arguments.seed,
-        arguments.num_proc,
-    ) as wait_for_corpora:
-        learnt = arguments.train_tokenizer_vocab_size
-        tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer)
-        corpora = wait_for_corpora()
+    options = (arguments.keep_raw_text, arguments.val_fraction, arguments.seed, arguments.num_proc)
     with collector_paused():
-        return _write_dataset(corpora, tokenizer or _train_tokenizer(corpora, learnt), arguments, inputs)
+        with loading(arguments.corpora, *options) as wait_for_corpora:
+            learnt = arguments.train_tokenizer_vocab_size
+            tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer)
+            corpora = wait_for_corpora()
+        if tokenizer is None:
+            tokenizer = _train_tokenizer(corpora, learnt)
+        return _write_dataset(corpora, tokenizer, arguments, inputs)
 
 
 def _write_dataset(
