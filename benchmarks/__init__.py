@@ -1,0 +1,1 @@
+"""Measurements of what the project promises about time and memory; results as JSON in `results/`."""

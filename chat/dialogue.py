@@ -105,8 +105,11 @@ def clean_film_text(text: str) -> str:
     U+FFFD stands where the corpus lost a character: an apostrophe inside a contraction and a dash between
     words are put back, any other (an accent, a quotation mark) goes.
     """
-    text = _CONTROL.sub(" ", _TAG.sub("", text).translate(_QUOTES))
-    text = _LOST_DASH.sub(" -- ", _LOST_APOSTROPHE.sub("'", text)).replace("\ufffd", "")
+    if "<" in text:
+        text = _TAG.sub("", text)
+    text = _CONTROL.sub(" ", text.translate(_QUOTES))
+    if "\ufffd" in text:
+        text = _LOST_DASH.sub(" -- ", _LOST_APOSTROPHE.sub("'", text)).replace("\ufffd", "")
     return _SPACE.sub(" ", text).strip().removeprefix("-- ").removesuffix(" --").strip()
 
 

@@ -83,13 +83,24 @@ def content_text(content: Any) -> str:
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Ids of plain texts, in which the spelling of a special token is ordinary characters."""
+    """Ids of plain texts, in which the spelling of a special token is ordinary characters.
+
+    A text that occurs again, as every text does in a dialogue that is seen from both sides, shares its ids.
+    """
     if not texts:
         return []
     stripped = [text.strip() for text in texts]
-    return tokenizer(stripped, add_special_tokens=False, split_special_tokens=True, verbose=False)[
-        "input_ids"
-    ]
+    different = list(dict.fromkeys(stripped))
+    encoded = tokenizer(
+        different,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )["input_ids"]
+    ids_of = dict(zip(different, encoded, strict=True))
+    return [ids_of[text] for text in stripped]
 
 
 @dataclass(frozen=True)
@@ -132,8 +143,9 @@ def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> l
 def _pieces(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
     texts = encode_texts(tokenizer, [content_text(message["content"]) for message in messages])
     role_ids = {role: tokenizer.convert_tokens_to_ids(token) for role, token in ROLE_TOKENS.items()}
+    end_of_turn = tokenizer.eos_token_id
     return [
-        Piece(message["role"], (role_ids[message["role"]], *ids, tokenizer.eos_token_id))
+        Piece(message["role"], (role_ids[message["role"]], *ids, end_of_turn))
         for message, ids in zip(messages, texts, strict=True)
         if ids or message["role"] != SYSTEM
     ]

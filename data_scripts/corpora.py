@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tqdm.auto import tqdm
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, Dialogue
 from data_scripts import cornell, daily_dialog, jsonl, multi_session_chat, personachat
+from data_scripts.background import collector_paused, in_process
 
 Loader = Callable[[str | None, bool, Counter], Iterator[Dialogue]]
 LOADERS: dict[str, Loader] = {
@@ -29,10 +31,15 @@ class Corpus:
     dropped: Counter = field(default_factory=Counter)
 
 
-def load_corpora(
-    specifications: list[str], keep_raw_text: bool = False, val_fraction: float = 0.05, seed: int = 0
-) -> list[Corpus]:
-    """Loads, filters, splits and deduplicates corpora.
+@contextmanager
+def loading(
+    specifications: list[str],
+    keep_raw_text: bool = False,
+    val_fraction: float = 0.05,
+    seed: int = 0,
+    num_proc: int = 1,
+) -> Iterator[Callable[[], list[Corpus]]]:
+    """Begins to read corpora; yields a function that waits for them, splits and deduplicates.
 
     Args:
         specifications: `NAME` for the public corpus or `NAME=PATH` for a local copy.
@@ -40,18 +47,43 @@ def load_corpora(
         val_fraction: share of the groups (films, or dialogues) held out, for corpora without a split of their
             own.
         seed: of the choice of groups.
+        num_proc: so many corpora are read at once: the last ones by the yielded function, all before them
+            in processes of their own from now on.
 
     Raises:
-        UserError: an unknown name, a corpus that cannot be read, or one that has no usable dialogue.
+        UserError: an unknown name; and when waiting, a corpus that cannot be read, or one that has no usable
+            dialogue.
     """
-    corpora = []
-    for specification in specifications:
-        name, _, path = specification.partition("=")
-        if name not in LOADERS:
-            raise UserError(
-                f"--corpora {specification}: no such corpus; give NAME or NAME=PATH of {', '.join(LOADERS)}"
-            )
-        corpora.append(_load(name, path or None, keep_raw_text, val_fraction, seed))
+    tasks = [
+        (*_name_and_path(specification), keep_raw_text, val_fraction, seed)
+        for specification in specifications
+    ]
+    with ExitStack() as processes:
+        begun = [processes.enter_context(in_process(_load, *task)) for task in tasks[:-1][: num_proc - 1]]
+
+        def wait() -> list[Corpus]:
+            last = [_load(*task) for task in tasks[len(begun) :]]
+            return _checked([*(result() for result in begun), *last], specifications)
+
+        yield wait
+
+
+def load_corpora(specifications: list[str], **options) -> list[Corpus]:
+    """Loads, filters, splits and deduplicates corpora; arguments and errors as of `loading`."""
+    with loading(specifications, **options) as wait:
+        return wait()
+
+
+def _name_and_path(specification: str) -> tuple[str, str | None]:
+    name, _, path = specification.partition("=")
+    if name not in LOADERS:
+        raise UserError(
+            f"--corpora {specification}: no such corpus; give NAME or NAME=PATH of {', '.join(LOADERS)}"
+        )
+    return name, path or None
+
+
+def _checked(corpora: list[Corpus], specifications: list[str]) -> list[Corpus]:
     _drop_duplicates(corpora)
     for corpus, specification in zip(corpora, specifications, strict=True):
         if not corpus.train:
@@ -63,6 +95,7 @@ def load_corpora(
     return corpora
 
 
+@collector_paused()
 def _load(name: str, path: str | None, keep_raw_text: bool, val_fraction: float, seed: int) -> Corpus:
     corpus = Corpus(name)
     unsplit: list[Dialogue] = []

@@ -5,7 +5,7 @@
 
 The output folder is a `DatasetDict` with `train` and `val` (`input_ids`, `labels`, `length`, `source`), the
 tokenizer beside it, the cleaned text as `dialogues/{train,val}.jsonl`, and `stats.json`. It appears whole or
-never.
+never. Where it was made from the same inputs and options already, nothing is done.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
+from data_scripts import fingerprint
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
     from data_scripts.corpora import Corpus
 
 logger = logging.getLogger(__name__)
-SPLITS = ("train", "val")
 MARKER = "stats.json"
-COUNTS = ["replies", "replies_cut"]
 STATS_FORMAT_VERSION = 1
 
 
@@ -70,7 +69,16 @@ class PrepareArguments:
         },
     )
     seed: int = field(default=0, metadata={"help": "Seed of the choice of what is held out."})
-    num_proc: int = field(default=1, metadata={"help": "Processes that tokenise."})
+    num_proc: int = field(
+        default=2,
+        metadata={"help": "Processes that read corpora and tokenise, where it makes either faster."},
+    )
+    refresh: bool = field(
+        default=False,
+        metadata={
+            "help": "Prepare even where nothing has changed; what is downloaded is known by its name alone."
+        },
+    )
 
     def __post_init__(self):
         for flag, value, low in (
@@ -91,28 +99,75 @@ class PrepareArguments:
 
 
 def prepare(arguments: PrepareArguments) -> dict:
-    """Writes the tokenised dataset to `arguments.output` and returns its statistics."""
+    """Sees to it that the tokenised dataset is in `arguments.output`; returns its statistics."""
+    check_replaceable(arguments.output, MARKER, "--output")
+    # Before anything is read: what is changed while it is being read must count as changed the next time.
+    inputs = _inputs(arguments)
+    return _stats_if_unchanged(arguments, inputs) or _write(arguments, inputs)
+
+
+def _inputs(arguments: PrepareArguments) -> dict[str, str]:
+    options = {name: value for name, value in asdict(arguments).items() if name not in ("output", "refresh")}
+    learnt = arguments.train_tokenizer_vocab_size
+    return fingerprint.of_inputs(options, arguments.corpora, None if learnt else arguments.tokenizer)
+
+
+def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> dict | None:
+    """The statistics of the dataset that is there, where it is whole and made from the same inputs."""
+    path = Path(arguments.output) / MARKER
+    if arguments.refresh or not path.is_file():
+        return None
+    try:
+        stats = json.loads(path.read_text(encoding="utf-8"))
+        changes = fingerprint.changes(inputs, stats["inputs"])
+        if not fingerprint.is_whole(path.parent, stats["files"]):
+            changes.append("files of the dataset itself")
+    except (ValueError, KeyError):
+        changes = [f"the format of {MARKER}"]
+    if changes:
+        logger.info("%s is prepared anew, since this has changed: %s", arguments.output, ", ".join(changes))
+        return None
+    by_name = [name for name, value in inputs.items() if value == fingerprint.BY_NAME]
+    logger.info(
+        "nothing changed: %s was made from the same inputs and options%s",
+        arguments.output,
+        f" ({', '.join(by_name)} by name only; --refresh prepares anew)" if by_name else "",
+    )
+    return stats
+
+
+def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
+    from data_scripts.background import collector_paused
+    from data_scripts.corpora import loading
+
+    options = (arguments.keep_raw_text, arguments.val_fraction, arguments.seed, arguments.num_proc)
+    with collector_paused():
+        with loading(arguments.corpora, *options) as wait_for_corpora:
+            learnt = arguments.train_tokenizer_vocab_size
+            tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer)
+            corpora = wait_for_corpora()
+        if tokenizer is None:
+            tokenizer = _train_tokenizer(corpora, learnt)
+        return _write_dataset(corpora, tokenizer, arguments, inputs)
+
+
+def _write_dataset(
+    corpora: list[Corpus],
+    tokenizer: PreTrainedTokenizerBase,
+    arguments: PrepareArguments,
+    inputs: dict[str, str],
+) -> dict:
     from datasets import DatasetDict, concatenate_datasets
 
     from chat.template import add_chat_format
     from data_scripts import jsonl
-    from data_scripts.corpora import load_corpora
+    from data_scripts.encode import COUNTS, SPLITS, encode_corpora, statistics
 
-    check_replaceable(arguments.output, MARKER, "--output")
-    tokenizer = None if arguments.train_tokenizer_vocab_size else _load_tokenizer(arguments.tokenizer)
-    corpora = load_corpora(arguments.corpora, arguments.keep_raw_text, arguments.val_fraction, arguments.seed)
-    if tokenizer is None:
-        tokenizer = _train_tokenizer(corpora, arguments.train_tokenizer_vocab_size)
     add_chat_format(tokenizer)
     with whole_folder(arguments.output, MARKER, "--output") as folder:
-        encoded = {
-            split: [
-                _encode(getattr(corpus, split), f"{corpus.name} {split}", tokenizer, arguments)
-                for corpus in corpora
-            ]
-            for split in SPLITS
-        }
-        stats = _statistics(corpora, encoded, tokenizer, arguments)
+        encoded = encode_corpora(
+            corpora, tokenizer, arguments.max_length, arguments.history_turns, arguments.num_proc
+        )
         dataset = {
             split: concatenate_datasets(parts).remove_columns(COUNTS) for split, parts in encoded.items()
         }
@@ -121,6 +176,14 @@ def prepare(arguments: PrepareArguments) -> dict:
         for split in SPLITS:
             dialogues = (dialogue for corpus in corpora for dialogue in getattr(corpus, split))
             jsonl.write(dialogues, folder / "dialogues" / f"{split}.jsonl")
+        stats = {
+            "format_version": STATS_FORMAT_VERSION,
+            "options": asdict(arguments),
+            "vocab_size": len(tokenizer),
+            **statistics(corpora, encoded),
+            "inputs": inputs,
+            "files": fingerprint.sizes(folder, except_for=MARKER),
+        }
         (folder / MARKER).write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
     return stats
 
@@ -145,115 +208,11 @@ def _train_tokenizer(corpora: list[Corpus], vocab_size: int) -> PreTrainedTokeni
     return train_tokenizer(texts, vocab_size)
 
 
-def _encode(
-    dialogues: list, description: str, tokenizer: PreTrainedTokenizerBase, arguments: PrepareArguments
-) -> Dataset:
-    """Training sequences of the dialogues, from every side that is learnt."""
-    from datasets import Dataset, Features, List, Value
-
-    features = Features(
-        {
-            "input_ids": List(Value("int32")),
-            "labels": List(Value("int32")),
-            "length": Value("int32"),
-            "source": Value("string"),
-            "replies": Value("int32"),
-            "replies_cut": Value("int32"),
-        }
-    )
-    if not dialogues:
-        return Dataset.from_dict({column: [] for column in features}, features=features)
-    return Dataset.from_list([dialogue.to_json() for dialogue in dialogues]).map(
-        _encode_batch,
-        batched=True,
-        features=features,
-        remove_columns=["source", "group", "persona", "turns"],
-        num_proc=arguments.num_proc if arguments.num_proc > 1 and len(dialogues) > 10_000 else None,
-        fn_kwargs={
-            "tokenizer": tokenizer,
-            "max_length": arguments.max_length,
-            "history_turns": arguments.history_turns,
-        },
-        desc=f"tokenising {description}",
-    )
-
-
-def _encode_batch(batch: dict, tokenizer, max_length: int, history_turns: int | None) -> dict[str, list]:
-    from chat.dialogue import Dialogue, Turn
-    from chat.template import encode_dialogues
-
-    rows = zip(batch["source"], batch["persona"], batch["turns"], strict=True)
-    views = [
-        view
-        for source, persona, turns in rows
-        for view in Dialogue(source, tuple(Turn(**turn) for turn in turns), tuple(persona)).views()
-    ]
-    encoded = encode_dialogues(tokenizer, views, max_length, history_turns)
-    sequences = [
-        (view.source, sequence) for view, each in zip(views, encoded, strict=True) for sequence in each
-    ]
-    return {
-        "input_ids": [sequence.input_ids for _, sequence in sequences],
-        "labels": [sequence.labels for _, sequence in sequences],
-        "length": [len(sequence.input_ids) for _, sequence in sequences],
-        "source": [source for source, _ in sequences],
-        "replies": [sequence.replies for _, sequence in sequences],
-        "replies_cut": [sequence.replies_cut for _, sequence in sequences],
-    }
-
-
-def _statistics(corpora: list[Corpus], encoded: dict, tokenizer, arguments: PrepareArguments) -> dict:
-    """What went in and what came out, per corpus and split."""
-    corpora_stats = {}
-    for index, corpus in enumerate(corpora):
-        of_splits = {
-            split: _split_statistics(getattr(corpus, split), encoded[split][index]) for split in SPLITS
-        }
-        name = corpus.name if corpus.name not in corpora_stats else f"{corpus.name}_{index}"
-        corpora_stats[name] = {**of_splits, "dropped": dict(corpus.dropped)}
-    total = {
-        split: {
-            figure: sum(stats[split][figure] for stats in corpora_stats.values())
-            for figure in ("dialogues", "turns", "sequences", "replies", "tokens", "reply_tokens")
-        }
-        for split in SPLITS
-    }
-    return {
-        "format_version": STATS_FORMAT_VERSION,
-        "options": asdict(arguments),
-        "vocab_size": len(tokenizer),
-        "total": total,
-        "corpora": corpora_stats,
-    }
-
-
-def _split_statistics(dialogues: list, sequences: Dataset) -> dict:
-    import numpy as np
-
-    from chat.template import IGNORED_LABEL
-
-    columns = sequences.with_format("numpy")
-    lengths = np.asarray(columns["length"][:]) if len(sequences) else np.zeros(1, dtype=int)
-    reply_tokens = 0
-    for batch in columns.select_columns(["labels"]).iter(batch_size=1000):
-        reply_tokens += int(sum((labels != IGNORED_LABEL).sum() for labels in batch["labels"]))
-    return {
-        "dialogues": len(dialogues),
-        "turns": sum(len(dialogue.turns) for dialogue in dialogues),
-        "sequences": len(sequences),
-        "replies": int(sum(columns["replies"][:])),
-        "replies_cut": int(sum(columns["replies_cut"][:])),
-        "tokens": int(lengths.sum()),
-        "reply_tokens": reply_tokens,
-        "length_percentiles": {str(p): int(np.percentile(lengths, p)) for p in (5, 25, 50, 75, 95, 100)},
-    }
-
-
 def report(stats: dict, output: str) -> str:
     """The statistics as a table of lines."""
     lines = []
     for name, corpus in stats["corpora"].items():
-        for split in SPLITS:
+        for split in stats["total"]:
             figures = corpus[split]
             counts = (
                 f"{figures[unit]:>11,} {unit}" for unit in ("dialogues", "sequences", "replies", "tokens")

@@ -51,6 +51,15 @@ def test_every_dialogue_is_kept_or_counted():
         assert len(corpus.train) + len(corpus.val) + left_out == total
 
 
+def test_processes_of_their_own_give_the_same_corpora():
+    assert load_corpora(SAMPLE_CORPORA, num_proc=2) == load_corpora(SAMPLE_CORPORA, num_proc=1)
+
+
+def test_an_error_in_a_process_of_its_own_is_the_same_error():
+    with pytest.raises(UserError, match=r"--corpora cornell=nowhere.zip: no such file or folder"):
+        load_corpora(["cornell=nowhere.zip", SAMPLE_CORPORA[1]], num_proc=2)
+
+
 def test_the_split_depends_on_the_seed_alone():
     first, again, other = (load_corpora(SAMPLE_CORPORA, val_fraction=0.3, seed=s) for s in (1, 1, 2))
     assert [c.val for c in first] == [c.val for c in again]

@@ -12,7 +12,7 @@ import pytest
 
 from chat.cli import UserError
 from chat.template import IGNORED_LABEL
-from data_scripts import jsonl
+from data_scripts import encode, jsonl
 from data_scripts.prepare import PrepareArguments, prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
 
@@ -126,6 +126,18 @@ def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):
     prepare(dataclasses.replace(options, output=str(tmp_path / "again")))
     first, again = saved(prepared)[0], saved(tmp_path / "again")[0]
     assert all(first[split].to_list() == again[split].to_list() for split in ("train", "val"))
+
+
+def test_more_processes_give_the_same_dataset(prepared, tmp_path, options, monkeypatch):
+    monkeypatch.setattr(encode, "DIALOGUES_PER_PROCESS", 20)
+    for num_proc in (1, 2):
+        output = tmp_path / str(num_proc)
+        stats = prepare(dataclasses.replace(options, output=str(output), num_proc=num_proc))
+        assert stats["corpora"] == json.loads((prepared / "stats.json").read_text())["corpora"]
+        for split, rows in saved(output)[0].items():
+            assert rows.to_list() == saved(prepared)[0][split].to_list()
+            name = f"dialogues/{split}.jsonl"
+            assert (output / name).read_bytes() == (prepared / name).read_bytes()
 
 
 def test_published_text_is_kept_where_asked(tmp_path, options):

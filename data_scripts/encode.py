@@ -1,0 +1,142 @@
+"""Dialogues to training sequences, and the counts of both: all corpora and splits in one pass."""
+
+from __future__ import annotations
+
+import pickle
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chat.dialogue import Dialogue, Turn
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+    from data_scripts.corpora import Corpus
+
+SPLITS = ("train", "val")
+COUNTS = ["part", "replies", "replies_cut"]
+# A process takes a second or two to start and to get the tokenizer, which has to be made up for.
+DIALOGUES_PER_PROCESS = 5_000
+
+
+def encode_corpora(
+    corpora: list[Corpus],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    history_turns: int | None,
+    num_proc: int = 1,
+) -> dict[str, list[Dataset]]:
+    """Training sequences from every side that is learnt, per split one dataset a corpus, with `COUNTS`.
+
+    Args:
+        max_length, history_turns: as of `chat.template.encode_dialogues`.
+        num_proc: at most so many processes tokenise.
+    """
+    from datasets import Dataset, Features, List, Value
+
+    parts = [getattr(corpus, split) for split in SPLITS for corpus in corpora]
+    records = [
+        {"part": number, **dialogue.to_json()} for number, part in enumerate(parts) for dialogue in part
+    ]
+    integer = Value("int32")
+    features = {"input_ids": List(integer), "labels": List(integer), "length": integer}
+    encoded = Dataset.from_list(records).map(
+        _encode_batch,
+        batched=True,
+        features=Features({**features, "source": Value("string"), **dict.fromkeys(COUNTS, integer)}),
+        remove_columns=["group", "persona", "turns"],
+        num_proc=max(1, min(num_proc, len(records) // DIALOGUES_PER_PROCESS)) if num_proc > 1 else None,
+        # Pickled once here: `datasets` would do it for its cache and for every process, at a second a time.
+        fn_kwargs={
+            "pickled_tokenizer": pickle.dumps(tokenizer),
+            "max_length": max_length,
+            "history_turns": history_turns,
+        },
+        desc="tokenising",
+    )
+    of_parts = iter(_divide(encoded, len(parts)))
+    return {split: [next(of_parts) for _ in corpora] for split in SPLITS}
+
+
+def _divide(encoded: Dataset, parts: int) -> list[Dataset]:
+    """The runs of rows of each part; the rows lie in the order of the parts."""
+    import numpy as np
+
+    bounds = np.searchsorted(encoded.with_format("numpy")["part"][:], range(parts + 1))
+    return [encoded.select(range(bounds[part], bounds[part + 1])) for part in range(parts)]
+
+
+@lru_cache(maxsize=1)
+def _unpickled(tokenizer: bytes) -> PreTrainedTokenizerBase:
+    return pickle.loads(tokenizer)
+
+
+def _encode_batch(
+    batch: dict, pickled_tokenizer: bytes, max_length: int, history_turns: int | None
+) -> dict[str, list]:
+    from chat.template import encode_dialogues
+
+    tokenizer = _unpickled(pickled_tokenizer)
+    rows = zip(batch["part"], batch["source"], batch["persona"], batch["turns"], strict=True)
+    views = [
+        (part, view)
+        for part, source, persona, turns in rows
+        for view in Dialogue(source, tuple(Turn(**turn) for turn in turns), tuple(persona)).views()
+    ]
+    encoded = encode_dialogues(tokenizer, [view for _, view in views], max_length, history_turns)
+    sequences = [
+        (part, view.source, sequence)
+        for (part, view), each in zip(views, encoded, strict=True)
+        for sequence in each
+    ]
+    return {
+        "input_ids": [sequence.input_ids for *_, sequence in sequences],
+        "labels": [sequence.labels for *_, sequence in sequences],
+        "length": [len(sequence.input_ids) for *_, sequence in sequences],
+        "source": [source for _, source, _ in sequences],
+        "part": [part for part, *_ in sequences],
+        "replies": [sequence.replies for *_, sequence in sequences],
+        "replies_cut": [sequence.replies_cut for *_, sequence in sequences],
+    }
+
+
+def statistics(corpora: list[Corpus], encoded: dict[str, list[Dataset]]) -> dict[str, dict]:
+    """What went in and what came out: `corpora` by name and split, and their `total`."""
+    of_corpora = {}
+    for index, corpus in enumerate(corpora):
+        of_splits = {
+            split: _split_statistics(getattr(corpus, split), encoded[split][index]) for split in SPLITS
+        }
+        name = corpus.name if corpus.name not in of_corpora else f"{corpus.name}_{index}"
+        of_corpora[name] = {**of_splits, "dropped": dict(corpus.dropped)}
+    total = {
+        split: {
+            figure: sum(stats[split][figure] for stats in of_corpora.values())
+            for figure in ("dialogues", "turns", "sequences", "replies", "tokens", "reply_tokens")
+        }
+        for split in SPLITS
+    }
+    return {"total": total, "corpora": of_corpora}
+
+
+def _split_statistics(dialogues: list[Dialogue], sequences: Dataset) -> dict:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from chat.template import IGNORED_LABEL
+
+    columns = sequences.with_format("numpy")
+    lengths = np.asarray(columns["length"][:]) if len(sequences) else np.zeros(1, dtype=int)
+    # In Arrow, because a Python list a sequence would take longer than all else here.
+    learnt = pc.not_equal(pc.list_flatten(sequences.data.column("labels")), IGNORED_LABEL)
+    return {
+        "dialogues": len(dialogues),
+        "turns": sum(len(dialogue.turns) for dialogue in dialogues),
+        "sequences": len(sequences),
+        "replies": int(sum(columns["replies"][:])),
+        "replies_cut": int(sum(columns["replies_cut"][:])),
+        "tokens": int(lengths.sum()),
+        "reply_tokens": pc.sum(learnt).as_py() or 0,
+        "length_percentiles": {str(p): int(np.percentile(lengths, p)) for p in (5, 25, 50, 75, 95, 100)},
+    }

@@ -1,0 +1,96 @@
+"""What a dataset was made from, as checksums: where nothing of it has changed, there is nothing to prepare.
+
+Only the standard library is imported here: the answer is there before `datasets` or ConvoKit would be loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+DIGESTED_BYTES = 64 * 2**20
+LIBRARIES = ("convokit", "datasets", "pyarrow", "tokenizers", "transformers")
+CODE = Path(__file__).parent
+CHAT_CODE = ("dialogue.py", "template.py", "hub.py", "chat_template.jinja", "proper_nouns.txt")
+BY_NAME = "by name"
+
+
+def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> dict[str, str]:
+    """Checksums of all that decides what is in a dataset, by what it is.
+
+    What is downloaded has no files here and is known by its name alone.
+
+    Args:
+        options: flags and their values.
+        corpora: `NAME` or `NAME=PATH`; of a path, all files in it count.
+        tokenizer: Hub id, or a folder of which the files count; None where one is learnt.
+    """
+    versions = [[library, _version(library)] for library in LIBRARIES]
+    code = [*sorted(CODE.glob("*.py")), *(CODE.parent / "chat" / name for name in CHAT_CODE)]
+    found = {
+        "options": _digest(json.dumps(options, sort_keys=True)),
+        "code": _digest(json.dumps([[path.name, _of_file(path)] for path in code])),
+        "libraries": _digest(json.dumps(versions)),
+    }
+    for specification in corpora:
+        path = specification.partition("=")[2]
+        found[f"--corpora {specification}"] = _of_path(Path(path), deep=True) if path else BY_NAME
+    if tokenizer is not None:
+        found["--tokenizer"] = _of_path(Path(tokenizer), deep=False)
+    return found
+
+
+def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:
+    """Names of what is not as it was."""
+    return sorted(name for name in {*found, *before} if found.get(name) != before.get(name))
+
+
+def sizes(folder: Path, except_for: str) -> dict[str, int]:
+    """Bytes of every file in `folder`, by its path in it, but for the file `except_for`."""
+    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder, deep=True)}
+    return {path: size for path, size in files.items() if path != except_for}
+
+
+def is_whole(folder: Path, expected: dict[str, int]) -> bool:
+    """Whether `folder` still holds the files of `sizes`; others may have come to them."""
+    paths = {folder / path: size for path, size in expected.items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _of_path(path: Path, deep: bool) -> str:
+    path = path.expanduser()
+    if not path.exists():
+        return BY_NAME
+    root = path if path.is_dir() else path.parent
+    return _digest(
+        json.dumps([[file.relative_to(root).as_posix(), _of_file(file)] for file in _files(path, deep)])
+    )
+
+
+def _files(path: Path, deep: bool) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(each for each in (path.rglob("*") if deep else path.iterdir()) if each.is_file())
+
+
+def _of_file(path: Path) -> list:
+    """A file's checksum; of a large one, size and time of change, since reading it would take seconds."""
+    status = path.stat()
+    if status.st_size > DIGESTED_BYTES:
+        return [status.st_size, status.st_mtime_ns]
+    with open(path, "rb") as file:
+        return [status.st_size, hashlib.file_digest(file, "sha256").hexdigest()]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "absent"

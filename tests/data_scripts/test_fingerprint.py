@@ -1,0 +1,113 @@
+"""What counts as a change of a dataset's inputs, and what does not."""
+
+import os
+import shutil
+
+import pytest
+
+from data_scripts import fingerprint
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """A function that takes the checksums of a corpus in a folder, one in a file, and a tokenizer."""
+    for path in ("rows/data/train.jsonl", "rows/card.md", "own.jsonl", "tokenizer/vocab.json"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("some content")
+
+    def take(**options) -> dict[str, str]:
+        corpora = [f"personachat={tmp_path / 'rows'}", f"jsonl={tmp_path / 'own.jsonl'}", "cornell"]
+        return fingerprint.of_inputs({"seed": 0, **options}, corpora, str(tmp_path / "tokenizer"))
+
+    return take
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("rows/data/train.jsonl", "--corpora personachat="),
+        ("rows/data/more.jsonl", "--corpora personachat="),
+        ("own.jsonl", "--corpora jsonl="),
+        ("tokenizer/vocab.json", "--tokenizer"),
+        ("tokenizer/added.json", "--tokenizer"),
+    ],
+)
+def test_a_changed_byte_or_a_new_file_is_a_change_even_at_the_same_time_and_size(
+    inputs, tmp_path, path, changed
+):
+    before = inputs()
+    times = (0, 0)
+    (tmp_path / path).write_text("Some content")
+    os.utime(tmp_path / path, times)
+    [change] = fingerprint.changes(inputs(), before)
+    assert change.startswith(changed)
+
+
+def test_a_file_that_goes_or_is_renamed_is_a_change(inputs, tmp_path):
+    before = inputs()
+    (tmp_path / "rows/data/train.jsonl").rename(tmp_path / "rows/data/test.jsonl")
+    renamed = inputs()
+    assert len(fingerprint.changes(renamed, before)) == 1
+    (tmp_path / "rows/data/test.jsonl").unlink()
+    assert len(fingerprint.changes(inputs(), renamed)) == 1
+
+
+def test_a_copy_and_a_new_time_are_no_change(inputs, tmp_path):
+    before = inputs()
+    shutil.copy(tmp_path / "own.jsonl", tmp_path / "copy")
+    os.replace(tmp_path / "copy", tmp_path / "own.jsonl")
+    os.utime(tmp_path / "rows/card.md", (1, 1))
+    assert fingerprint.changes(inputs(), before) == []
+
+
+def test_checkpoints_below_a_tokenizer_are_none_of_its_files(inputs, tmp_path):
+    before = inputs()
+    (tmp_path / "tokenizer" / "checkpoint-10").mkdir()
+    (tmp_path / "tokenizer" / "checkpoint-10" / "model.safetensors").write_text("weights")
+    assert fingerprint.changes(inputs(), before) == []
+
+
+def test_options_and_libraries_and_code_count(inputs, tmp_path, monkeypatch):
+    before = inputs()
+    assert fingerprint.changes(inputs(seed=1), before) == ["options"]
+    monkeypatch.setattr(fingerprint, "_version", lambda library: "99")
+    assert fingerprint.changes(inputs(), before) == ["libraries"]
+    monkeypatch.undo()
+    shutil.copytree(fingerprint.CODE, tmp_path / "code" / "data_scripts")
+    shutil.copytree(fingerprint.CODE.parent / "chat", tmp_path / "code" / "chat")
+    monkeypatch.setattr(fingerprint, "CODE", tmp_path / "code" / "data_scripts")
+    assert fingerprint.changes(inputs(), before) == []
+    with open(tmp_path / "code" / "chat" / "proper_nouns.txt", "a") as nouns:
+        nouns.write("Xanadu\n")
+    assert fingerprint.changes(inputs(), before) == ["code"]
+
+
+def test_large_files_count_by_size_and_time(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "DIGESTED_BYTES", 4)
+    before = inputs()
+    assert fingerprint.changes(inputs(), before) == []
+    os.utime(tmp_path / "own.jsonl", (1, 1))
+    assert len(fingerprint.changes(inputs(), before)) == 1
+
+
+def test_what_is_downloaded_is_known_by_name(inputs):
+    found = inputs()
+    assert found["--corpora cornell"] == fingerprint.BY_NAME
+    assert [name for name, value in found.items() if value == fingerprint.BY_NAME] == ["--corpora cornell"]
+    hub = fingerprint.of_inputs({}, ["personachat=some/dataset"], "openai-community/gpt2")
+    assert hub["--corpora personachat=some/dataset"] == hub["--tokenizer"] == fingerprint.BY_NAME
+    assert "--tokenizer" not in fingerprint.of_inputs({}, [], None)
+
+
+def test_a_folder_is_whole_with_all_its_files_at_their_sizes(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "data.arrow").write_text("rows")
+    (tmp_path / "stats.json").write_text("{}")
+    expected = fingerprint.sizes(tmp_path, except_for="stats.json")
+    assert expected == {"train/data.arrow": 4}
+    (tmp_path / "train" / "cache.arrow").touch()
+    assert fingerprint.is_whole(tmp_path, expected)
+    (tmp_path / "train" / "data.arrow").write_text("row")
+    assert not fingerprint.is_whole(tmp_path, expected)
+    (tmp_path / "train" / "data.arrow").unlink()
+    assert not fingerprint.is_whole(tmp_path, expected)

@@ -1,0 +1,136 @@
+"""Preparing again: nothing is done where nothing changed, and all that could change the dataset counts."""
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_scripts import fingerprint
+from data_scripts import prepare as prepare_module
+from data_scripts.prepare import PrepareArguments, prepare
+from tests.conftest import ROOT, SAMPLE_CORPORA
+
+
+@pytest.fixture
+def unchanged(prepared, tmp_path, base_tokenizer_folder, monkeypatch):
+    """Arguments of which the dataset is there, and a list of the times that a dataset was written after."""
+    output = tmp_path / "data"
+    shutil.copytree(prepared, output)
+    written = []
+    monkeypatch.setattr(prepare_module, "_write", lambda arguments, inputs: written.append(arguments) or {})
+    arguments = PrepareArguments(
+        corpora=SAMPLE_CORPORA, output=str(output), tokenizer=str(base_tokenizer_folder)
+    )
+    return arguments, written
+
+
+def test_where_nothing_changed_nothing_is_done_and_it_is_said(unchanged, caplog):
+    arguments, written = unchanged
+    with caplog.at_level(logging.INFO):
+        stats = prepare(arguments)
+    assert not written and stats["total"]["train"]["sequences"] and "inputs" in stats
+    [line] = caplog.messages
+    assert line.startswith(f"nothing changed: {arguments.output} ") and "\n" not in line
+    assert "--refresh" not in line
+
+
+def test_what_is_downloaded_is_said_to_be_known_by_name(unchanged, caplog, monkeypatch):
+    arguments, written = unchanged
+    found = {"options": "a", "--corpora cornell": fingerprint.BY_NAME}
+    monkeypatch.setattr(fingerprint, "of_inputs", lambda *_: found)
+    path = Path(arguments.output) / "stats.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "inputs": found}))
+    with caplog.at_level(logging.INFO):
+        prepare(arguments)
+    assert not written
+    assert caplog.messages[0].endswith("(--corpora cornell by name only; --refresh prepares anew)")
+
+
+CHANGED = {
+    "corpora": [SAMPLE_CORPORA[1]],
+    "tokenizer": "openai-community/gpt2",
+    "train_tokenizer_vocab_size": 500,
+    "max_length": 255,
+    "history_turns": 3,
+    "keep_raw_text": True,
+    "val_fraction": 0.06,
+    "seed": 1,
+    "num_proc": 1,
+    "refresh": True,
+}
+
+
+@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(PrepareArguments)])
+def test_every_other_option_prepares_anew(unchanged, option, tmp_path):
+    arguments, written = unchanged
+    prepare(dataclasses.replace(arguments, **{option: {**CHANGED, "output": str(tmp_path / "new")}[option]}))
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("damage", [os.remove, lambda path: os.truncate(path, 100)])
+@pytest.mark.parametrize(
+    "part", ["train/data-00000-of-00001.arrow", "tokenizer/tokenizer.json", "dialogues/val.jsonl"]
+)
+def test_a_dataset_that_lost_something_is_prepared_anew(unchanged, part, damage, caplog):
+    arguments, written = unchanged
+    damage(f"{arguments.output}/{part}")
+    with caplog.at_level(logging.INFO):
+        prepare(arguments)
+    assert len(written) == 1 and "since this has changed: files of the dataset itself" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format_version": 1, "inputs": {}}'])
+def test_statistics_without_the_inputs_are_prepared_anew(unchanged, text):
+    arguments, written = unchanged
+    (Path(arguments.output) / "stats.json").write_text(text)
+    prepare(arguments)
+    assert len(written) == 1
+
+
+def test_a_changed_corpus_changes_the_dataset(movie_corpus, tmp_path, base_tokenizer_folder):
+    films = {f"m{film}": [[f"Is this film {film}?", "It is."]] for film in range(4)}
+    folder = movie_corpus(films)
+    arguments = PrepareArguments(
+        corpora=[f"cornell={folder}"], tokenizer=str(base_tokenizer_folder), output=str(tmp_path / "data")
+    )
+    prepare(arguments)
+    utterances = folder / "utterances.jsonl"
+    utterances.write_text(utterances.read_text().replace("It is.", "It was"))
+    prepare(arguments)
+    assert '"It was"' in (tmp_path / "data" / "dialogues" / "train.jsonl").read_text()
+
+
+RUN_AND_LIST_MODULES = """
+import atexit, sys
+from chat.cli import run
+from data_scripts.prepare import main
+atexit.register(lambda: print(*sorted(sys.modules)))
+run(main)
+"""
+
+
+def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_tokenizer_folder):
+    """The second run finds nothing changed; the modules of the first must be among those checked for it."""
+    flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", str(base_tokenizer_folder), "--num-proc", "1"]
+    modules = []
+    for _ in range(2):
+        result = subprocess.run(
+            [sys.executable, "-c", RUN_AND_LIST_MODULES, *flags, "--output", str(tmp_path / "data")],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        modules.append(set(result.stdout.splitlines()[-1].split()))
+    assert {"torch", "convokit", "datasets"} <= modules[0]
+    assert not {"torch", "convokit", "datasets", "pyarrow", "pandas"} & modules[1]
+    without_influence = {"chat.cli", "chat.folders"}
+    assert result.stderr.startswith("nothing changed: ")
+    of_chat = {name for name in modules[0] if name.startswith("chat.")} - without_influence
+    assert {f"{name.removeprefix('chat.')}.py" for name in of_chat} <= set(fingerprint.CHAT_CODE)
