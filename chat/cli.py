@@ -92,7 +92,7 @@ def _first_line(error: BaseException) -> str:
 def run(main: Callable[[], None]) -> NoReturn:
     """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "httpcore", "datasets", "urllib3", "numexpr"):
+    for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -67,12 +67,24 @@ class Handler(BaseHTTPRequestHandler):
             for path, file in files.items()
         ]
         if route.startswith("/tree/"):
-            below = route.removeprefix("/tree/").partition("/")[2]
-            return self.send_json([entry for entry in entries if entry["path"].startswith(below)])
+            return self.send_json(self.listing(entries, route.removeprefix("/tree/").partition("/")[2]))
         if route.startswith("/paths-info/"):
             return self.send_json([entry for entry in entries if entry["path"] in asked])
         siblings = [{"rfilename": path} for path in files]
         self.send_json({"id": name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": []})
+
+    def listing(self, entries: list[dict], folder: str) -> list[dict]:
+        """What is below a folder: all files, or unless `recursive` its own files and folders."""
+        prefix = f"{folder}/" if folder else ""
+        below = [entry for entry in entries if entry["path"].startswith(prefix)]
+        if parse_qs(urlsplit(self.path).query).get("recursive") == ["true"]:
+            return below
+        inner = [entry["path"].removeprefix(prefix).split("/") for entry in below]
+        folders = sorted({parts[0] for parts in inner if len(parts) > 1})
+        own = [entry for entry, parts in zip(below, inner, strict=True) if len(parts) == 1]
+        return own + [
+            {"type": "directory", "path": prefix + name, "size": 0, "oid": COMMIT} for name in folders
+        ]
 
     def send_json(self, value) -> None:
         self.send_bytes(json.dumps(value).encode(), {"Content-Type": "application/json"}, True)
