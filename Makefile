@@ -8,7 +8,7 @@ MODELS := final_model models/pocket demo_run/model
 SAMPLE := data_scripts/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help chat demo test lint format clean
+.PHONY: help chat demo test test-slow lint format clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -46,7 +46,10 @@ demo: $(VENV)/.train
 		| $(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
 
 test: $(VENV)/.dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -86,7 +86,8 @@ def _description(specification: str) -> dict:
     files = (
         [Path(path)] if Path(path).is_file() else [each for each in Path(path).rglob("*") if each.is_file()]
     )
-    checksum = fingerprint.of_inputs({}, [specification], None)[f"--corpora {specification}"]
+    found = fingerprint.of_inputs({}, [specification], None)
+    checksum = found[f"--corpora {fingerprint.without_folders(specification)}"]
     return {
         "name": name,
         "files": len(files),

@@ -37,10 +37,18 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
     }
     for specification in corpora:
         path = specification.partition("=")[2]
-        found[f"--corpora {specification}"] = _of_path(Path(path), deep=True) if path else BY_NAME
+        name = f"--corpora {without_folders(specification)}"
+        checksum = _of_path(Path(path), deep=True) if path else BY_NAME
+        found[name] = _digest(found[name] + checksum) if name in found else checksum
     if tokenizer is not None:
         found["--tokenizer"] = _of_path(Path(tokenizer), deep=False)
     return found
+
+
+def without_folders(value: str) -> str:
+    """A local path, or the path in NAME=PATH, as its last part: a dataset may be published, a disk not."""
+    name, equals, path = value.rpartition("=")
+    return name + equals + (Path(path).name if Path(path).expanduser().exists() else path)
 
 
 def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:

@@ -112,6 +112,14 @@ def _inputs(arguments: PrepareArguments) -> dict[str, str]:
     return fingerprint.of_inputs(options, arguments.corpora, None if learnt else arguments.tokenizer)
 
 
+def _published_options(arguments: PrepareArguments) -> dict:
+    options = {name: value for name, value in asdict(arguments).items() if name not in ("output", "refresh")}
+    return options | {
+        "corpora": [fingerprint.without_folders(specification) for specification in arguments.corpora],
+        "tokenizer": fingerprint.without_folders(arguments.tokenizer),
+    }
+
+
 def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> dict | None:
     """The statistics of the dataset that is there, where it is whole and made from the same inputs."""
     path = Path(arguments.output) / MARKER
@@ -178,7 +186,7 @@ def _write_dataset(
             jsonl.write(dialogues, folder / "dialogues" / f"{split}.jsonl")
         stats = {
             "format_version": STATS_FORMAT_VERSION,
-            "options": asdict(arguments),
+            "options": _published_options(arguments),
             "vocab_size": len(tokenizer),
             **statistics(corpora, encoded),
             "inputs": inputs,

@@ -95,6 +95,7 @@ def test_statistics_count_what_is_there(prepared):
             assert figures["sequences"] == len(lengths)
             assert figures["length_percentiles"]["100"] == max(lengths)
     assert stats["options"]["max_length"] == 256 and stats["vocab_size"] == 404
+    assert str(ROOT) not in json.dumps(stats) and str(prepared.parent) not in json.dumps(stats)
 
 
 def test_windowed_pairs_and_shorter_sequences(tmp_path, options):
