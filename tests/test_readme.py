@@ -23,11 +23,9 @@ def test_the_snippet_answers_without_our_code(model_folder):
 def test_the_files_that_it_names_exist():
     named = re.findall(r"(?:training|eval|chat|data_scripts)/[\w./-]+\.\w+", README)
     recipes = re.findall(r"^\| `([\w-]+\.yaml)` \|", README, re.MULTILINE)
-    missing = [
-        path
-        for path in [*named, *(f"training/configs/{name}" for name in recipes)]
-        if not (ROOT / path).exists()
-    ]
+    missing = [path for path in named if not (ROOT / path).exists()]
+    configs = {path.name for path in (ROOT / "training" / "configs").rglob("*.yaml")}
+    missing += sorted(set(recipes) - configs)
     assert named and recipes and not missing
 
 
@@ -48,3 +46,17 @@ def test_its_tables_are_rendered_from_the_results(results):
     from eval.report import render
 
     assert render(json.loads(results.read_text(encoding="utf-8"))) in README
+
+
+@pytest.mark.parametrize("benchmark", ["train_throughput", "training_memory"])
+def test_its_benchmark_tables_are_rendered_from_the_results(benchmark):
+    import importlib
+
+    results = json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text(encoding="utf-8"))
+    assert importlib.import_module(f"benchmarks.{benchmark}").render(results) in README
+
+
+def test_its_figures_of_preparing_are_those_of_the_results():
+    results = json.loads((ROOT / "benchmarks/results/prepare_throughput.json").read_text(encoding="utf-8"))
+    cold = results["variants"]["gpt2 tokenizer"]["cold"]
+    assert f"take {cold['seconds']:.0f} s and {cold['peak_memory_bytes'] / 1e9:.1f} GB on two cores" in README

@@ -1,0 +1,68 @@
+"""The throughput benchmark on the sample corpora, its formula, and the memory table's arithmetic."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.train_throughput import ThroughputArguments, benchmark, flops_per_token, render
+from benchmarks.training_memory import memory, parameters_of
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def results(prepared, tiny_config_file):
+    return benchmark(
+        ThroughputArguments(data=str(prepared), base=str(tiny_config_file), useful_tokens=6000, turns=2)
+    )
+
+
+def test_every_variant_trains_on_the_tokens_asked_for(results):
+    assert list(results["variants"]) == ["reference", "grouped", "packed", "packed, fast"]
+    for figures in results["variants"].values():
+        useful = figures["useful_tokens_per_second"] * figures["seconds"]
+        assert 6000 <= useful < 6000 + 2 * figures["useful_tokens_per_step"] + 2048
+        assert 0 < figures["reply_tokens_per_second"] < figures["useful_tokens_per_second"]
+        assert 4 < figures["validation_loss"] < 7
+
+
+def test_grouped_and_packed_batches_have_less_padding_than_the_reference(results):
+    shares = {name: figures["padding_share"] for name, figures in results["variants"].items()}
+    assert max(shares["packed"], shares["grouped"]) < shares["reference"] / 1.5
+
+
+def test_the_table_has_a_row_for_each(results):
+    assert len(render(results).splitlines()) == 6 and "| packed | float32 |" in render(results)
+
+
+def test_flops_by_hand():
+    """GPT-2: 12 layers x 12 x 768^2 weights and the head of 50,257 x 768; PaLM's term for attention."""
+    from transformers import GPT2Config
+
+    weights = 12 * 12 * 768**2 + 50257 * 768
+    assert flops_per_token(GPT2Config(), 1024) == 6 * weights + 12 * 12 * 768 * 1024
+
+
+def test_memory_by_hand():
+    parameters = parameters_of(12, 768, 12)
+    assert parameters == 124_439_808 + 4 * 768
+    figures = memory(12, 768, 12, tokens=1000, gpus=4)
+    assert figures["ddp_gb"] == pytest.approx(parameters * 18 / 1e9)
+    assert figures["zero2_gb"] == pytest.approx(parameters * (6 + 12 / 4) / 1e9)
+    assert figures["zero3_fsdp_gb"] == pytest.approx(parameters * 18 / 4 / 1e9)
+    logits = 500 * 50_261 * 10
+    assert figures["activations_gb"] == pytest.approx((12 * 34 * 1000 * 768 + logits) / 1e9)
+    assert figures["activations_checkpointed_gb"] == pytest.approx(
+        (12 * 2 * 1000 * 768 + 34 * 1000 * 768 + logits) / 1e9
+    )
+
+
+def test_the_commands_end_with_a_line_of_json(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.training_memory", "--output", str(tmp_path / "deep" / "x.json")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == json.loads((tmp_path / "deep" / "x.json").read_text())
