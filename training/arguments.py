@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 logger = logging.getLogger(__name__)
+ARGUMENTS_FILE = "train_arguments.json"
+# What may differ in a resumed run without making it another one.
+FREE_TO_CHANGE = {
+    "resume",
+    "output_dir",
+    "final_model_dir",
+    "data",
+    "per_device_eval_batch_size",
+    "save_every_steps",
+    "save_total_limit",
+    "tensorboard",
+    "trackio",
+    "sample_prompts",
+    "dataloader_num_workers",
+}
 
 
 @dataclass(frozen=True)
@@ -196,3 +213,26 @@ def _has_tf32() -> bool:
     import torch
 
     return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
+
+
+def save(arguments: TrainArguments, folder: str | Path) -> None:
+    """Writes the arguments beside what they made."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(asdict(arguments), indent=2) + "\n", "utf-8")
+
+
+def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
+    """Warns of what makes a resumed run another one than the run in `folder` that it goes on with."""
+    try:
+        before = json.loads((Path(folder) / ARGUMENTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    for name, value in asdict(arguments).items():
+        if name not in FREE_TO_CHANGE and before.get(name, value) != value:
+            logger.warning(
+                "--resume: --%s was %s and is %s now: the run goes on with the new value and will not end as "
+                "an unbroken one",
+                name.replace("_", "-"),
+                before[name],
+                value,
+            )

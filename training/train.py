@@ -9,18 +9,16 @@ Checkpoints and TensorBoard logs go to --output-dir, the trained model to --fina
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
-from training.arguments import TrainArguments
+from training.arguments import ARGUMENTS_FILE, TrainArguments, save, tell_changed
 from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from training.trainer import DialogueTrainer
 
 logger = logging.getLogger(__name__)
-FINAL_MODEL_MARKER = "train_arguments.json"
 
 
 def train(arguments: TrainArguments) -> DialogueTrainer:
@@ -38,11 +35,14 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     Where SIGTERM stopped it (`trainer.stopped_at_step`) there is a checkpoint and no final model.
     """
     checkpoint = _starting_checkpoint(arguments)
-    check_replaceable(arguments.final_model_dir, FINAL_MODEL_MARKER, "--final-model-dir")
+    check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
     trainer = build_trainer(arguments)
     if checkpoint:
         check_same_model(checkpoint, trainer.model)
         logger.info("resuming from %s", checkpoint)
+        tell_changed(arguments, arguments.output_dir)
+    if trainer.is_world_process_zero():
+        save(arguments, arguments.output_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.stopped_at_step is None:
         save_final_model(trainer, arguments)
@@ -92,7 +92,13 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
 
     some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
     if arguments.batching == "packed":
-        rows = PackedRows(dataset, lengths, arguments.packed_row_length or int(lengths.max()), arguments.seed)
+        longest = int(lengths.max())
+        if 0 < arguments.packed_row_length < longest:
+            raise UserError(
+                f"--packed-row-length {arguments.packed_row_length}: --data has a sequence of {longest} "
+                f"tokens; give at least {longest}, or 0"
+            )
+        rows = PackedRows(dataset, lengths, arguments.packed_row_length or longest, arguments.seed)
         return {
             "train_dataset": rows,
             "sampler": EpochSampler(len(rows), arguments.seed),
@@ -149,14 +155,12 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
-    with whole_folder(arguments.final_model_dir, FINAL_MODEL_MARKER, "--final-model-dir") as folder:
+    with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
         model.config.use_cache = True
         model.save_pretrained(folder, state_dict=state_dict)
         trainer.processing_class.save_pretrained(folder)
-        (folder / FINAL_MODEL_MARKER).write_text(
-            json.dumps(asdict(arguments), indent=2) + "\n", encoding="utf-8"
-        )
+        save(arguments, folder)
     logger.info("the model is in %s", arguments.final_model_dir)
 
 

@@ -136,6 +136,19 @@ def test_resuming_with_another_base_is_refused(short_run, tmp_path, tiny_config_
         train(short_run(resume=True, base=str(wider)))
 
 
+def test_a_resume_says_what_makes_it_another_run(short_run, caplog):
+    train(short_run(max_steps=2))
+    train(short_run(max_steps=4, learning_rate=5e-4, resume=True, save_total_limit=9))
+    told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
+    assert len(told) == 2
+    assert any("--learning-rate was 0.001 and is 0.0005 now" in line for line in told)
+
+
+def test_rows_too_short_for_the_data_are_refused(short_run):
+    with pytest.raises(UserError, match=r"--packed-row-length 32: --data has a sequence of \d+ tokens; give"):
+        build_trainer(short_run(batching="packed", packed_row_length=32))
+
+
 def test_kernels_and_trackers_that_are_not_there_are_named(short_run):
     with pytest.raises(UserError, match="--attn-implementation flash_attention_2: not usable here"):
         build_trainer(short_run(attn_implementation="flash_attention_2"))
