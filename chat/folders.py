@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,11 +36,30 @@ def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
         raise UserError(
             f"{flag} {output}: cannot be written ({error.strerror}); give another folder"
         ) from None
-    yield scratch
+    try:
+        yield scratch
+    except Exception as error:
+        if not is_write_failure(error):
+            raise
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise UserError(
+            f"{flag} {output}: cannot be written ({str(error).splitlines()[0]}); make room, or give another "
+            "folder"
+        ) from error
     if output.exists():
         os.replace(output, replaced)
     os.replace(scratch, output)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def is_write_failure(error: Exception) -> bool:
+    """Whether the error says that a disk is full or takes no more.
+
+    Python says OSError, safetensors an error of its own, and torch's archive writer RuntimeError.
+    """
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+    return type(error).__name__ == "SafetensorError" or "inline_container" in str(error)
 
 
 def check_replaceable(output: str | Path, marker: str, flag: str) -> None:

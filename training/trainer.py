@@ -10,6 +10,7 @@ import torch
 from transformers import Trainer
 
 from chat.cli import UserError
+from chat.folders import is_write_failure
 from chat.template import IGNORED_LABEL
 from training.callbacks import StopOnSigterm
 from training.sampler import EpochOrder, EpochSampler
@@ -107,23 +108,17 @@ class DialogueTrainer(Trainer):
     def _save_checkpoint(self, model, trial) -> None:
         try:
             super()._save_checkpoint(model, trial)
-        except UserError:
-            raise
         except Exception as error:
-            if not _is_write_failure(error):
+            if not is_write_failure(error):
                 raise
             step = self.state.global_step
+            free = shutil.disk_usage(self.args.output_dir).free
             shutil.rmtree(Path(self.args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
             raise UserError(
                 f"--output-dir {self.args.output_dir}: the checkpoint of step {step} cannot be written "
-                f"({str(error).splitlines()[0]}); make room and go on with --resume"
+                f"({free / 1e6:,.0f} MB were free; {str(error).splitlines()[0]}); make room and go on with "
+                "--resume"
             ) from error
-
-
-def _is_write_failure(error: Exception) -> bool:
-    """Python says OSError, safetensors its own error, and torch's archive writer RuntimeError."""
-    kind = type(error).__name__
-    return isinstance(error, OSError) or kind == "SafetensorError" or "writ" in str(error).lower()
 
 
 def row_losses(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:

@@ -45,3 +45,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match=r"^--output .*file/out: cannot be written"):
         write(tmp_path / "file" / "out", "one")
+
+
+def test_a_full_disk_is_named_and_leaves_the_earlier_one(tmp_path):
+    output = tmp_path / "out"
+    write(output, "one")
+    with (
+        pytest.raises(UserError, match=r"^--output .*out: cannot be written .*No space left on device"),
+        whole_folder(output, "done.txt", "--output"),
+        open("/dev/full", "w", buffering=1) as full,
+    ):
+        full.write("more\n")
+    assert (output / "done.txt").read_text() == "one" and len(list(tmp_path.iterdir())) == 1
