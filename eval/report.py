@@ -1,45 +1,107 @@
-"""The results of `eval.run` as a table.
+"""The results of `eval.run` as tables, and as a page with plots and replies.
 
-python -m eval.report eval/results/small-cpu/results.json
+    python -m eval.report --results eval/results/small-cpu --training-log checkpoints/runs
+
+Prints the tables; writes them as `report.md` and the page as `report.html` beside the results.
 """
 
 from __future__ import annotations
 
-import json
-import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from chat.cli import UserError, run
+from chat.cli import UserError, parse_arguments, run
+from eval.results_file import check_version, load_replies, load_results, results_path
+from eval.table import FIRST_TABLE, GREEDY_TABLE, INTERVALS, LEGEND, Figure, build_table, has_intervals
 
-ROWS = (
-    ("reply perplexity", "perplexity", "{:.2f}"),
-    ("bits per byte", "bits_per_byte", "{:.3f}"),
-    ("distinct-1", "distinct_1", "{:.3f}"),
-    ("distinct-2", "distinct_2", "{:.3f}"),
-    ("words per reply", "mean_words", "{:.1f}"),
+OTHER_TOKENIZERS = (
+    "The two have different tokenizers: their bits per byte compare, their perplexities do not."
 )
-COLUMNS = ("model", "base", "human")
+
+
+@dataclass(frozen=True)
+class ReportArguments:
+    results: str = field(metadata={"help": "Folder that `eval.run` wrote, or its results.json."})
+    training_log: str | None = field(
+        default=None,
+        metadata={"help": "Folder of the model's TensorBoard logs, for its training curves in the page."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of the replies that the page shows."})
 
 
 def render(results: dict) -> str:
-    """Markdown: per corpus a table of the figures, and what they were measured on."""
+    """Markdown: per corpus tables of the figures, and what they were measured on.
+
+    Raises:
+        UserError: results of an unknown format version.
+    """
+    check_version(results, "results")
+    return _render_version_1(results) if results["format_version"] == 1 else _render(results)
+
+
+def _render(results: dict) -> str:
+    lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
+    lines += notes(results)
+    for source, rows in results["figures"].items():
+        lines += ["", f"### {source}", "", *build_table(rows, FIRST_TABLE).to_markdown()]
+        greedy = build_table(rows, GREEDY_TABLE)
+        if greedy.rows:
+            lines += ["", "Greedy replies:", "", *greedy.to_markdown()]
+        lines += ["", describe_amount(results, source)]
+    return "\n".join(lines) + "\n"
+
+
+def describe_model(role: str, model: dict) -> str:
+    revision = f", revision {model['revision']}" if model.get("revision") else ""
+    return f"{role.capitalize()}: `{model['name']}` ({model['parameters']:,} parameters{revision})."
+
+
+def notes(results: dict) -> list[str]:
+    """What a reader has to know before comparing figures."""
+    found = [LEGEND]
+    if has_intervals(results):
+        found.append(INTERVALS)
+    if not results["same_reply_ids"]:
+        found.append(OTHER_TOKENIZERS)
+    if results["settings"].get("quick"):
+        found.append("A quick run on a sample: its figures are rough.")
+    return found
+
+
+def describe_amount(results: dict, source: str) -> str:
+    """How much of a corpus was scored and generated."""
+    groups = results["figures"][source].get("model", {})
+    tokens = groups.get("likelihood", {}).get("tokens")
+    generated = groups.get("sampled", {}).get("generated")
+    sentence = f"{results['data'][source]['replies']:,} replies scored"
+    sentence += f" ({tokens['value']:,.0f} tokens of the model's)" if tokens else ""
+    return sentence + (f", {generated['value']:,.0f} generated." if generated else ".")
+
+
+def _render_version_1(results: dict) -> str:
     model, base = results["models"]["model"], results["models"]["base"]
     lines = [
         f"Model: `{model['name']}` ({model['parameters']:,} parameters), prompted in its {model['format']}. "
         f"Base: `{base['name']}`, prompted in {base['format']}."
     ]
     if not results["same_reply_ids"]:
-        lines.append(
-            "The two have different tokenizers: their bits per byte compare, their perplexities do not."
-        )
-    for source, figures in results["figures"].items():
+        lines.append(OTHER_TOKENIZERS)
+    figures = (
+        Figure("perplexity", "reply perplexity", "{:.2f}"),
+        Figure("bits_per_byte", "bits per byte"),
+        Figure("distinct_1", "distinct-1"),
+        Figure("distinct_2", "distinct-2"),
+        Figure("mean_words", "words per reply", "{:.1f}"),
+    )
+    for source, rows in results["figures"].items():
         lines += ["", f"### {source}", "", "| | model | base | human |", "|---|---|---|---|"]
-        for label, key, form in ROWS:
+        for each in figures:
             cells = (
-                form.format(figures[column][key]) if key in figures[column] else "" for column in COLUMNS
+                each.form.format(rows[row][each.key]) if each.key in rows[row] else ""
+                for row in ("model", "base", "human")
             )
-            lines.append(f"| {label} | {' | '.join(cells)} |")
-        own = figures["model"]
+            lines.append(f"| {each.name} | {' | '.join(cells)} |")
+        own = rows["model"]
         lines += [
             "",
             f"{own['replies']:,} replies scored ({own['tokens']:,} tokens of the model's), "
@@ -48,18 +110,31 @@ def render(results: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        raise UserError("give the path of one results.json: python -m eval.report FILE")
-    path = Path(sys.argv[1])
+def write_text(path: Path, text: str, flag: str) -> None:
     try:
-        print(render(json.loads(path.read_text(encoding="utf-8"))))
+        # A model may write half of a surrogate pair, which no file can hold.
+        path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(
-            f"{path}: {error.strerror}; give the results.json that `python -m eval.run` wrote"
+            f"{flag} {path}: cannot be written ({error.strerror}); make room, or give another place"
         ) from None
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: not results of `python -m eval.run` ({error!r})") from None
+
+
+def main() -> None:
+    from eval.html_report import render_html
+    from eval.training_log import read_curves
+
+    arguments = parse_arguments(ReportArguments, description=__doc__.splitlines()[0])
+    path = results_path(arguments.results)
+    results = load_results(path, "--results")
+    replies = load_replies(path, "--results")
+    curves = read_curves(arguments.training_log, "--training-log") if arguments.training_log else {}
+    table = render(results)
+    page = render_html(results, replies, curves, seed=arguments.seed)
+    write_text(path.parent / "report.md", table, "--results")
+    write_text(path.parent / "report.html", page, "--results")
+    print(table)
+    print(f"saved to {path.parent / 'report.md'} and {path.parent / 'report.html'}")
 
 
 if __name__ == "__main__":

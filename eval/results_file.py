@@ -1,0 +1,134 @@
+"""Reading what `eval.run` wrote: `results.json` of every format version, and `replies.jsonl` beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from chat.cli import UserError
+
+RESULTS_FILE = "results.json"
+REPLIES_FILE = "replies.jsonl"
+FORMAT_VERSIONS = (1, 2)
+DECODINGS = ("sampled", "greedy")
+LIKELIHOOD_FIGURES = ("perplexity", "bits_per_byte", "tokens", "replies")
+CANDIDATES = ("model", "base")
+
+
+def results_path(given: str) -> Path:
+    """The results file that a flag means by a folder or by the file itself."""
+    path = Path(given)
+    return path / RESULTS_FILE if path.is_dir() else path
+
+
+def load_results(path: Path, flag: str) -> dict:
+    """The results as they were written, of any known version.
+
+    Raises:
+        UserError: no such file, not results, or of an unknown version.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{flag} {path}: {error.strerror}; give the results.json that `python -m eval.run` wrote"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{flag} {path}: not results of `python -m eval.run` ({error})") from None
+    if not isinstance(results, dict) or "format_version" not in results:
+        raise UserError(f"{flag} {path}: not results of `python -m eval.run` (no `format_version`)")
+    check_version(results, f"{flag} {path}")
+    try:
+        _check_shape(results)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{flag} {path}: not whole results of `python -m eval.run` ({error!r}); evaluate anew"
+        ) from None
+    return results
+
+
+def check_version(results: dict, what: str) -> None:
+    version = results.get("format_version")
+    if version not in FORMAT_VERSIONS:
+        known = " and ".join(map(str, FORMAT_VERSIONS))
+        raise UserError(
+            f"{what}: results of format version {version!r}, this reads {known}; evaluate anew with "
+            "`python -m eval.run`, or use the checkout that wrote them"
+        )
+
+
+def _check_shape(results: dict) -> None:
+    """Raises what the first use of a missing or misplaced entry would raise."""
+    if results["format_version"] == 1:
+        for source in results["figures"].values():
+            for name in ("replies", "tokens", "generated"):
+                float(source["model"][name])
+            for role in CANDIDATES:
+                source[role]["format"]
+    current = as_current(results)
+    for role in CANDIDATES:
+        current["models"][role]["name"], int(current["models"][role]["parameters"])
+    current["same_reply_ids"], current["settings"].items(), current["libraries"].items()
+    for source, rows in current["figures"].items():
+        current["data"][source]["sha256"], int(current["data"][source]["replies"])
+        for groups in rows.values():
+            for figures in groups.values():
+                for entry in figures.values():
+                    [float(entry[name]) for name in ("value", "low", "high") if name in ("value", *entry)]
+
+
+def as_current(results: dict) -> dict:
+    """Results of version 1 in the form of version 2, as far as they go; others as they are."""
+    if results["format_version"] != 1:
+        return results
+    figures = {
+        source: {row: _grouped(flat) for row, flat in rows.items()}
+        for source, rows in results["figures"].items()
+    }
+    data = {
+        source: {**entry, "replies": int(results["figures"][source]["model"]["replies"])}
+        for source, entry in results["data"].items()
+    }
+    return {**results, "figures": figures, "data": data}
+
+
+def _grouped(flat: dict) -> dict:
+    groups: dict[str, dict] = {"likelihood": {}, "sampled": {}}
+    for name, value in flat.items():
+        if name != "format":
+            groups["likelihood" if name in LIKELIHOOD_FIGURES else "sampled"][name] = {"value": value}
+    return {group: figures for group, figures in groups.items() if figures}
+
+
+def load_replies(results: Path, flag: str) -> list[dict]:
+    """The replies beside the results, each candidate's by way of decoding; none where there is no file."""
+    path = results.parent / REPLIES_FILE
+    if not path.is_file():
+        return []
+    replies = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                replies.append(_read_reply(line))
+    except OSError as error:
+        raise UserError(f"{flag} {path}: {error.strerror}; make it readable") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{flag} {path}: line {number} is no reply of `python -m eval.run` ({error!r}); "
+            "evaluate anew, or move the file away"
+        ) from None
+    return replies
+
+
+def _read_reply(line: str) -> dict:
+    record = json.loads(line)
+    reply = {
+        "source": str(record["source"]),
+        "context": [(str(message["role"]), str(message["content"])) for message in record["context"]],
+        "human": str(record["human"]),
+    }
+    for role in CANDIDATES:
+        # Version 1 wrote one reply per candidate, which was sampled.
+        texts = {"sampled": record[role]} if isinstance(record[role], str) else record[role]
+        reply[role] = {name: str(texts[name]) for name in DECODINGS if name in texts}
+    return reply
