@@ -16,10 +16,19 @@ SYSTEM = "system"
 
 @dataclass(frozen=True)
 class Turn:
-    """One speaker's uninterrupted say."""
+    """One speaker's uninterrupted say.
+
+    Attributes:
+        distractors: replies to something else, among which evaluation lets a model find this one.
+    """
 
     role: str
     text: str
+    distractors: tuple[str, ...] = ()
+
+    def to_json(self) -> dict:
+        record: dict = {"role": self.role, "text": self.text}
+        return record | {"distractors": list(self.distractors)} if self.distractors else record
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Dialogue:
             "source": self.source,
             "group": self.group,
             "persona": list(self.persona),
-            "turns": [{"role": turn.role, "text": turn.text} for turn in self.turns],
+            "turns": [turn.to_json() for turn in self.turns],
         }
 
 
@@ -86,6 +95,14 @@ def alternating_turns(utterances: Iterable[tuple[str, str]], dropped: Counter) -
     return tuple(
         Turn(speaker if speaker in sides else sides[index % 2], text)
         for index, (speaker, text) in enumerate(joined)
+    )
+
+
+def with_distractors(turns: Iterable[Turn], distractors: dict[str, tuple[str, ...]]) -> tuple[Turn, ...]:
+    """The assistant's turns with the distractors that their texts have in `distractors`."""
+    return tuple(
+        replace(turn, distractors=distractors.get(turn.text, ())) if turn.role == ASSISTANT else turn
+        for turn in turns
     )
 
 

@@ -37,7 +37,14 @@ def encode_corpora(
 
     parts = [getattr(corpus, split) for split in SPLITS for corpus in corpora]
     records = [
-        {"part": number, **dialogue.to_json()} for number, part in enumerate(parts) for dialogue in part
+        {
+            "part": number,
+            "source": dialogue.source,
+            "persona": list(dialogue.persona),
+            "turns": [{"role": turn.role, "text": turn.text} for turn in dialogue.turns],
+        }
+        for number, part in enumerate(parts)
+        for dialogue in part
     ]
     integer = Value("int32")
     features = {"input_ids": List(integer), "labels": List(integer), "length": integer}
@@ -45,7 +52,7 @@ def encode_corpora(
         _encode_batch,
         batched=True,
         features=Features({**features, "source": Value("string"), **dict.fromkeys(COUNTS, integer)}),
-        remove_columns=["group", "persona", "turns"],
+        remove_columns=["persona", "turns"],
         num_proc=max(1, min(num_proc, len(records) // DIALOGUES_PER_PROCESS)) if num_proc > 1 else None,
         # Pickled once here: `datasets` would do it for its cache and for every process, at a second a time.
         fn_kwargs={

@@ -7,7 +7,7 @@ One object a line:
 
 Only `turns` is required. With a `persona` the assistant's turns are learnt; without one, either side's.
 Dialogues of one `group` are never divided between training and validation; `split` (`train` or `val`) decides
-by hand.
+by hand. A turn may carry `distractors`, a list of false replies for the evaluation's hits@1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns
+from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, with_distractors
 
 NAME = "jsonl"
 
@@ -68,9 +68,11 @@ def _dialogue(record: dict, dropped: Counter) -> Dialogue:
     split = record.get("split", "")
     if split not in ("", "train", "val"):
         raise ValueError(f"split `{split}` is neither train nor val")
+    turns = alternating_turns([(turn["role"], turn["text"].strip()) for turn in record["turns"]], dropped)
+    distractors = {turn["text"].strip(): tuple(turn.get("distractors", ())) for turn in record["turns"]}
     return Dialogue(
         source=record.get("source", NAME),
-        turns=alternating_turns([(turn["role"], turn["text"].strip()) for turn in record["turns"]], dropped),
+        turns=with_distractors(turns, distractors),
         persona=tuple(sentence.strip() for sentence in persona),
         group=str(record.get("group", "")),
         split=split,

@@ -1,7 +1,7 @@
 """PersonaChat (Zhang et al., 2018) in the columns of its parquet copy on the Hub, read with `datasets`.
 
 `personality` is the persona of the second speaker, who is the assistant; each item of `utterances` holds the
-`history` so far and `candidates`, of which the last is the true reply.
+`history` so far and `candidates`, of which the last is the true reply. In validation the others are kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, clean_spaced_text
+from chat.dialogue import (
+    ASSISTANT,
+    USER,
+    Dialogue,
+    alternating_turns,
+    clean_spaced_text,
+    with_distractors,
+)
 from chat.hub import load_corpus
 
 NAME = "personachat"
@@ -27,12 +34,16 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
             last = row["utterances"][-1]
             texts = [*last["history"], last["candidates"][-1]]
             persona = tuple(_text(sentence, keep_raw_text) for sentence in row["personality"])
-            yield Dialogue(
-                source=NAME,
-                turns=alternating_turns(_with_roles(texts, keep_raw_text), dropped),
-                persona=persona,
-                split="train" if split == "train" else "val",
-            )
+            turns = alternating_turns(_with_roles(texts, keep_raw_text), dropped)
+            if split != "train":
+                turns = with_distractors(turns, _distractors(row["utterances"], keep_raw_text))
+            yield Dialogue(NAME, turns, persona, split="train" if split == "train" else "val")
+
+
+def _distractors(utterances: list[dict], keep_raw_text: bool) -> dict[str, tuple[str, ...]]:
+    """By true reply, the other candidates."""
+    cleaned = ([_text(text, keep_raw_text) for text in each["candidates"]] for each in utterances)
+    return {true: tuple(text for text in others if text and text != true) for *others, true in cleaned}
 
 
 def _with_roles(texts: list[str], keep_raw_text: bool) -> Iterator[tuple[str, str]]:

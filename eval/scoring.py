@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
 from eval.formats import ScoredSequence
+from eval.processes import spread
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,23 +21,30 @@ def score_replies(
     Sequences of about the same length share a batch, padded on the right; batching does not change what is
     scored.
     """
+    losses: list[list[list[float]]] = [[] for _ in sequences]
+
+    def score(batch: list[int]) -> list[list[list[float]]]:
+        return _score(model, [sequences[index] for index in batch])
+
+    for batch, found in spread(_batches(sequences), score, description):
+        for index, of_sequence in zip(batch, found, strict=True):
+            losses[index] = of_sequence
+    return losses
+
+
+def _score(model: PreTrainedModel, sequences: list[ScoredSequence]) -> list[list[list[float]]]:
     import torch
 
-    losses: list[list[list[float]]] = [[] for _ in sequences]
-    with torch.inference_mode(), tqdm(total=len(sequences), desc=description, unit=" sequences") as progress:
-        for batch in _batches(sequences):
-            rows = [torch.tensor(sequences[index].input_ids) for index in batch]
-            input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)
-            lengths = torch.tensor([len(row) for row in rows], device=model.device)
-            mask = (torch.arange(input_ids.shape[1], device=model.device) < lengths[:, None]).long()
-            logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits
-            for row, index in enumerate(batch):
-                losses[index] = [
-                    _span_losses(logits[row], input_ids[row], start, end)
-                    for _, start, end in sequences[index].spans
-                ]
-            progress.update(len(batch))
-    return losses
+    rows = [torch.tensor(sequence.input_ids) for sequence in sequences]
+    input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)
+    lengths = torch.tensor([len(row) for row in rows], device=model.device)
+    mask = (torch.arange(input_ids.shape[1], device=model.device) < lengths[:, None]).long()
+    with torch.inference_mode():
+        logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits
+        return [
+            [_span_losses(logits[row], input_ids[row], start, end) for _, start, end in sequence.spans]
+            for row, sequence in enumerate(sequences)
+        ]
 
 
 def _span_losses(logits, input_ids, start: int, end: int) -> list[float]:

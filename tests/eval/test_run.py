@@ -18,9 +18,11 @@ def settings(model_folder, tiny_config_file, prepared):
     return {
         "model": str(model_folder),
         "base": str(tiny_config_file),
-        "data": str(prepared),
+        "data": [str(prepared)],
         "max_dialogues": 5,
         "generated_replies": 4,
+        "ranked_replies": 6,
+        "timed_replies": 2,
     }
 
 
@@ -30,23 +32,54 @@ def finished(settings, tmp_path_factory):
     return output, evaluate_models(EvalArguments(**settings, output=str(output)))
 
 
+def without_latency(results: dict) -> dict:
+    figures = {
+        source: {
+            row: {name: group for name, group in groups.items() if name != "latency"}
+            for row, groups in rows.items()
+        }
+        for source, rows in results["figures"].items()
+    }
+    return {**results, "figures": figures}
+
+
 def test_model_base_and_human_stand_side_by_side(finished):
     output, results = finished
     assert json.loads((output / "results.json").read_text()) == results
     assert set(results["figures"]) == {"cornell", "personachat"}
-    for figures in results["figures"].values():
-        assert set(figures) == {"human", "model", "base"}
-        assert figures["model"]["tokens"] == figures["base"]["tokens"] > 100
-        assert figures["model"]["replies"] == figures["base"]["replies"]
-        for role in ("model", "base"):
+    for rows in results["figures"].values():
+        assert set(rows) == {"model", "base", "base_in_template", "human"}
+        scored = {rows[row]["likelihood"]["tokens"]["value"] for row in rows if row != "human"}
+        assert len(scored) == 1 and scored.pop() > 100
+        for row in ("model", "base", "base_in_template"):
+            perplexity, bits = (rows[row]["likelihood"][name] for name in ("perplexity", "bits_per_byte"))
             # Random weights are about as surprised as a uniform guess over 404 tokens.
-            assert 300 < figures[role]["perplexity"] < 550
-            bits = math.log2(figures[role]["perplexity"]) * figures[role]["tokens"]
-            assert figures[role]["bits_per_byte"] < bits / figures[role]["tokens"]
-        assert figures["human"]["generated"] == figures["model"]["generated"] == 4
-        assert 0 < figures["human"]["distinct_1"] <= 1
+            assert 300 < perplexity["low"] <= perplexity["value"] <= perplexity["high"] < 550
+            assert 0 < bits["low"] <= bits["value"] <= bits["high"] < math.log2(perplexity["value"])
+        assert rows["human"]["sampled"]["generated"]["value"] == 4
+        assert 0 < rows["human"]["sampled"]["distinct_1"]["value"] <= 1
+        assert "token_f1" in rows["model"]["greedy"] and "token_f1" not in rows["human"]["sampled"]
+        assert rows["model"]["latency"]["time_to_first_token_p50"]["value"] > 0
+    assert "ranking" not in results["figures"]["cornell"]["model"]
+    ranking = results["figures"]["personachat"]["model"]["ranking"]
+    gain = ranking["hits_at_1"]["value"] - ranking["hits_at_1_without_persona"]["value"]
+    assert ranking["persona_gain"]["value"] == pytest.approx(gain) and ranking["candidates"]["value"] > 4
     assert results["same_reply_ids"] and results["settings"]["decoding"]["top_p"] == 0.9
     assert (output / "report.md").read_text() == render(results)
+
+
+def test_no_figure_is_missing_or_not_a_number(finished):
+    _, results = finished
+    for rows in results["figures"].values():
+        for groups in rows.values():
+            for group in groups.values():
+                assert all(math.isfinite(number) for figure in group.values() for number in figure.values())
+
+
+def test_the_results_name_nobodys_disk(finished):
+    _, results = finished
+    text = json.dumps({name: value for name, value in results.items() if name != "models"})
+    assert str(ROOT) not in text and "pytest" not in text
 
 
 def test_every_reply_is_kept_with_its_context(finished):
@@ -55,13 +88,32 @@ def test_every_reply_is_kept_with_its_context(finished):
     assert len(replies) == 8
     for reply in replies:
         assert reply["context"][-1]["role"] == "user" and reply["human"]
-        assert isinstance(reply["model"], str) and isinstance(reply["base"], str)
+        assert set(reply["model"]) == set(reply["base"]) == {"sampled", "greedy"}
 
 
 def test_the_same_arguments_give_the_same_results(finished, settings, tmp_path):
     again = evaluate_models(EvalArguments(**settings, output=str(tmp_path / "again")))
-    assert again == finished[1]
+    assert without_latency(again) == without_latency(finished[1])
     assert (tmp_path / "again" / "replies.jsonl").read_text() == (finished[0] / "replies.jsonl").read_text()
+
+
+def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(finished, settings, tmp_path, monkeypatch):
+    from eval import source
+
+    output = tmp_path / "out"
+    with monkeypatch.context() as dying:
+        dying.setattr(source, "time_replies", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate_models(EvalArguments(**settings, output=str(output)))
+    assert not output.exists()
+    with monkeypatch.context() as counting:
+        scored = []
+        score = source.score_replies
+        counting.setattr(source, "score_replies", lambda *given: scored.append(given[2]) or score(*given))
+        results = evaluate_models(EvalArguments(**settings, output=str(output)))
+    assert len(scored) == 5 and "cornell: model perplexity" not in scored
+    assert without_latency(results) == without_latency(finished[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_model_may_stand_beside_itself(settings, model_folder, tmp_path):
@@ -70,14 +122,16 @@ def test_a_model_may_stand_beside_itself(settings, model_folder, tmp_path):
     results = evaluate_models(arguments)
     assert results["models"]["model"]["parameters"] == results["models"]["base"]["parameters"]
     assert results["models"]["base"]["format"] == "plain text"
+    assert results["models"]["model"]["weights_sha256"] == results["models"]["base"]["weights_sha256"]
 
 
 def test_a_users_own_dialogues(settings, tmp_path):
     line = json.dumps({"turns": [{"role": "user", "text": "Hi!"}, {"role": "assistant", "text": "Hello."}]})
     (tmp_path / "mine.jsonl").write_text(line + "\n")
-    own = settings | {"data": str(tmp_path / "mine.jsonl")}
+    own = settings | {"data": [str(tmp_path / "mine.jsonl")]}
     results = evaluate_models(EvalArguments(**own, output=str(tmp_path / "out")))
-    assert results["figures"]["jsonl"]["model"]["replies"] == 1
+    assert results["figures"]["jsonl"]["model"]["likelihood"]["replies"]["value"] == 1
+    assert results["data"]["jsonl"]["replies"] == 1
 
 
 def test_the_table_says_when_perplexities_do_not_compare(finished):
@@ -92,16 +146,18 @@ def test_the_table_says_when_perplexities_do_not_compare(finished):
         ({"model": "nowhere/at/all"}, "--model nowhere/at/all: no such file or folder"),
         ({"model": "BASE"}, "was not trained in our chat format"),
         ({"base": "nowhere.json"}, "--base nowhere.json: no such file or folder"),
-        ({"data": "nowhere"}, "--data nowhere: no such file"),
-        ({"data": "EMPTY"}, "has no dialogue"),
-        ({"data": "FOLDER"}, "has no `dialogues/val.jsonl`"),
+        ({"data": ["nowhere"]}, "--data nowhere: no such file"),
+        ({"splits": ["test"]}, "--splits test: give val, train or both"),
+        ({"share": ["cornell"]}, "--share cornell: give CORPUS=SHARE"),
+        ({"share": ["cornell=2"]}, "--share cornell=2: give a share above 0, at most 1"),
+        ({"timed_replies": -1}, "--timed-replies -1: give 0 or more"),
     ],
 )
 def test_what_cannot_be_used_is_named(settings, wrong, problem, tmp_path, base_tokenizer_folder):
-    (tmp_path / "empty.jsonl").write_text("")
-    places = {"BASE": base_tokenizer_folder, "EMPTY": tmp_path / "empty.jsonl", "FOLDER": tmp_path}
     [(name, value)] = wrong.items()
-    changed = settings | {name: str(places.get(value, value)), "output": str(tmp_path / "out")}
+    if value == "BASE":
+        value = str(base_tokenizer_folder)
+    changed = settings | {name: value, "output": str(tmp_path / "out")}
     with pytest.raises(UserError) as error:
         evaluate_models(EvalArguments(**changed))
     assert problem in str(error.value) and "\n" not in str(error.value)
@@ -112,22 +168,7 @@ def command(module: str, *flags: str):
     return subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, capture_output=True, text=True)
 
 
-def test_the_commands_report_errors_in_one_line(tmp_path):
-    (tmp_path / "x.json").write_text("{}")
-    for module, flags, problem in (
-        ("eval.run", (), "error: the following arguments are required: --model; see --help"),
-        (
-            "eval.report",
-            ("nowhere.json",),
-            "error: nowhere.json: No such file or directory; give the results",
-        ),
-        ("eval.report", (str(tmp_path / "x.json"),), "not results of `python -m eval.run`"),
-        ("eval.report", (), "error: give the path of one results.json"),
-    ):
-        result = command(module, *flags)
-        assert result.returncode == 2 and problem in result.stderr and "Traceback" not in result.stderr
-
-
-def test_the_report_command_prints_the_table(finished):
-    output, results = finished
-    assert command("eval.report", str(output / "results.json")).stdout.strip() == render(results).strip()
+def test_the_command_reports_an_error_in_one_line(tmp_path):
+    result = command("eval.run", "--data", str(tmp_path))
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "error: the following arguments are required: --model; see --help" in result.stderr

@@ -1,0 +1,100 @@
+"""The models that are compared, each with the format in which it sees dialogues."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+from chat.decoding import DecodingSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from eval.formats import Format
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model, on its device, in evaluation mode.
+
+    Attributes:
+        row: the name of its figures: `model`, `base`, `base_in_template`.
+        generates: whether it also writes replies.
+    """
+
+    row: str
+    name: str
+    model: PreTrainedModel
+    format: Format
+    generates: bool = True
+
+    def describe(self) -> dict:
+        return {
+            "name": self.name,
+            "revision": getattr(self.model.config, "_commit_hash", None),
+            "weights_sha256": self._checksum(),
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "format": self.format.name,
+        }
+
+    def _checksum(self) -> str:
+        digest = hashlib.sha256()
+        for name, weights in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(weights.float().cpu().contiguous().numpy())
+        return digest.hexdigest()
+
+
+def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], DecodingSettings]:
+    """The model in its template, the base in plain text, and where it can be also in the model's template.
+
+    The decoding settings are the model's own and serve for both.
+
+    Raises:
+        UserError: one cannot be loaded, or the model was not trained in our format.
+    """
+    from accelerate import PartialState
+    from transformers import set_seed
+
+    from chat.hub import load_causal_lm, load_tokenizer
+    from chat.template import extends_vocabulary, has_chat_format
+    from eval.formats import PlainFormat, TemplateFormat
+    from training.model import model_from_config
+
+    tokenizer = load_tokenizer(model, "--model")
+    if not has_chat_format(tokenizer):
+        raise UserError(f"--model {model}: was not trained in our chat format; give a fine-tuned model")
+    trained = load_causal_lm(model, "--model")
+    set_seed(seed)
+    if base.endswith(".json"):
+        base_tokenizer, base_model = tokenizer, model_from_config(base, tokenizer).eval()
+    else:
+        base_tokenizer, base_model = load_tokenizer(base, "--base"), load_causal_lm(base, "--base")
+    device = PartialState().device
+    contenders = [
+        Contender("model", model, trained.to(device), TemplateFormat(tokenizer)),
+        Contender("base", base, base_model.to(device), PlainFormat(base_tokenizer)),
+    ]
+    if extends_vocabulary(tokenizer, base_tokenizer):
+        in_template = _with_vocabulary(base_model, len(tokenizer)).to(device)
+        contenders.append(
+            Contender("base_in_template", base, in_template, TemplateFormat(tokenizer), generates=False)
+        )
+    return contenders, DecodingSettings.from_generation_config(trained.generation_config)
+
+
+def _with_vocabulary(model: PreTrainedModel, size: int) -> PreTrainedModel:
+    """The model, or where it has fewer embeddings a copy with new ones, as training starts from."""
+    if model.get_input_embeddings().num_embeddings >= size:
+        return model
+    grown = copy.deepcopy(model)
+    grown.resize_token_embeddings(size)
+    return grown.eval()
+
+
+def same_reply_ids(contenders: list[Contender]) -> bool:
+    """Whether the replies have the same ids for model and base, so that their perplexities compare."""
+    return any(contender.row == "base_in_template" for contender in contenders)

@@ -1,0 +1,78 @@
+"""The dialogues that are evaluated: which files, which share of them, seen from which sides."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from chat.cli import UserError
+from chat.dialogue import Dialogue
+from data_scripts import jsonl
+
+
+def read_views(
+    data: list[str], splits: list[str], shares: dict[str, float], max_dialogues: int, seed: int
+) -> dict[str, list[Dialogue]]:
+    """Per corpus (and split, where there are several), every side of its dialogues that a model may take.
+
+    Args:
+        data: datasets of `data_scripts.prepare`, or JSONL files of dialogues.
+        splits: of the datasets.
+        shares: by corpus, the share of its groups (films) to keep, drawn by `seed`; 1 where none is given.
+        max_dialogues: at most this many dialogues a corpus, drawn by `seed` (0: all).
+
+    Raises:
+        UserError: a file is missing or wrong, a share names no corpus, or there is no dialogue.
+    """
+    by_name: dict[str, list[Dialogue]] = defaultdict(list)
+    for path in data:
+        for split, dialogues in _read(path, splits):
+            for dialogue in dialogues:
+                name = dialogue.source if len(splits) == 1 or not split else f"{dialogue.source} {split}"
+                by_name[name].append(dialogue)
+    if not by_name:
+        raise UserError(f"--data {' '.join(data)}: has no dialogue; give one with dialogues")
+    for name in sorted(shares.keys() - {source.split()[0] for source in by_name}):
+        raise UserError(f"--share {name}: no such corpus in --data; it has {', '.join(by_name)}")
+    views = {}
+    for name, found in by_name.items():
+        kept = _share_of(found, shares.get(name.split()[0], 1.0), seed)
+        if 0 < max_dialogues < len(kept):
+            kept = random.Random(seed).sample(kept, max_dialogues)
+        views[name] = [view for dialogue in kept for view in dialogue.views()]
+    return views
+
+
+def _read(path: str, splits: list[str]) -> Iterable[tuple[str, Iterable[Dialogue]]]:
+    if not Path(path).is_dir():
+        return [("", jsonl.read(path, flag="--data"))]
+    files = {split: Path(path) / "dialogues" / f"{split}.jsonl" for split in splits}
+    for file in files.values():
+        if not file.is_file():
+            raise UserError(
+                f"--data {path}: has no `{file.relative_to(path)}`; make it with `python -m "
+                "data_scripts.prepare`"
+            )
+    return [(split, jsonl.read(file, flag="--data")) for split, file in files.items()]
+
+
+def _share_of(dialogues: list[Dialogue], share: float, seed: int) -> list[Dialogue]:
+    """All dialogues of a share of the groups; a dialogue without a group is a group of its own."""
+    if share >= 1:
+        return dialogues
+    groups = [dialogue.group or f"dialogue {index}" for index, dialogue in enumerate(dialogues)]
+    distinct = sorted(set(groups))
+    kept = set(random.Random(seed).sample(distinct, max(1, round(share * len(distinct)))))
+    return [dialogue for dialogue, group in zip(dialogues, groups, strict=True) if group in kept]
+
+
+def fingerprint(views: list[Dialogue]) -> str:
+    """A checksum of the dialogues, in their order."""
+    digest = hashlib.sha256()
+    for view in views:
+        digest.update(json.dumps(view.to_json(), sort_keys=True).encode("utf-8"))
+    return digest.hexdigest()

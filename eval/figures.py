@@ -1,0 +1,132 @@
+"""From losses, scores and replies to figures, all by the metrics of `eval/metrics`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chat.dialogue import ASSISTANT, Dialogue
+from chat.reply_checks import is_empty, is_looping
+from eval.intervals import ratio_of_sums
+
+if TYPE_CHECKING:
+    from evaluate import Metric
+
+METRICS = Path(__file__).parent / "metrics"
+Figures = dict[str, dict[str, float]]
+
+
+@cache
+def metric(name: str) -> Metric:
+    import evaluate
+
+    return evaluate.load(str(METRICS / name))
+
+
+def _values(figures: dict[str, Any]) -> Figures:
+    return {name: {"value": float(value)} for name, value in figures.items()}
+
+
+def likelihood(losses: list[list[list[float]]], texts: list[list[str]]) -> Figures:
+    """Perplexity and bits per byte, with intervals over dialogues.
+
+    Args:
+        losses: per dialogue and reply, the nats of each token.
+        texts: per dialogue, the replies' texts.
+    """
+    import math
+
+    flat_losses = [reply for dialogue in losses for reply in dialogue]
+    flat_texts = [text for dialogue in texts for text in dialogue]
+    figures = _values(metric("reply_perplexity").compute(predictions=flat_losses, references=flat_texts))
+    nats = [math.fsum(loss for reply in dialogue for loss in reply) for dialogue in losses]
+    tokens = [sum(map(len, dialogue)) for dialogue in losses]
+    text_bytes = [sum(len(text.encode("utf-8")) for text in dialogue) for dialogue in texts]
+    per_token, per_byte = ratio_of_sums(nats, tokens), ratio_of_sums(nats, text_bytes)
+    for end in ("low", "high"):
+        figures["perplexity"][end] = math.exp(per_token[end])
+        figures["bits_per_byte"][end] = per_byte[end] / math.log(2)
+    return {**figures, "replies": {"value": float(len(flat_losses))}}
+
+
+def ranking(with_persona: list[list[float]], without: list[list[float]], dialogues: list[int]) -> Figures:
+    """hits@1 with the persona and without it.
+
+    Args:
+        with_persona, without: per reply, the candidates' scores, the true one first.
+        dialogues: per reply, the number of its dialogue, for the intervals.
+    """
+    figures = _values(
+        metric("hits_at_1").compute(predictions=with_persona, references=[0] * len(with_persona))
+    )
+    hits = [float(_hit(scores)) for scores in with_persona]
+    hits_without = [float(_hit(scores)) for scores in without]
+    gains = [one - other for one, other in zip(hits, hits_without, strict=True)]
+    columns = {"hits_at_1": hits, "hits_at_1_without_persona": hits_without, "persona_gain": gains}
+    return figures | {name: _share(values, dialogues) for name, values in columns.items()}
+
+
+def _hit(scores: list[float]) -> bool:
+    return all(scores[0] > other for other in scores[1:])
+
+
+def _share(values: list[float], dialogues: list[int]) -> dict[str, float]:
+    sums: dict[int, list[float]] = {}
+    for value, dialogue in zip(values, dialogues, strict=True):
+        of_dialogue = sums.setdefault(dialogue, [0.0, 0.0])
+        of_dialogue[0] += value
+        of_dialogue[1] += 1
+    return ratio_of_sums([total for total, _ in sums.values()], [count for _, count in sums.values()])
+
+
+@dataclass(frozen=True)
+class Context:
+    """What stands before a reply, for the metrics of the reply's text."""
+
+    persona: tuple[str, ...]
+    earlier: list[str]
+    prompt: str
+    human: str
+
+    @classmethod
+    def of(cls, view: Dialogue, index: int) -> Context:
+        before = view.turns[:index]
+        return cls(
+            persona=view.persona,
+            earlier=[turn.text for turn in before if turn.role == ASSISTANT],
+            prompt=" ".join([*view.persona, *(turn.text for turn in before)]),
+            human=view.turns[index].text,
+        )
+
+
+def text_figures(replies: list[str], contexts: list[Context], vocab_size: int, are_human: bool) -> Figures:
+    """All figures of a set of replies.
+
+    Args:
+        vocab_size: the largest of the models that are compared, for expectation-adjusted distinct.
+        are_human: then they are not compared with the human replies, which they are.
+    """
+    earlier, prompts = [each.earlier for each in contexts], [each.prompt for each in contexts]
+    retried = [is_empty(reply) or is_looping(reply) for reply in replies]
+    figures = {
+        **metric("distinct_n").compute(predictions=replies),
+        **metric("expectation_adjusted_distinct").compute(predictions=replies, vocab_size=vocab_size),
+        **metric("entropy_n").compute(predictions=replies),
+        **metric("repetition").compute(predictions=replies, earlier=earlier, prompts=prompts),
+        **metric("reply_shape").compute(predictions=replies, fallback=retried),
+        "generated": len(replies),
+    }
+    if any(each.persona for each in contexts):
+        personas = [list(each.persona) for each in contexts]
+        figures |= metric("persona_use").compute(predictions=replies, references=personas)
+    if not are_human:
+        humans = [each.human for each in contexts]
+        for name in ("token_f1", "bleu", "rouge_l"):
+            figures |= metric(name).compute(predictions=replies, references=humans)
+    return _values(figures)
+
+
+def latency(to_first: list[float], between: list[list[float]]) -> Figures:
+    return _values(metric("latency").compute(predictions=to_first, references=between))

@@ -1,0 +1,26 @@
+"""Work of an evaluation spread over the processes of `accelerate launch`; with one process, just a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tqdm.auto import tqdm
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+
+def spread(
+    batches: list[Batch], work: Callable[[Batch], Result], description: str
+) -> list[tuple[Batch, Result]]:
+    """Each batch with what `work` makes of it, in the order of `batches`, known to every process."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    state = PartialState()
+    mine = range(state.process_index, len(batches), state.num_processes)
+    progress = tqdm(mine, desc=description, unit=" batches", disable=not state.is_local_main_process)
+    done = [(number, work(batches[number])) for number in progress]
+    everyone = gather_object(done) if state.num_processes > 1 else done
+    return [(batches[number], result) for number, result in sorted(everyone, key=lambda item: item[0])]

@@ -1,0 +1,152 @@
+"""The evaluation of one corpus: every contender's figures, and the replies that they come from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+
+from chat.decoding import DecodingSettings
+from chat.dialogue import Dialogue
+from chat.template import MAX_PROMPT_TOKENS, fit_positions, is_reply
+from eval import figures
+from eval.contenders import Contender
+from eval.formats import prompt_ids, scored_sequences
+from eval.generation import generate_replies
+from eval.latency import time_replies
+from eval.ranking import rankable, score_candidates
+from eval.scoring import score_replies
+from eval.stages import Stages
+
+
+class SourceEvaluation:
+    """All that is measured on one corpus.
+
+    Args:
+        limits: how many replies are generated, ranked (0: all) and timed.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        views: list[Dialogue],
+        contenders: list[Contender],
+        decoding: DecodingSettings,
+        limits: dict[str, int],
+        seed: int,
+        stages: Stages,
+    ):
+        self.source, self.views, self.contenders = source, views, contenders
+        self.limits, self.seed, self.stages = limits, seed, stages
+        self.positions = min(each.model.config.max_position_embeddings for each in contenders)
+        self.max_prompt_tokens, max_new_tokens = fit_positions(
+            self.positions, MAX_PROMPT_TOKENS, decoding.max_new_tokens
+        )
+        drawn = decoding.changed(max_new_tokens=max_new_tokens)
+        self.decodings = {"sampled": drawn.changed(do_sample=True), "greedy": drawn.changed(do_sample=False)}
+        self.contexts = self._drawn(_replies(views), limits["generated_replies"])
+        ranked = rankable(views)
+        self.ranked = self._drawn(ranked, limits["ranked_replies"] or len(ranked))
+
+    def _drawn(self, found: list[tuple[Dialogue, int]], number: int) -> list[tuple[Dialogue, int]]:
+        return random.Random(self.seed).sample(found, min(number, len(found)))
+
+    def by_row(self) -> dict:
+        """By row (model, base, ...), group and figure."""
+        rows: dict[str, dict] = {}
+        for contender in self.contenders:
+            groups = rows.setdefault(contender.row, {})
+            groups["likelihood"] = self._stage(contender, "likelihood", self._likelihood)
+            if self.ranked:
+                groups["ranking"] = self._stage(contender, "ranking", self._ranking)
+            if contender.generates:
+                for name in self.decodings:
+                    groups[name] = self._text_figures(self._generated(contender, name), are_human=False)
+                if self.limits["timed_replies"] and self.contexts:
+                    groups["latency"] = self._stage(contender, "latency", self._latency)
+        human = [view.turns[index].text for view, index in self.contexts]
+        rows["human"] = {"sampled": self._text_figures(human, are_human=True)}
+        return rows
+
+    def replies(self) -> list[dict]:
+        """Every generated reply with its context."""
+        generated = {
+            each.row: {name: self._generated(each, name) for name in self.decodings}
+            for each in self.contenders
+            if each.generates
+        }
+        return [
+            {
+                "source": self.source,
+                "context": view.messages()[: index - len(view.turns)],
+                "human": view.turns[index].text,
+                **{
+                    row: {name: texts[number] for name, texts in by_decoding.items()}
+                    for row, by_decoding in generated.items()
+                },
+            }
+            for number, (view, index) in enumerate(self.contexts)
+        ]
+
+    def _stage(self, contender: Contender, name: str, compute):
+        return self.stages.run(f"{self.source} {contender.row} {name}", lambda: compute(contender))
+
+    def _prompts(self, contender: Contender) -> list[list[int]]:
+        return [
+            prompt_ids(view, index, contender.format, self.max_prompt_tokens) for view, index in self.contexts
+        ]
+
+    def _likelihood(self, contender: Contender) -> dict:
+        per_view = [
+            scored_sequences(view, contender.format, self.positions, self.positions // 4)
+            for view in self.views
+        ]
+        flat = [sequence for each in per_view for sequence in each]
+        scored = iter(score_replies(contender.model, flat, f"{self.source}: {contender.row} perplexity"))
+        losses = [[reply for _ in each for reply in next(scored)] for each in per_view]
+        texts = [
+            [view.turns[index].text for sequence in each for index, _, _ in sequence.spans]
+            for view, each in zip(self.views, per_view, strict=True)
+        ]
+        return figures.likelihood(losses, texts)
+
+    def _ranking(self, contender: Contender) -> dict:
+        numbers = {id(view): number for number, view in enumerate(self.views)}
+        bare = [(replace(view, persona=()), index) for view, index in self.ranked]
+        scores = [
+            score_candidates(
+                contender.model, contender.format, replies, self.max_prompt_tokens, f"{self.source}: {what}"
+            )
+            for replies, what in (
+                (self.ranked, f"{contender.row} ranking"),
+                (bare, f"{contender.row} ranking without persona"),
+            )
+        ]
+        return figures.ranking(*scores, [numbers[id(view)] for view, _ in self.ranked])
+
+    def _generated(self, contender: Contender, decoding: str) -> list[str]:
+        return self._stage(
+            contender,
+            f"{decoding} replies",
+            lambda contender: generate_replies(
+                contender.model,
+                contender.format,
+                self._prompts(contender),
+                self.decodings[decoding],
+                self.seed,
+                f"{self.source}: {contender.row} {decoding} replies",
+            ),
+        )
+
+    def _text_figures(self, replies: list[str], are_human: bool) -> dict:
+        vocab_size = max(len(each.format.tokenizer) for each in self.contenders)
+        contexts = [figures.Context.of(view, index) for view, index in self.contexts]
+        return figures.text_figures(replies, contexts, vocab_size, are_human)
+
+    def _latency(self, contender: Contender) -> dict:
+        prompts = self._prompts(contender)[: self.limits["timed_replies"]]
+        return figures.latency(*time_replies(contender.model, contender.format, prompts))
+
+
+def _replies(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:
+    return [(view, index) for view in views for index, mark in enumerate(is_reply(view.turns)) if mark]

@@ -1,0 +1,94 @@
+"""What holds for every metric: no crash, no NaN, the stated range; the order of replies does not matter."""
+
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eval.figures import metric
+from tests.conftest import ROOT
+
+METRICS = sorted(
+    path.name for path in (ROOT / "eval" / "metrics").iterdir() if (path / f"{path.name}.py").is_file()
+)
+EDGES = [
+    [],
+    [""],
+    ["x"],
+    ["...", "?!"],
+    ["word " * 1024],
+    [
+        "\u4f60\u597d\u5417",
+        "\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430?",
+    ],
+    ["\U0001f600\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467 ok"],
+    ["same", "same", ""],
+    ["\x00\ufffd\n\t", "<|assistant|>"],
+]
+RANGES = {"perplexity": (1, math.inf), "bits_per_byte": (0, math.inf), "bleu": (0, 100.001)}
+UNBOUNDED = ("words", "tokens", "mean_words", "entropy_", "with_persona", "candidates", "time_", "tokens_per")
+
+
+def given_to(name: str, replies: list[str]) -> dict:
+    """Arguments for the metric that go with these replies."""
+    numbers = [float(len(reply)) for reply in replies]
+    return {
+        "reply_perplexity": {"predictions": [[0.5] * len(reply) for reply in replies], "references": replies},
+        "hits_at_1": {
+            "predictions": [[-number, -3.0, -number] for number in numbers],
+            "references": [index % 3 for index, _ in enumerate(replies)],
+        },
+        "latency": {"predictions": numbers, "references": [[0.1] * (len(reply) % 4) for reply in replies]},
+        "repetition": {
+            "predictions": replies,
+            "earlier": [replies[:index] for index, _ in enumerate(replies)],
+            "prompts": [reply[::-1] for reply in replies],
+        },
+        "reply_shape": {"predictions": replies, "fallback": [not reply for reply in replies]},
+        "persona_use": {"predictions": replies, "references": [replies[:2] for _ in replies]},
+        **{
+            name: {"predictions": replies, "references": [reply[::-1] for reply in replies]}
+            for name in ("token_f1", "bleu", "rouge_l")
+        },
+    }.get(name, {"predictions": replies})
+
+
+def check(figures: dict) -> None:
+    assert figures
+    for key, value in figures.items():
+        assert math.isfinite(value), key
+        low, high = RANGES.get(key, (0, math.inf if key.startswith((*UNBOUNDED, "ead_")) else 1))
+        assert low <= value <= high, (key, value)
+
+
+def test_every_metric_is_known_here():
+    assert len(METRICS) == 12
+
+
+@pytest.mark.parametrize("replies", EDGES, ids=range(len(EDGES)))
+@pytest.mark.parametrize("name", METRICS)
+def test_edges(name, replies):
+    check(metric(name).compute(**given_to(name, replies)))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_it_says_its_formula_source_and_range(name):
+    text = " ".join(metric(name).description.split())
+    assert "ange" in text or "from 0" in text or "seconds" in text or "hares" in text
+    assert metric(name).inputs_description.strip().startswith("Args:")
+
+
+WORDS = st.lists(st.sampled_from(["I", "like", "tea", "cats", ".", "?", "no"]), max_size=8).map(" ".join)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(replies=st.lists(WORDS, max_size=6), data=st.data())
+def test_the_order_of_replies_does_not_change_a_figure(name, replies, data):
+    arguments = given_to(name, replies)
+    order = data.draw(st.permutations(range(len(replies))))
+    shuffled = {key: [values[index] for index in order] for key, values in arguments.items()}
+    one, other = metric(name).compute(**arguments), metric(name).compute(**shuffled)
+    check(one)
+    assert one == pytest.approx(other, rel=1e-12)

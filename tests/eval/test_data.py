@@ -1,0 +1,80 @@
+"""Which dialogues are evaluated."""
+
+import json
+
+import pytest
+
+from chat.cli import UserError
+from eval.data import fingerprint, read_views
+
+
+def write(path, *records) -> str:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def record(text: str, **more) -> dict:
+    turns = [{"role": "user", "text": text}, {"role": "assistant", "text": f"{text} too."}]
+    return {"turns": turns, "persona": ["I sing."], **more}
+
+
+def read(data, splits=("val",), shares=None, max_dialogues=0, seed=0):
+    return read_views(data, list(splits), shares or {}, max_dialogues, seed)
+
+
+def test_corpora_and_splits_stand_apart(prepared):
+    one = read([str(prepared)])
+    assert set(one) == {"cornell", "personachat"}
+    both = read([str(prepared)], splits=("train", "val"))
+    assert set(both) == {f"{source} {split}" for source in one for split in ("train", "val")}
+    assert both["cornell val"] == one["cornell"]
+
+
+def test_several_files_are_read(tmp_path):
+    files = [write(tmp_path / f"{n}.jsonl", record(f"Hi {n}", source=f"s{n}")) for n in range(2)]
+    assert {name: len(views) for name, views in read(files).items()} == {"s0": 1, "s1": 1}
+
+
+def test_a_share_takes_whole_groups(tmp_path):
+    records = [record(f"Line {n}", source="films", group=f"m{n // 5}") for n in range(50)]
+    path = write(tmp_path / "x.jsonl", *records)
+    views = read([path], shares={"films": 0.3})["films"]
+    groups = [view.group for view in views]
+    assert len(views) == 15 and len(set(groups)) == 3
+    assert views == read([path], shares={"films": 0.3})["films"]
+    assert views != read([path], shares={"films": 0.3}, seed=1)["films"]
+
+
+def test_at_most_so_many_dialogues(prepared):
+    views = read([str(prepared)], max_dialogues=3)
+    assert len(views["personachat"]) == 3 and len(views["cornell"]) == 6
+
+
+def test_the_fingerprint_knows_every_word(tmp_path):
+    one, same, other = (
+        read([write(tmp_path / f"{n}.jsonl", record(text))])["jsonl"]
+        for n, text in enumerate(("Hi", "Hi", "Ho"))
+    )
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"data": ["nowhere.jsonl"]}, "--data nowhere.jsonl: no such file"),
+        ({"data": ["FOLDER"]}, "has no `dialogues/val.jsonl`"),
+        ({"data": ["EMPTY"]}, "has no dialogue"),
+        (
+            {"data": ["GOOD"], "shares": {"cornel": 0.1}},
+            "--share cornel: no such corpus in --data; it has jsonl",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, options, problem):
+    write(tmp_path / "empty.jsonl")
+    write(tmp_path / "good.jsonl", record("Hi"))
+    places = {"FOLDER": tmp_path, "EMPTY": tmp_path / "empty.jsonl", "GOOD": tmp_path / "good.jsonl"}
+    data = [str(places.get(name, name)) for name in options["data"]]
+    with pytest.raises(UserError) as error:
+        read(data, shares=options.get("shares"))
+    assert problem in str(error.value) and "\n" not in str(error.value)

@@ -1,0 +1,36 @@
+"""Bootstrap intervals."""
+
+import numpy as np
+import pytest
+
+from eval.intervals import ratio_of_sums
+
+
+def test_the_value_is_the_ratio_and_lies_in_its_interval():
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(5, 50, 300)
+    nats = tokens * rng.normal(3, 0.5, 300)
+    found = ratio_of_sums(nats, tokens)
+    assert found["value"] == pytest.approx(nats.sum() / tokens.sum())
+    assert found["low"] < found["value"] < found["high"]
+    assert ratio_of_sums(nats, tokens) == found
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    hits = 0
+    for seed in range(100):
+        values = np.random.default_rng(seed).normal(2.0, 1.0, 80)
+        found = ratio_of_sums(values, np.ones(80), seed)
+        hits += found["low"] <= 2.0 <= found["high"]
+    assert 88 <= hits <= 100
+
+
+def test_more_dialogues_make_it_narrower():
+    values = np.random.default_rng(0).normal(2.0, 1.0, 4000)
+    few, many = (ratio_of_sums(values[:n], np.ones(n)) for n in (100, 4000))
+    assert many["high"] - many["low"] < (few["high"] - few["low"]) / 3
+
+
+def test_edges():
+    assert ratio_of_sums([], []) == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert ratio_of_sums([3.0], [2.0]) == {"value": 1.5, "low": 1.5, "high": 1.5}

@@ -1,0 +1,58 @@
+"""Candidates scored beside each other are as alone."""
+
+import pytest
+import torch
+
+from chat.dialogue import Dialogue, Turn
+from data_scripts import jsonl
+from eval.formats import PlainFormat, TemplateFormat, prompt_ids
+from eval.ranking import rankable, score_candidates
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(model_folder).eval()
+
+
+@pytest.fixture(scope="module")
+def replies(prepared):
+    """Replies of the prepared PersonaChat, with its candidates."""
+    dialogues = [each for each in jsonl.read(prepared / "dialogues" / "val.jsonl") if each.persona]
+    return rankable(dialogues)[:12]
+
+
+def naive(model, prompt: list[int], candidate: list[int]) -> float:
+    with torch.inference_mode():
+        logits = model(torch.tensor([prompt + candidate])).logits[0].double()
+    log_probabilities = torch.log_softmax(logits, dim=-1)
+    nats = [log_probabilities[len(prompt) - 1 + i, id_].item() for i, id_ in enumerate(candidate)]
+    return sum(nats) / len(nats)
+
+
+@pytest.mark.parametrize("format_class", [TemplateFormat, PlainFormat])
+def test_scores_are_those_of_a_naive_loop(model, tokenizer, replies, format_class):
+    format_ = format_class(tokenizer)
+    assert len(replies) == 12 and all(len(view.turns[index].distractors) > 3 for view, index in replies)
+    scores = score_candidates(model, format_, replies, max_prompt_tokens=160)
+    for (view, index), found in zip(replies, scores, strict=True):
+        turn = view.turns[index]
+        prompt = prompt_ids(view, index, format_, 160)
+        for text, score in zip([turn.text, *turn.distractors], found, strict=True):
+            ids = tokenizer(text, split_special_tokens=True)["input_ids"][: 256 - 160]
+            assert score == pytest.approx(naive(model, prompt, ids), abs=1e-5)
+
+
+def test_a_candidate_without_tokens_is_scored_as_the_end(model, tokenizer):
+    view = Dialogue("x", (Turn("user", "Hi."), Turn("assistant", "Yes.", distractors=("", "No."))))
+    [scores] = score_candidates(model, TemplateFormat(tokenizer), [(view, 1)], 64)
+    assert len(scores) == 3 and all(score < 0 for score in scores)
+
+
+def test_only_replies_with_distractors_are_ranked(prepared):
+    dialogues = list(jsonl.read(prepared / "dialogues" / "val.jsonl"))
+    sources = {view.source for view, _ in rankable(dialogues)}
+    assert sources == {"personachat"}
+    train = list(jsonl.read(prepared / "dialogues" / "train.jsonl"))
+    assert not rankable(train)

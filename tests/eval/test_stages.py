@@ -1,0 +1,37 @@
+"""A killed evaluation goes on with the stages that it finished."""
+
+import pytest
+
+from eval.stages import Stages
+
+
+def test_a_finished_stage_is_not_computed_again(tmp_path):
+    output, calls = tmp_path / "out", []
+
+    def compute(value):
+        calls.append(value)
+        return {"figure": value}
+
+    first = Stages(output, {"seed": 0})
+    assert first.run("a", lambda: compute(1)) == {"figure": 1}
+    with pytest.raises(ZeroDivisionError):
+        first.run("b", lambda: 1 / 0)
+    again = Stages(output, {"seed": 0})
+    assert again.run("a", lambda: compute(2)) == {"figure": 1}
+    assert again.run("b", lambda: compute(3)) == {"figure": 3}
+    assert calls == [1, 3]
+    again.discard()
+    assert Stages(output, {"seed": 0}).run("a", lambda: compute(4)) == {"figure": 4}
+
+
+def test_other_settings_begin_anew(tmp_path):
+    Stages(tmp_path / "out", {"seed": 0}).run("a", lambda: 1)
+    assert Stages(tmp_path / "out", {"seed": 1}).run("a", lambda: 2) == 2
+
+
+def test_a_half_written_stage_is_computed_again(tmp_path):
+    stages = Stages(tmp_path / "out", {})
+    stages.run("a", lambda: [1, 2, 3])
+    [file] = stages.folder.glob("*.json")
+    file.rename(file.with_suffix(".unfinished"))
+    assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
