@@ -1,4 +1,4 @@
-"""The figures of `eval.run` as a table: their order, their names, how they are written, which way is better."""
+"""The figures of `eval.run` as a table: their order and names, how they are written, which way is better."""
 
 from __future__ import annotations
 
