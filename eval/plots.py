@@ -26,8 +26,10 @@ STAND_INS = {
     "ink": "#010207",
     "faint": "#010208",
 }
+INK = STAND_INS["ink"]
 BAR_NAMES = {"model": "model", "base": "base", "base_in_template": "base, template", "human": "human"}
-SMALL_WIDTH, WIDE_WIDTH = 3.4, 4.6
+SMALL_WIDTH, WIDE_WIDTH = 3.4, 4.2
+POINTS_PER_CHARACTER = 6
 BINS = 24
 DASHES = {"human": (0, (4, 2)), "base": (0, (1, 1.2)), "validation": (0, (4, 2))}
 
@@ -36,35 +38,43 @@ def bars(entries: dict[str, dict], form: str, title: str) -> str:
     """One figure as a bar per row, with its value at the end and whiskers where it has an interval.
 
     Args:
-        entries: by row, `value` and perhaps `low` and `high`.
+        entries: by row, finite `value` and perhaps `low` and `high`.
         form: how a value is written.
         title: what is read out for the picture.
     """
-    shown = {row: entry for row, entry in entries.items() if math.isfinite(entry["value"])}
-    figure, axes = _canvas(SMALL_WIDTH, 0.15 + 0.3 * len(shown))
-    figure.subplots_adjust(left=0.3, right=0.98, top=0.97, bottom=0.03)
-    ends = []
-    for place, (row, entry) in enumerate(shown.items()):
-        value = entry["value"]
-        low, high = min(entry.get("low", value), value), max(entry.get("high", value), value)
-        axes.barh(place, value, height=0.62, color=STAND_INS[row])
-        if "low" in entry and math.isfinite(low) and math.isfinite(high):
-            whiskers = [[value - low], [high - value]]
-            axes.errorbar(value, place, xerr=whiskers, color=STAND_INS["ink"], capsize=2.5, elinewidth=1)
-        ends.append(high if math.isfinite(high) else value)
-    # The written values need room to the right of the longest bar.
-    top = max([*ends, 0.0]) or 1.0
-    for place, (entry, end) in enumerate(zip(shown.values(), ends, strict=True)):
+    left, right = 0.34, 0.99
+    figure, axes = _canvas(SMALL_WIDTH, 0.15 + 0.3 * len(entries))
+    figure.subplots_adjust(left=left, right=right, top=0.97, bottom=0.03)
+    plot_points = SMALL_WIDTH * 72 * (right - left)
+    starts, ends = [0.0], [0.0]
+    for place, (row, entry) in enumerate(entries.items()):
+        low, high = _draw_bar(axes, place, row, entry)
         written = form.format(entry["value"])
-        axes.text(max(end, 0) + 0.03 * top, place, written, va="center", color=STAND_INS["ink"])
-    bottom = min([*(min(entry["value"], entry.get("low", 0)) for entry in shown.values()), 0.0])
-    axes.set_xlim(bottom, top * 1.3)
-    axes.set_ylim(len(shown) - 0.45, -0.55)
-    axes.set_yticks(range(len(shown)), [BAR_NAMES[row] for row in shown], color=STAND_INS["ink"])
+        gap = (4, 0)
+        axes.annotate(written, (high, place), gap, textcoords="offset points", va="center", color=INK)
+        # What is written behind a bar takes a fixed width, so the bar gets the rest.
+        text_share = (gap[0] + POINTS_PER_CHARACTER * len(written)) / plot_points
+        starts.append(low)
+        ends.append(high / (1 - text_share))
+    axes.set_xlim(min(starts), max(ends) or 1.0)
+    axes.set_ylim(len(entries) - 0.45, -0.55)
+    axes.set_yticks(range(len(entries)), [BAR_NAMES[row] for row in entries])
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
     axes.axvline(0, color=STAND_INS["faint"], linewidth=1)
     return _to_svg(figure, title)
+
+
+def _draw_bar(axes: Axes, place: int, row: str, entry: dict) -> tuple[float, float]:
+    """Draws a bar with its whiskers; returns where the two begin and end."""
+    value = entry["value"]
+    ends = [value, entry.get("low", value), entry.get("high", value)]
+    low, high = (pick(end for end in ends if math.isfinite(end)) for pick in (min, max))
+    axes.barh(place, value, height=0.62, color=STAND_INS[row])
+    if low < high:
+        whiskers = [[value - low], [high - value]]
+        axes.errorbar(value, place, xerr=whiskers, color=INK, capsize=2.5, elinewidth=1)
+    return min(low, 0.0), max(high, 0.0)
 
 
 def length_histogram(lengths: dict[str, list[int]], title: str) -> str:
@@ -74,7 +84,7 @@ def length_histogram(lengths: dict[str, list[int]], title: str) -> str:
     width = math.ceil((longest + 1) / BINS)
     edges = [width * index for index in range(math.ceil((longest + 1) / width) + 1)]
     figure, axes = _canvas(WIDE_WIDTH, 2.3)
-    figure.subplots_adjust(left=0.13, right=0.97, top=0.95, bottom=0.2)
+    figure.subplots_adjust(left=0.14, right=0.97, top=0.95, bottom=0.21)
     for row, found in lengths.items():
         shares = [0.0] * (len(edges) - 1)
         for length in found:
@@ -90,12 +100,13 @@ def length_histogram(lengths: dict[str, list[int]], title: str) -> str:
 
 def training_curves(curves: dict[str, list[tuple[int, float]]], title: str) -> str:
     """Loss by step."""
-    figure, axes = _canvas(WIDE_WIDTH, 2.5)
-    figure.subplots_adjust(left=0.13, right=0.97, top=0.95, bottom=0.19)
+    figure, axes = _canvas(WIDE_WIDTH, 2.3)
+    figure.subplots_adjust(left=0.15, right=0.97, top=0.95, bottom=0.2)
     for name, points in curves.items():
         steps, losses = zip(*points, strict=True)
         style = {"linestyle": DASHES.get(name, "-"), "marker": "o" if name == "validation" else ""}
         axes.plot(steps, losses, color=STAND_INS[name], linewidth=1.6, markersize=3, **style)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
     return _to_svg(figure, title)
@@ -111,11 +122,11 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.edgecolor": STAND_INS["faint"],
-        "axes.labelcolor": STAND_INS["ink"],
+        "axes.labelcolor": INK,
         "xtick.color": STAND_INS["faint"],
         "ytick.color": STAND_INS["faint"],
-        "xtick.labelcolor": STAND_INS["ink"],
-        "ytick.labelcolor": STAND_INS["ink"],
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
         "ytick.left": False,
     }
     with rc_context(style):

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 LOWER, HIGHER = "↓", "↑"
 COLUMNS = {"model": "model", "base": "base", "base_in_template": "base in our template", "human": "human"}
-LEGEND = (
-    "↑ higher is better, ↓ lower is better; a figure without an arrow is better the nearer it is to the "
-    "human replies'."
-)
+ARROWS = "↑ higher is better, ↓ lower is better"
+LEGEND = f"{ARROWS}; a figure without an arrow is better the nearer it is to the human replies'."
 INTERVALS = "In brackets: the 95 % interval by bootstrap over dialogues."
 
 
