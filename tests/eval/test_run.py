@@ -112,22 +112,13 @@ def command(module: str, *flags: str):
     return subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, capture_output=True, text=True)
 
 
-def test_the_commands_report_errors_in_one_line(tmp_path):
-    (tmp_path / "x.json").write_text("{}")
-    for module, flags, problem in (
-        ("eval.run", (), "error: the following arguments are required: --model; see --help"),
-        (
-            "eval.report",
-            ("nowhere.json",),
-            "error: nowhere.json: No such file or directory; give the results",
-        ),
-        ("eval.report", (str(tmp_path / "x.json"),), "not results of `python -m eval.run`"),
-        ("eval.report", (), "error: give the path of one results.json"),
-    ):
-        result = command(module, *flags)
-        assert result.returncode == 2 and problem in result.stderr and "Traceback" not in result.stderr
+def test_the_command_reports_errors_in_one_line():
+    result = command("eval.run")
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "error: the following arguments are required: --model; see --help" in result.stderr
 
 
-def test_the_report_command_prints_the_table(finished):
+def test_the_report_command_prints_the_table_and_writes_the_page(finished):
     output, results = finished
-    assert command("eval.report", str(output / "results.json")).stdout.strip() == render(results).strip()
+    printed = command("eval.report", "--results", str(output)).stdout
+    assert render(results) in printed and (output / "report.html").is_file()
