@@ -41,7 +41,7 @@ def render(results: dict) -> str:
 
 def _render(results: dict) -> str:
     lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
-    lines += notes(results)
+    lines += ["", *notes(results)]
     for source, rows in results["figures"].items():
         lines += ["", f"### {source}", "", *build_table(rows, FIRST_TABLE).to_markdown()]
         greedy = build_table(rows, GREEDY_TABLE)

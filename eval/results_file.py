@@ -70,7 +70,8 @@ def _check_shape(results: dict) -> None:
         current["models"][role]["name"], int(current["models"][role]["parameters"])
     current["same_reply_ids"], current["settings"].items(), current["libraries"].items()
     for source, rows in current["figures"].items():
-        current["data"][source]["sha256"], int(current["data"][source]["replies"])
+        data = current["data"][source]
+        data["sha256"], int(data["replies"]), int(data["views"])
         for groups in rows.values():
             for figures in groups.values():
                 for entry in figures.values():
@@ -105,16 +106,16 @@ def load_replies(results: Path, flag: str) -> list[dict]:
     path = results.parent / REPLIES_FILE
     if not path.is_file():
         return []
-    replies = []
+    replies: list[dict] = []
     try:
         with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
                 replies.append(_read_reply(line))
     except OSError as error:
         raise UserError(f"{flag} {path}: {error.strerror}; make it readable") from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{flag} {path}: line {number} is no reply of `python -m eval.run` ({error!r}); "
+            f"{flag} {path}: line {len(replies) + 1} is no reply of `python -m eval.run` ({error!r}); "
             "evaluate anew, or move the file away"
         ) from None
     return replies

@@ -1,4 +1,4 @@
-"""The figures of `eval.run` as a table: their order, their names, how they are written, which way is better."""
+"""The figures of `eval.run` as a table: their order and names, how they are written, which way is better."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 LOWER, HIGHER = "↓", "↑"
 COLUMNS = {"model": "model", "base": "base", "base_in_template": "base in our template", "human": "human"}
-LEGEND = (
-    "↑ higher is better, ↓ lower is better; a figure without an arrow is better the nearer it is to the "
-    "human replies'."
-)
+ARROWS = "↑ higher is better, ↓ lower is better"
+LEGEND = f"{ARROWS}; a figure without an arrow is better the nearer it is to the human replies'."
 INTERVALS = "In brackets: the 95 % interval by bootstrap over dialogues."
 
 

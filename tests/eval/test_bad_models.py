@@ -7,7 +7,6 @@ import pytest
 
 from eval.run import EvalArguments, evaluate_models
 
-
 PHRASE = "I don't know."
 
 

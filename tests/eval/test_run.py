@@ -172,3 +172,9 @@ def test_the_command_reports_an_error_in_one_line(tmp_path):
     result = command("eval.run", "--data", str(tmp_path))
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "error: the following arguments are required: --model; see --help" in result.stderr
+
+
+def test_the_report_command_prints_the_table_and_writes_the_page(finished):
+    output, results = finished
+    printed = command("eval.report", "--results", str(output)).stdout
+    assert render(results) in printed and (output / "report.html").is_file()

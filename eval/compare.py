@@ -1,0 +1,156 @@
+"""Runs of `eval.run` side by side: one table per corpus, a row per run, the best in bold.
+
+    python -m eval.compare --results eval/results/*/results.json --output leaderboard.md
+
+Runs are sorted by bits per byte, the one figure that compares across tokenizers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chat.cli import UserError, parse_arguments, run
+from eval.report import write_text
+from eval.results_file import as_current, load_results, results_path
+from eval.table import ARROWS, HIGHER, LOWER, entry_of, figure
+
+COMPARED = (
+    ("likelihood", "bits_per_byte"),
+    ("likelihood", "perplexity"),
+    ("ranking", "hits_at_1"),
+    ("sampled", "token_f1"),
+    ("sampled", "distinct_1"),
+    ("sampled", "distinct_2"),
+    ("sampled", "self_repetition"),
+    ("sampled", "mean_words"),
+)
+OTHER_DATA = "\\*"
+
+
+@dataclass(frozen=True)
+class CompareArguments:
+    results: list[str] = field(metadata={"help": "Folders that `eval.run` wrote, or their results.json."})
+    output: str | None = field(default=None, metadata={"help": "File for the tables (.md), too."})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run on one corpus."""
+
+    name: str
+    sha256: str
+    tokens: float | None
+    drawn_with: str
+    entries: dict[str, dict]
+
+    @classmethod
+    def of(cls, name: str, results: dict, source: str) -> Row:
+        rows = results["figures"][source]
+        found = {key: entry_of(rows, "model", group, key) for group, key in COMPARED}
+        tokens = entry_of(rows, "model", "likelihood", "tokens")
+        generated = entry_of(rows, "model", "sampled", "generated")
+        return cls(
+            name=name,
+            sha256=results["data"][source]["sha256"],
+            tokens=tokens and tokens["value"],
+            drawn_with=str((results["settings"].get("decoding"), generated and generated["value"])),
+            entries={key: entry for key, entry in found.items() if entry},
+        )
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        return self.entries.get("bits_per_byte", {"value": math.inf})["value"], self.name
+
+
+def compare(runs: dict[str, dict]) -> str:
+    """Markdown: the runs' models, by name, on every corpus that any of them was evaluated on."""
+    by_source: dict[str, list[Row]] = {}
+    for name, written in runs.items():
+        results = as_current(written)
+        for source in results["figures"]:
+            by_source.setdefault(source, []).append(Row.of(name, results, source))
+    lines = [f"{ARROWS}. Bold: the best of the runs that compare."]
+    for source, rows in by_source.items():
+        lines += ["", f"### {source}", "", *_table(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: list[Row]) -> list[str]:
+    """The runs on the data that most of them share, best first; below them, marked, those on other data."""
+    counts = Counter(row.sha256 for row in rows)
+    shared = max(counts, key=counts.__getitem__)
+    ranked = sorted(rows, key=lambda row: (row.sha256 != shared, row.rank))
+    comparable = [row for row in ranked if row.sha256 == shared]
+    columns = [(group, key) for group, key in COMPARED if any(key in row.entries for row in rows)]
+    best = {key: _best(group, key, comparable) for group, key in columns}
+    labels = (figure(group, key).label for group, key in columns)
+    lines = [f"| run | {' | '.join(labels)} |", "|" + "---|" * (len(columns) + 1)]
+    for row in ranked:
+        name = row.name.replace("|", "\\|") + ("" if row.sha256 == shared else f" {OTHER_DATA}")
+        marks = best if row.sha256 == shared else {}
+        cells = (_cell(row, group, key, marks.get(key)) for group, key in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines + _footnotes(ranked, comparable)
+
+
+def _best(group: str, key: str, rows: list[Row]) -> float | None:
+    """The best value, where it is clear which way is better and there is something to be better than."""
+    values = [row.entries[key]["value"] for row in rows if key in row.entries]
+    better = figure(group, key).better
+    if len(values) < 2 or not better or (key == "perplexity" and not _share_tokens(rows)):
+        return None
+    return {LOWER: min, HIGHER: max}[better](values)
+
+
+def _cell(row: Row, group: str, key: str, best: float | None) -> str:
+    if key not in row.entries:
+        return ""
+    written = figure(group, key).write(row.entries[key])
+    return f"**{written}**" if row.entries[key]["value"] == best else written
+
+
+def _share_tokens(rows: list[Row]) -> bool:
+    return len({row.tokens for row in rows}) == 1
+
+
+def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
+    lines = []
+    if len(comparable) < len(ranked):
+        lines.append(
+            f"{OTHER_DATA} evaluated on other data (another sha256): does not compare with the rest."
+        )
+    if not _share_tokens(comparable):
+        lines.append("The runs have different tokenizers: their perplexities do not compare.")
+    if len({row.drawn_with for row in comparable}) > 1:
+        lines.append(
+            "The runs' replies were drawn with different settings or in different numbers: what is counted "
+            "in replies (distinct-n, words, repetition) compares roughly."
+        )
+    return [item for line in lines for item in ("", line)]
+
+
+def _names(paths: list[Path]) -> dict[str, Path]:
+    """Each run's folder as its name; the whole path where two folders have one name."""
+    folders = [path.resolve().parent.name for path in paths]
+    return {
+        name if folders.count(name) == 1 else path.parent.as_posix(): path
+        for name, path in zip(folders, paths, strict=True)
+    }
+
+
+def main() -> None:
+    arguments = parse_arguments(CompareArguments, description=__doc__.splitlines()[0])
+    paths = list(dict.fromkeys(results_path(given) for given in arguments.results))
+    if arguments.output and Path(arguments.output).is_dir():
+        raise UserError(f"--output {arguments.output}: is a folder; give a file, such as leaderboard.md")
+    table = compare({name: load_results(path, "--results") for name, path in _names(paths).items()})
+    if arguments.output:
+        write_text(Path(arguments.output), table, "--output")
+    print(table)
+
+
+if __name__ == "__main__":
+    run(main)

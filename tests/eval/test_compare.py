@@ -1,0 +1,89 @@
+"""`eval.compare`: runs of all format versions in one table per corpus."""
+
+import subprocess
+import sys
+
+from eval.compare import compare
+from tests.conftest import ROOT
+from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
+
+
+def lines_of(text: str, source: str) -> list[str]:
+    section = text.split(f"### {source}\n")[1].split("###")[0]
+    return [line for line in section.splitlines() if line.startswith("|")][2:]
+
+
+def test_runs_are_sorted_by_bits_per_byte_and_the_best_is_bold():
+    text = compare({"weak": results_of_version_2(2.0), "strong": results_of_version_2()})
+    first, second = lines_of(text, "personachat")
+    assert first.startswith("| strong | **1.210 (1.162 to 1.270)** | **23.40 (22.46 to 24.57)** |")
+    assert second.startswith("| weak | 2.420 (2.323 to 2.541) | 46.80 (44.93 to 49.14) | **0.400 ")
+    assert len(lines_of(text, "cornell")) == 2
+    # Which way is better is not clear of distinct-n: no run is the best.
+    assert "| 0.290 | 0.320 |" in first and "| 0.580 | 0.640 |" in second
+
+
+def test_other_data_is_marked_and_never_the_best():
+    other = results_of_version_2(0.5)
+    other["data"]["personachat"]["sha256"] = "00" * 32
+    text = compare({"other": other, "a": results_of_version_2(), "b": results_of_version_2(2.0)})
+    rows = lines_of(text, "personachat")
+    assert [row.split(" | ")[0] for row in rows] == ["| a", "| b", "| other \\*"]
+    assert "**" not in rows[2] and "**1.210" in rows[0]
+    assert "\\* evaluated on other data" in text.split("### cornell")[0]
+    assert "evaluated on other data" not in text.split("### cornell")[1]
+
+
+def test_runs_of_version_1_stand_beside_those_of_version_2_with_what_they_have():
+    text = compare({"old": results_of_version_1(), "new": results_of_version_2()})
+    rows = lines_of(text, "cornell")
+    assert any(row.startswith("| old | 1.888 | 106.58 | 0.114 |") for row in rows)
+    assert "evaluated on other data" in text
+
+
+def test_what_compares_only_in_part_is_told():
+    other = results_of_version_2(2.0)
+    other["figures"]["personachat"]["model"]["likelihood"]["tokens"]["value"] = 1.0
+    other["settings"]["decoding"] = {"temperature": 1.0}
+    text = compare({"one": results_of_version_2(), "other": other})
+    assert "different tokenizers: their perplexities" in text and "different settings" in text
+    assert "| **1.210 (1.162 to 1.270)** | 23.40" in lines_of(text, "personachat")[0]
+    same = compare({"one": results_of_version_2(), "other": results_of_version_2(2.0)})
+    assert "different" not in same
+
+
+def test_a_run_alone_is_not_the_best():
+    assert "| **" not in compare({"only": results_of_version_2()})
+
+
+def command(*flags: str):
+    return subprocess.run(
+        [sys.executable, "-m", "eval.compare", *flags], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_command_names_runs_by_their_folders(tmp_path):
+    one = write_run(tmp_path / "x" / "run", results_of_version_2())
+    same_name = write_run(tmp_path / "y" / "run", results_of_version_2(2.0))
+    third = write_run(tmp_path / "a|b", results_of_version_1())
+    output = tmp_path / "leaderboard.md"
+    flags = [str(one), str(same_name / "results.json"), str(third), "--output", str(output)]
+    done = command("--results", *flags)
+    assert done.returncode == 0, done.stderr
+    assert output.read_text(encoding="utf-8") in done.stdout
+    assert all(f"| {name} " in done.stdout for name in (one, same_name, "a\\|b"))
+
+
+def test_the_command_reports_errors_in_one_line(tmp_path):
+    folder = write_run(tmp_path / "run", results_of_version_2())
+    newer = write_run(tmp_path / "newer", {**results_of_version_2(), "format_version": 3})
+    for flags, problem in (
+        ((), "the following arguments are required: --results; see --help"),
+        (("--results", "nowhere"), "--results nowhere: No such file or directory; give the results"),
+        (("--results", str(newer)), "results of format version 3, this reads 1 and 2; evaluate anew"),
+        (("--results", str(folder), "--output", str(tmp_path)), "is a folder; give a file"),
+        (("--results", str(folder), "--output", str(tmp_path / "no" / "x.md")), "cannot be written (No such"),
+    ):
+        failed = command(*flags)
+        assert failed.returncode == 2 and problem in failed.stderr, failed.stderr
+        assert failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1

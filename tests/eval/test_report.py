@@ -1,0 +1,158 @@
+"""`eval.report`: tables from results of every format version, the command, its errors."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from chat.cli import UserError
+from eval.report import render
+from eval.results_file import load_replies, load_results
+from eval.table import GROUPS
+from tests.conftest import ROOT
+from tests.eval.samples import replies_of_version_2, results_of_version_1, results_of_version_2, write_run
+
+
+def report(*flags: str):
+    return subprocess.run(
+        [sys.executable, "-m", "eval.report", *flags], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_tables_hold_every_figure_in_reading_order():
+    text = render(results_of_version_2())
+    first, greedy = text.split("### cornell")[0].split("Greedy replies:")
+    assert "| | model | base | base in our template | human |" in first
+    assert "| | model | base |\n" in greedy
+    labels = [
+        each.label for group in ("likelihood", "ranking", "sampled", "latency") for each in GROUPS[group]
+    ]
+    places = [first.index(f"| {label} |") for label in labels]
+    assert places == sorted(places)
+    assert all(f"| {each.label} |" in greedy for each in GROUPS["greedy"])
+
+
+def test_intervals_arrows_and_amounts_are_written_out():
+    text = render(results_of_version_2())
+    assert "| reply perplexity ↓ | 23.40 (22.46 to 24.57) |" in text
+    assert "| distinct-1 | 0.290 | 0.290 |  | 0.237 |" in text
+    assert "7,801 replies scored (105,512 tokens of the model's), 300 generated." in text
+    assert "`openai-community/gpt2` (124,439,808 parameters, revision 607a30d)" in text
+    assert "95 % interval" in text
+
+
+def test_what_a_run_lacks_is_left_out():
+    results = results_of_version_2()
+    cornell = render(results).split("### cornell")[1]
+    assert "| | model | base |\n" in cornell and "hits@1" not in cornell and "Greedy" not in cornell
+    assert "900 replies scored (105,512 tokens of the model's).\n" in cornell
+    results["figures"] = {"cornell": {"human": {}}}
+    assert "95 %" not in render(results) and "900 replies scored." in render(results)
+
+
+def test_the_reader_is_told_what_does_not_compare():
+    results = results_of_version_2()
+    assert "do not" not in render(results) and "quick" not in render(results)
+    results |= {"same_reply_ids": False, "settings": {"quick": True}}
+    assert "their perplexities do not" in render(results) and "A quick run" in render(results)
+
+
+def test_version_1_keeps_its_table():
+    text = render(results_of_version_1())
+    assert text.splitlines() == [
+        "Model: `final_model` (7,050,240 parameters), prompted in its template. "
+        "Base: `gpt2-7m.json`, prompted in plain text.",
+        "",
+        "### cornell",
+        "",
+        "| | model | base | human |",
+        "|---|---|---|---|",
+        "| reply perplexity | 106.58 | 8372.13 |  |",
+        "| bits per byte | 1.888 | 1.888 |  |",
+        "| distinct-1 | 0.114 | 0.114 | 0.114 |",
+        "| distinct-2 | 0.378 | 0.378 | 0.378 |",
+        "| words per reply | 6.3 | 6.3 | 6.3 |",
+        "",
+        "90 replies scored (1,200 tokens of the model's), 30 generated.",
+    ]
+
+
+@pytest.mark.parametrize("version", [0, 3, "2", None])
+def test_an_unknown_version_is_an_error(version):
+    with pytest.raises(UserError, match="this reads 1 and 2; evaluate anew"):
+        render({**results_of_version_2(), "format_version": version})
+
+
+def test_the_command_writes_both_reports_beside_the_results(tmp_path):
+    folder = write_run(tmp_path / "run", results_of_version_2(), replies_of_version_2())
+    done = report("--results", str(folder))
+    assert done.returncode == 0, done.stderr
+    table = (folder / "report.md").read_text(encoding="utf-8")
+    assert table == render(results_of_version_2()) and table in done.stdout
+    first = (folder / "report.html").read_bytes()
+    assert first.startswith(b"<!doctype html>")
+    assert report("--results", str(folder / "results.json")).returncode == 0
+    assert (folder / "report.html").read_bytes() == first
+
+
+def test_the_command_reports_errors_in_one_line(tmp_path):
+    folder = write_run(tmp_path / "run", results_of_version_1())
+    for flags, problem in (
+        ((), "the following arguments are required: --results; see --help"),
+        (
+            ("--results", "nowhere.json"),
+            "--results nowhere.json: No such file or directory; give the results",
+        ),
+        (("--results", str(folder), "--training-log", str(tmp_path)), "no TensorBoard log there"),
+    ):
+        failed = report(*flags)
+        assert failed.returncode == 2 and problem in failed.stderr, failed.stderr
+        assert failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1
+
+
+def without(*path: str) -> dict:
+    results = results_of_version_2()
+    place = results
+    for name in path[:-1]:
+        place = place[name]
+    del place[path[-1]]
+    return results
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "not results of `python -m eval.run`"),
+        ("[]", "not results of `python -m eval.run` (no `format_version`)"),
+        ("{}", "not results of `python -m eval.run` (no `format_version`)"),
+        ({**results_of_version_2(), "format_version": 9}, "results of format version 9"),
+        (without("models", "base"), "not whole results of `python -m eval.run` (KeyError('base'))"),
+        (without("data", "cornell"), "not whole results"),
+        (without("figures", "cornell", "model", "likelihood", "perplexity", "value"), "not whole results"),
+        ({**results_of_version_1(), "figures": {"cornell": {}}}, "not whole results"),
+        ({**results_of_version_2(), "figures": {"cornell": 1}}, "not whole results"),
+    ],
+)
+def test_what_are_no_results_is_told(content, problem, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError) as error:
+        load_results(path, "--results")
+    assert problem in str(error.value) and str(error.value).startswith(f"--results {path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_replies_of_version_1_were_sampled(tmp_path):
+    record = {"source": "cornell", "context": [], "human": "Hi.", "model": "Yes.", "base": "No."}
+    folder = write_run(tmp_path, results_of_version_1(), [record])
+    [reply] = load_replies(folder / "results.json", "--results")
+    assert reply["model"] == {"sampled": "Yes."} and reply["base"] == {"sampled": "No."}
+
+
+def test_no_replies_are_no_error_but_broken_ones_are(tmp_path):
+    folder = write_run(tmp_path, results_of_version_1())
+    assert load_replies(folder / "results.json", "--results") == []
+    write_run(tmp_path, results_of_version_1(), [*replies_of_version_2(2), {"source": "x"}])
+    with pytest.raises(UserError, match=r"replies.jsonl: line 3 is no reply .*'context'.*; evaluate anew"):
+        load_replies(folder / "results.json", "--results")
