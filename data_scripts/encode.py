@@ -24,13 +24,15 @@ def encode_corpora(
     corpora: list[Corpus],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-    history_turns: int | None,
+    history_turns: int | None = None,
+    plain_text: bool = False,
     num_proc: int = 1,
 ) -> dict[str, list[Dataset]]:
     """Training sequences from every side that is learnt, per split one dataset a corpus, with `COUNTS`.
 
     Args:
         max_length, history_turns: as of `chat.template.encode_dialogues`.
+        plain_text: instead, as of `data_scripts.plain_text`, each dialogue once.
         num_proc: at most so many processes tokenise.
     """
     from datasets import Dataset, Features, List, Value
@@ -59,6 +61,7 @@ def encode_corpora(
             "pickled_tokenizer": pickle.dumps(tokenizer),
             "max_length": max_length,
             "history_turns": history_turns,
+            "plain_text": plain_text,
         },
         desc="tokenising",
     )
@@ -80,18 +83,23 @@ def _unpickled(tokenizer: bytes) -> PreTrainedTokenizerBase:
 
 
 def _encode_batch(
-    batch: dict, pickled_tokenizer: bytes, max_length: int, history_turns: int | None
+    batch: dict, pickled_tokenizer: bytes, max_length: int, history_turns: int | None, plain_text: bool
 ) -> dict[str, list]:
     from chat.template import encode_dialogues
+    from data_scripts.plain_text import encode_plain_texts
 
     tokenizer = _unpickled(pickled_tokenizer)
     rows = zip(batch["part"], batch["source"], batch["persona"], batch["turns"], strict=True)
-    views = [
-        (part, view)
+    dialogues = [
+        (part, Dialogue(source, tuple(Turn(**turn) for turn in turns), tuple(persona)))
         for part, source, persona, turns in rows
-        for view in Dialogue(source, tuple(Turn(**turn) for turn in turns), tuple(persona)).views()
     ]
-    encoded = encode_dialogues(tokenizer, [view for _, view in views], max_length, history_turns)
+    if plain_text:
+        views = dialogues
+        encoded = encode_plain_texts(tokenizer, [view for _, view in views], max_length)
+    else:
+        views = [(part, view) for part, dialogue in dialogues for view in dialogue.views()]
+        encoded = encode_dialogues(tokenizer, [view for _, view in views], max_length, history_turns)
     sequences = [
         (part, view.source, sequence)
         for (part, view), each in zip(views, encoded, strict=True)

@@ -59,6 +59,10 @@ class PrepareArguments:
             "help": "One sequence per reply with this many turns before it, instead of one per dialogue."
         },
     )
+    plain_text: bool = field(
+        default=False,
+        metadata={"help": "Plain text without roles and personas, to pre-train a base model on."},
+    )
     keep_raw_text: bool = field(
         default=False, metadata={"help": "Keep the published text, to reproduce published figures."}
     )
@@ -88,6 +92,8 @@ class PrepareArguments:
         ):
             if value < low:
                 raise UserError(f"{flag} {value}: too small; give at least {low}")
+        if self.plain_text and self.history_turns is not None:
+            raise UserError("--history-turns: plain text has no replies; leave it or --plain-text out")
         if not 0 <= self.val_fraction < 1:
             raise UserError(
                 f"--val-fraction {self.val_fraction}: give a share from 0 up to, but not including, 1"
@@ -171,10 +177,16 @@ def _write_dataset(
     from data_scripts import jsonl
     from data_scripts.encode import COUNTS, SPLITS, encode_corpora, statistics
 
-    add_chat_format(tokenizer)
+    if not arguments.plain_text:
+        add_chat_format(tokenizer)
     with whole_folder(arguments.output, MARKER, "--output") as folder:
         encoded = encode_corpora(
-            corpora, tokenizer, arguments.max_length, arguments.history_turns, arguments.num_proc
+            corpora,
+            tokenizer,
+            arguments.max_length,
+            arguments.history_turns,
+            arguments.plain_text,
+            arguments.num_proc,
         )
         dataset = {
             split: concatenate_datasets(parts).remove_columns(COUNTS) for split, parts in encoded.items()

@@ -120,20 +120,33 @@ def write_text(path: Path, text: str, flag: str) -> None:
         ) from None
 
 
-def main() -> None:
+def write_reports(path: Path, training_log: str | None, seed: int, flag: str) -> str:
+    """Writes `report.md` and `report.html` beside the results at `path`; returns the tables.
+
+    Args:
+        training_log: see `ReportArguments`.
+        seed: of the replies that the page shows.
+        flag: which named `path`, for errors.
+
+    Raises:
+        UserError: no results or training logs there, or the reports cannot be written.
+    """
     from eval.html_report import render_html
     from eval.training_log import read_curves
 
+    results = load_results(path, flag)
+    curves = read_curves(training_log, "--training-log") if training_log else {}
+    tables = render(results)
+    page = render_html(results, load_replies(path, flag), curves, seed=seed)
+    write_text(path.parent / "report.md", tables, flag)
+    write_text(path.parent / "report.html", page, flag)
+    return tables
+
+
+def main() -> None:
     arguments = parse_arguments(ReportArguments, description=__doc__.splitlines()[0])
     path = results_path(arguments.results)
-    results = load_results(path, "--results")
-    replies = load_replies(path, "--results")
-    curves = read_curves(arguments.training_log, "--training-log") if arguments.training_log else {}
-    table = render(results)
-    page = render_html(results, replies, curves, seed=arguments.seed)
-    write_text(path.parent / "report.md", table, "--results")
-    write_text(path.parent / "report.html", page, "--results")
-    print(table)
+    print(write_reports(path, arguments.training_log, arguments.seed, "--results"))
     print(f"saved to {path.parent / 'report.md'} and {path.parent / 'report.html'}")
 
 

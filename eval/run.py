@@ -3,8 +3,8 @@
     python -m eval.run --model final_model --base openai-community/gpt2 --data tokenized_combined_dialog_data
     python -m eval.run --model final_model --quick true
 
-Writes `results.json`, every generated reply as `replies.jsonl`, and `report.md` to --output. A killed run
-goes on when it is started again with the same settings.
+Writes `results.json`, every generated reply as `replies.jsonl`, `report.md` and `report.html` to --output. A
+killed run goes on when it is started again with the same settings.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
+from eval.report import render, write_reports
+from eval.results_file import REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
 from eval.stages import Stages
+from eval.training_log import read_curves
 
 RESULTS_FORMAT_VERSION = 2
-MARKER = "results.json"
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
 QUICK = {"max_dialogues": 60, "generated_replies": 40, "ranked_replies": 60, "timed_replies": 5}
 
@@ -48,6 +49,10 @@ class EvalArguments:
         metadata={"help": "Share of a corpus's films (or dialogues) to take, drawn by --seed: cornell=0.1."},
     )
     output: str = field(default="eval_results", metadata={"help": "Folder for the results."})
+    training_log: str | None = field(
+        default=None,
+        metadata={"help": "Folder of the model's TensorBoard logs, for its training curves in the report."},
+    )
     quick: bool = field(
         default=False, metadata={"help": "A sample of everything: minutes on two cores for a small model."}
     )
@@ -98,7 +103,9 @@ def evaluate_models(arguments: EvalArguments) -> dict:
     """Evaluates both models and writes the results to `arguments.output`; returns them."""
     from accelerate import PartialState
 
-    check_replaceable(arguments.output, MARKER, "--output")
+    check_replaceable(arguments.output, RESULTS_FILE, "--output")
+    if arguments.training_log:
+        read_curves(arguments.training_log, "--training-log")
     views = read_views(
         arguments.data,
         arguments.splits,
@@ -134,24 +141,20 @@ def evaluate_models(arguments: EvalArguments) -> dict:
         )
         replies += evaluation.replies()
     if PartialState().is_main_process:
-        _write(Path(arguments.output), results, replies)
+        _write(arguments, results, replies)
         stages.discard()
     return results
 
 
-def _write(output: Path, results: dict, replies: list[dict]) -> None:
-    from eval.report import render
-
-    with whole_folder(output, MARKER, "--output") as folder:
-        (folder / MARKER).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        (folder / "report.md").write_text(render(results), encoding="utf-8")
+def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None:
+    with whole_folder(arguments.output, RESULTS_FILE, "--output") as folder:
+        (folder / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         lines = (json.dumps(reply, ensure_ascii=False) + "\n" for reply in replies)
-        (folder / "replies.jsonl").write_text("".join(lines), encoding="utf-8")
+        (folder / REPLIES_FILE).write_text("".join(lines), encoding="utf-8")
+        write_reports(folder / RESULTS_FILE, arguments.training_log, arguments.seed, "--output")
 
 
 def main() -> None:
-    from eval.report import render
-
     arguments = parse_arguments(EvalArguments, description=__doc__.splitlines()[0])
     print(render(evaluate_models(arguments)))
     print(f"saved to {arguments.output}")

@@ -54,7 +54,7 @@ TEXT = (
     Figure("self_repetition", "repetition within a reply", better=LOWER),
     Figure("earlier_repetition", "repetition of its own earlier turns", better=LOWER),
     Figure("copied_share", "copied from the prompt", better=LOWER),
-    Figure("repeated_replies", "replies given more than once", better=LOWER),
+    Figure("repeated_replies", "replies said before in the same conversation", better=LOWER),
     Figure("persona_use", "use of the persona"),
     Figure("persona_overlap", "overlap with the persona"),
     Figure("mean_words", "words per reply", "{:.1f}"),

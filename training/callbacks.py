@@ -11,7 +11,7 @@ from transformers.integrations import TensorBoardCallback
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import USER
-from chat.template import encode_prompt
+from chat.template import encode_prompt, encode_texts, has_chat_format
 from training.checkpoints import rotate
 
 SAMPLE_NEW_TOKENS = 40
@@ -83,12 +83,15 @@ class SampleReplies(TensorBoardCallback):
 
 
 def sample_replies(model, tokenizer, prompts: list[str]) -> list[str]:
-    """The greedy reply to each prompt, as the first message of a conversation without a persona."""
+    """The greedy reply to each prompt, as the first message of a conversation without a persona.
+
+    A base that is trained on plain text has no chat format: it writes on after the prompt's line.
+    """
     settings = DecodingSettings(do_sample=False, max_new_tokens=SAMPLE_NEW_TOKENS)
     generation_config = settings.to_generation_config(tokenizer)
     replies = []
     for prompt in prompts:
-        ids = encode_prompt(tokenizer, [{"role": USER, "content": prompt}])
+        ids = _prompt_ids(tokenizer, prompt)
         output = model.generate(
             torch.tensor([ids], device=model.device),
             attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=model.device),
@@ -96,3 +99,10 @@ def sample_replies(model, tokenizer, prompts: list[str]) -> list[str]:
         )
         replies.append(tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True).strip())
     return replies
+
+
+def _prompt_ids(tokenizer, prompt: str) -> list[int]:
+    if has_chat_format(tokenizer):
+        return encode_prompt(tokenizer, [{"role": USER, "content": prompt}])
+    texts = encode_texts(tokenizer, [prompt])
+    return [tokenizer.eos_token_id, *texts[0], *tokenizer("\n")["input_ids"]]

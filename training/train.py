@@ -56,7 +56,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
 
     from chat.hub import load_tokenized
     from training.callbacks import RotateCheckpoints, SampleReplies, StopOnSigterm
-    from training.collator import PaddedCollator
+    from training.collator import PaddedCollator, padding_id
     from training.model import build_model
     from training.trainer import DialogueTrainer
 
@@ -77,7 +77,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
         args=training_arguments,
         **_batches(arguments, dataset["train"], lengths, tokenizer, model),
         eval_dataset=dataset["val"],
-        eval_collator=PaddedCollator(tokenizer.pad_token_id),
+        eval_collator=PaddedCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
         callbacks=callbacks,
     )
@@ -85,7 +85,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
 
 def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer, model) -> dict:
     """Training data, its order and its collator, by `--batching`."""
-    from training.collator import PackedCollator, PaddedCollator
+    from training.collator import PackedCollator, PaddedCollator, padding_id
     from training.model import takes_logits_to_keep
     from training.packing import PackedRows
     from training.sampler import EpochSampler
@@ -111,7 +111,7 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
         "sampler": EpochSampler(
             len(dataset), arguments.seed, lengths.tolist() if grouped else None, together
         ),
-        "data_collator": PaddedCollator(tokenizer.pad_token_id, some_logits),
+        "data_collator": PaddedCollator(padding_id(tokenizer), some_logits),
     }
 
 

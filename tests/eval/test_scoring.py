@@ -1,11 +1,18 @@
 """What is scored, and that batching does not change it."""
 
+import math
+from unittest import mock
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chat.dialogue import Dialogue, Turn
 from chat.template import add_chat_format, is_reply
 from data_scripts import jsonl
+from eval import scoring
+from eval.figures import metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences
 from eval.scoring import score_replies
 
@@ -33,6 +40,13 @@ def model(model_folder):
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(model_folder).eval()
+
+
+@pytest.fixture(scope="module")
+def sequences(views, tokenizer):
+    found = [each for view in views for each in scored_sequences(view, TemplateFormat(tokenizer), 256, 64)]
+    assert len({len(sequence.input_ids) for sequence in found}) > 5
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -78,19 +92,45 @@ def test_prompts_drop_old_turns_and_keep_the_persona(tokenizer):
         assert len(ids) <= 120 and "I have two cats." in tokenizer.decode(ids[:60])
 
 
-def test_losses_are_those_of_a_naive_loop(model, tokenizer, views):
-    sequences = [
-        each for view in views for each in scored_sequences(view, TemplateFormat(tokenizer), 256, 64)
-    ]
-    assert len({len(sequence.input_ids) for sequence in sequences}) > 5
-    scored = score_replies(model, sequences)
-    for sequence, losses in zip(sequences, scored, strict=True):
-        with torch.inference_mode():
-            logits = model(torch.tensor([sequence.input_ids])).logits[0]
-        log_probabilities = torch.log_softmax(logits.double(), dim=-1)
-        for (_, start, end), reply in zip(sequence.spans, losses, strict=True):
-            naive = [-log_probabilities[i - 1, sequence.input_ids[i]].item() for i in range(start, end)]
-            assert reply == pytest.approx(naive, abs=1e-5)
+def perplexity(losses):
+    flat = [reply for sequence in losses for reply in sequence]
+    return metric("reply_perplexity").compute(predictions=flat, references=[""] * len(flat))["perplexity"]
+
+
+def test_perplexity_is_that_of_a_naive_loop(model, sequences):
+    """One forward pass a token, no batch, no padding, another way to sum."""
+    naive = []
+    for sequence in sequences[:6]:
+        for _, start, end in sequence.spans:
+            for i in range(start, end):
+                with torch.inference_mode():
+                    logits = model(torch.tensor([sequence.input_ids[:i]])).logits[0, -1]
+                naive.append(-torch.log_softmax(logits.double(), dim=-1)[sequence.input_ids[i]].item())
+    scored = score_replies(model, sequences[:6])
+    assert [loss for each in scored for reply in each for loss in reply] == pytest.approx(naive, abs=1e-5)
+    assert perplexity(scored) == pytest.approx(math.exp(sum(naive) / len(naive)), rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def expected(model, sequences):
+    return score_replies(model, sequences)
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data(), batch_tokens=st.sampled_from([1, 100, 700, 4096]))
+def test_order_batch_size_and_padding_side_do_not_change_it(
+    model, tokenizer, sequences, expected, data, batch_tokens
+):
+    order = data.draw(st.permutations(range(len(sequences))))
+    with (
+        mock.patch.object(scoring, "MAX_BATCH_TOKENS", batch_tokens),
+        mock.patch.object(tokenizer, "padding_side", data.draw(st.sampled_from(["left", "right"]))),
+    ):
+        found = score_replies(model, [sequences[index] for index in order])
+    assert perplexity(found) == pytest.approx(perplexity(expected), rel=1e-6)
+    for index, losses in zip(order, found, strict=True):
+        for one, other in zip(losses, expected[index], strict=True):
+            assert one == pytest.approx(other, abs=1e-5)
 
 
 def test_the_chat_format_leaves_the_bases_ids_alone(base_tokenizer, tokenizer):

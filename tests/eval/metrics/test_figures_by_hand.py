@@ -79,7 +79,7 @@ def test_repetition_by_hand():
         earlier=[[], ["Well, I like tea."], ["Oh.", "fine"]],
         prompts=["", "Do you know I like tea a bit?", "x"],
     )
-    # Triples: 3 of one kind; 3, of which "i like tea" was said; none. The second has 2 fours, 1 in the prompt.
+    # Triples: 3 of one kind; 3, of which "i like tea" was said; none. The second: 2 fours, 1 in the prompt.
     assert figures["self_repetition"] == pytest.approx((2 / 3) / 3)
     assert figures["earlier_repetition"] == pytest.approx((1 / 3) / 3)
     assert figures["copied_share"] == pytest.approx((1 / 2) / 3)
