@@ -18,12 +18,15 @@ class UserError(Exception):
 
 
 def parse_arguments(
-    argument_class: type[Arguments], argv: list[str] | None = None, description: str = ""
+    argument_class: type[Arguments],
+    argv: list[str] | None = None,
+    description: str = "",
+    positional: str = "",
 ) -> Arguments:
     """Reads `argument_class` (a frozen dataclass with a help text per field) from flags and a YAML file.
 
     `--config FILE.yaml` gives defaults by field name; flags on the command line win over it. Flags may be
-    written with dashes or underscores.
+    written with dashes or underscores. What stands before the first flag is the value of `positional`.
 
     Raises:
         UserError: unknown flag or key, unreadable config, or a value of the wrong type.
@@ -37,6 +40,8 @@ def parse_arguments(
     parser = Parser(argument_class, description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE.yaml", help="YAML file of defaults for the flags here.")
     argv = list(sys.argv[1:] if argv is None else argv)
+    if positional and argv and not argv[0].startswith("-"):
+        argv.insert(0, f"--{positional}")
     known, _ = parser.parse_known_args([item for item in argv if item not in ("-h", "--help")])
     from_file = _config_flags(parser, Path(known.config)) if known.config else []
     arguments, namespace, unknown = parser.parse_args_into_dataclasses(

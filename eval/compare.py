@@ -1,6 +1,6 @@
 """Runs of `eval.run` side by side: one table per corpus, a row per run, the best in bold.
 
-    python -m eval.compare --results eval/results/*/results.json --output leaderboard.md
+    python -m eval.compare eval/results/*/results.json --output leaderboard.md
 
 Runs are sorted by bits per byte, the one figure that compares across tokenizers.
 """
@@ -142,7 +142,7 @@ def _names(paths: list[Path]) -> dict[str, Path]:
 
 
 def main() -> None:
-    arguments = parse_arguments(CompareArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(CompareArguments, description=__doc__.splitlines()[0], positional="results")
     paths = list(dict.fromkeys(results_path(given) for given in arguments.results))
     if arguments.output and Path(arguments.output).is_dir():
         raise UserError(f"--output {arguments.output}: is a folder; give a file, such as leaderboard.md")

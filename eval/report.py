@@ -1,6 +1,6 @@
 """The results of `eval.run` as tables, and as a page with plots and replies.
 
-    python -m eval.report --results eval/results/small-cpu --training-log checkpoints/runs
+    python -m eval.report eval/results/small-cpu --training-log checkpoints/runs
 
 Prints the tables; writes them as `report.md` and the page as `report.html` beside the results.
 """
@@ -144,7 +144,7 @@ def write_reports(path: Path, training_log: str | None, seed: int, flag: str) ->
 
 
 def main() -> None:
-    arguments = parse_arguments(ReportArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(ReportArguments, description=__doc__.splitlines()[0], positional="results")
     path = results_path(arguments.results)
     print(write_reports(path, arguments.training_log, arguments.seed, "--results"))
     print(f"saved to {path.parent / 'report.md'} and {path.parent / 'report.html'}")

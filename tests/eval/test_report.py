@@ -92,7 +92,7 @@ def test_the_command_writes_both_reports_beside_the_results(tmp_path):
     assert table == render(results_of_version_2()) and table in done.stdout
     first = (folder / "report.html").read_bytes()
     assert first.startswith(b"<!doctype html>")
-    assert report("--results", str(folder / "results.json")).returncode == 0
+    assert report(str(folder / "results.json")).returncode == 0
     assert (folder / "report.html").read_bytes() == first
 
 
