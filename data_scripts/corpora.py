@@ -38,6 +38,7 @@ def loading(
     val_fraction: float = 0.05,
     seed: int = 0,
     num_proc: int = 1,
+    by_text_alone: bool = False,
 ) -> Iterator[Callable[[], list[Corpus]]]:
     """Begins to read corpora; yields a function that waits for them, splits and deduplicates.
 
@@ -49,6 +50,7 @@ def loading(
         seed: of the choice of groups.
         num_proc: so many corpora are read at once: the last ones by the yielded function, all before them
             in processes of their own from now on.
+        by_text_alone: for a use without personas, two sides of one conversation are duplicates.
 
     Raises:
         UserError: an unknown name; and when waiting, a corpus that cannot be read, or one that has no usable
@@ -63,7 +65,9 @@ def loading(
 
         def wait() -> list[Corpus]:
             last = [_load(*task) for task in tasks[len(begun) :]]
-            return _checked([*(result() for result in begun), *last], specifications)
+            corpora = [*(result() for result in begun), *last]
+            _drop_duplicates(corpora, by_text_alone)
+            return _checked(corpora, specifications)
 
         yield wait
 
@@ -84,7 +88,6 @@ def _name_and_path(specification: str) -> tuple[str, str | None]:
 
 
 def _checked(corpora: list[Corpus], specifications: list[str]) -> list[Corpus]:
-    _drop_duplicates(corpora)
     for corpus, specification in zip(corpora, specifications, strict=True):
         if not corpus.train:
             raise UserError(
@@ -127,11 +130,11 @@ def _held_out_groups(dialogues: list[Dialogue], val_fraction: float, seed: int) 
     return set(random.Random(seed).sample(groups, max(1, round(val_fraction * len(groups)))))
 
 
-def _drop_duplicates(corpora: list[Corpus]) -> None:
+def _drop_duplicates(corpora: list[Corpus], by_text_alone: bool) -> None:
     """Keeps one of each dialogue over all corpora; validation first, so that it is never trained on.
 
     The two rows that PersonaChat makes of one conversation differ in who is the assistant and in the persona.
-    Both stay within a split; across the splits the texts alone decide.
+    Both stay within a split, but for `by_text_alone`; across the splits the texts alone decide.
     """
     validation_texts = set()
     seen = set()
@@ -140,7 +143,7 @@ def _drop_duplicates(corpora: list[Corpus]) -> None:
             kept = []
             for dialogue in getattr(corpus, split):
                 texts = tuple(turn.text.lower() for turn in dialogue.turns)
-                key = (texts, dialogue.persona, dialogue.turns[0].role if dialogue.persona else "")
+                key = (texts,) if by_text_alone else (texts, *_part_of(dialogue))
                 if key in seen:
                     corpus.dropped["exact duplicates"] += 1
                 elif split == "train" and texts in validation_texts:
@@ -151,6 +154,11 @@ def _drop_duplicates(corpora: list[Corpus]) -> None:
                     if split == "val":
                         validation_texts.add(texts)
             setattr(corpus, split, kept)
+
+
+def _part_of(dialogue: Dialogue) -> tuple:
+    """Which part the assistant has in the conversation, where it has one."""
+    return (dialogue.persona, dialogue.turns[0].role) if dialogue.persona else ()
 
 
 def _reasons(corpus: Corpus) -> str:

@@ -1,20 +1,80 @@
 """Multi-Session Chat (Xu et al., 2022), read with `datasets`: cased conversations between acquaintances.
 
-The column `personality` mixes facts about both speakers, as a memory of their earlier sessions. It says of
-nobody who it is about, so it is not used as a persona, and both sides take the assistant's part.
+The column `personality` holds facts that were noted down from the conversation, of both speakers, without
+saying whose. A fact belongs to the speaker who said most of its words; where that is not clear it is left
+out. Each side that has facts takes the assistant's part, with its facts as the persona; a conversation
+without any is told without persona, and then both sides do.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from chat.dialogue import Dialogue, clean_film_text
-from data_scripts.daily_dialog import load_utterance_lists
+from chat.cli import UserError
+from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, clean_spaced_text
+from chat.hub import load_corpus
 
 NAME = "multi_session_chat"
+# Of a fact's words: what its speaker must have said at least, and how much more than the other one.
+SAID = 0.5
+SAID_MORE = 0.25
+
+_WORD = re.compile(r"[a-z0-9]+")
+_STOP_WORDS = set(
+    """
+    a about am an and are as at be been but do does for from had has have i in is it like m me my not of on
+    or s so t that the they to ve was we were will with would
+    """.split()  # noqa: SIM905
+)
 
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
-    return load_utterance_lists(NAME, path, None if keep_raw_text else clean_film_text, dropped)
+    if path is None:
+        raise UserError(
+            f"--corpora {NAME}: this corpus has no public default; give its path as {NAME}=FOLDER"
+        )
+    clean = str.strip if keep_raw_text else clean_spaced_text
+    for split, rows in load_corpus(path, {"personality", "dialog"}).items():
+        for row in rows.select_columns(["personality", "dialog"]):
+            texts = [(str(index % 2), clean(text)) for index, text in enumerate(row["dialog"])]
+            turns = alternating_turns(texts, dropped)
+            facts = [fact for fact in map(clean, row["personality"]) if fact]
+            yield from _sides(turns, facts, "train" if split == "train" else "val", dropped)
+
+
+def _sides(turns: tuple[Turn, ...], facts: list[str], split: str, dropped: Counter) -> Iterator[Dialogue]:
+    personas = _attributed(turns, facts)
+    dropped["facts of neither speaker for certain"] += len(facts) - sum(map(len, personas.values()))
+    if not any(personas.values()):
+        yield Dialogue(NAME, turns, split=split)
+    other = {USER: ASSISTANT, ASSISTANT: USER}
+    for side, persona in personas.items():
+        if persona:
+            seen = turns
+            if side == USER:
+                seen = tuple(replace(turn, role=other[turn.role]) for turn in turns)
+            yield Dialogue(NAME, seen, persona, split=split)
+
+
+def _attributed(turns: Sequence[Turn], facts: list[str]) -> dict[str, tuple[str, ...]]:
+    """By role, the facts that its speaker told."""
+    said = {
+        role: {word for turn in turns if turn.role == role for word in _words(turn.text)}
+        for role in (USER, ASSISTANT)
+    }
+    personas: dict[str, list[str]] = {role: [] for role in said}
+    for fact in dict.fromkeys(facts):
+        words = _words(fact)
+        share = {role: len(words & of_role) / max(len(words), 1) for role, of_role in said.items()}
+        speaker = max(share, key=share.__getitem__)
+        if share[speaker] >= SAID and 2 * share[speaker] - sum(share.values()) >= SAID_MORE:
+            personas[speaker].append(fact)
+    return {role: tuple(found) for role, found in personas.items()}
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower())) - _STOP_WORDS

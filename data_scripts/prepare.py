@@ -154,14 +154,20 @@ def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
     from data_scripts.background import collector_paused
     from data_scripts.corpora import loading
 
-    options = (arguments.keep_raw_text, arguments.val_fraction, arguments.seed, arguments.num_proc)
+    options = (
+        arguments.keep_raw_text,
+        arguments.val_fraction,
+        arguments.seed,
+        arguments.num_proc,
+        arguments.plain_text,
+    )
     with collector_paused():
         with loading(arguments.corpora, *options) as wait_for_corpora:
             learnt = arguments.train_tokenizer_vocab_size
             tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer)
             corpora = wait_for_corpora()
         if tokenizer is None:
-            tokenizer = _train_tokenizer(corpora, learnt)
+            tokenizer = _train_tokenizer(corpora, learnt, with_personas=not arguments.plain_text)
         return _write_dataset(corpora, tokenizer, arguments, inputs)
 
 
@@ -219,12 +225,16 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _train_tokenizer(corpora: list[Corpus], vocab_size: int) -> PreTrainedTokenizerBase:
+def _train_tokenizer(corpora: list[Corpus], vocab_size: int, with_personas: bool) -> PreTrainedTokenizerBase:
     from data_scripts.train_tokenizer import train_tokenizer
 
     logger.info("learning a tokenizer of %d tokens from the training text", vocab_size)
     dialogues = (dialogue for corpus in corpora for dialogue in corpus.train)
-    texts = (text for each in dialogues for text in (*each.persona, *(turn.text for turn in each.turns)))
+    texts = (
+        text
+        for each in dialogues
+        for text in (*(each.persona if with_personas else ()), *(turn.text for turn in each.turns))
+    )
     return train_tokenizer(texts, vocab_size)
 
 

@@ -68,6 +68,28 @@ def test_the_personachat_sample_is_large_and_whole():
     assert all(each.persona and len(each.turns) >= 4 for each in dialogues)
 
 
+MULTI_SESSION_ROW = {
+    "personality": ["I have two dogs. i love hiking.", "My wife is a nurse.", "I have a car.", ""],
+    "dialog": [
+        "Did you go hiking with your two dogs ?",
+        "No, my wife the nurse was ill. i drove the car. And you?",
+        "I love hiking, with my dogs too. Your car is new?",
+    ],
+}
+
+
+def test_multi_session_chat_gives_each_side_the_facts_that_it_told(rows_corpus):
+    dropped = Counter()
+    first, second = load(multi_session_chat, rows_corpus(train=[MULTI_SESSION_ROW]), dropped=dropped)
+    assert first.persona == ("I have two dogs. I love hiking.",) and second.persona == (
+        "My wife is a nurse.",
+    )
+    assert first.turns[0].text == "Did you go hiking with your two dogs?"
+    assert [turn.role for turn in first.turns] == ["assistant", "user", "assistant"]
+    assert [turn.role for turn in second.turns] == ["user", "assistant", "user"]
+    assert dropped == {"facts of neither speaker for certain": 1}
+
+
 @pytest.mark.parametrize(
     ("loader", "raw", "clean"),
     [
@@ -76,7 +98,7 @@ def test_the_personachat_sample_is_large_and_whole():
     ],
 )
 def test_utterance_lists(rows_corpus, loader, raw, clean):
-    rows = [{"dialog": [raw, "Yes."]}]
+    rows = [{"dialog": [raw, "Yes."], "personality": ["I have a boat."]}]
     train, val = load(loader, rows_corpus(train=rows, test=rows))
     assert train.turns == (Turn("user", clean), Turn("assistant", "Yes."))
     assert (train.split, val.split) == ("train", "val") and len(train.views()) == 2
