@@ -35,17 +35,19 @@ class Contender:
         return {
             "name": self.name,
             "revision": getattr(self.model.config, "_commit_hash", None),
-            "weights_sha256": self._checksum(),
+            "weights_sha256": weights_sha256(self.model),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "format": self.format.name,
         }
 
-    def _checksum(self) -> str:
-        digest = hashlib.sha256()
-        for name, weights in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(weights.float().cpu().contiguous().numpy())
-        return digest.hexdigest()
+
+def weights_sha256(model: PreTrainedModel) -> str:
+    """A checksum of the names and values of all weights, by which results tell whose they are."""
+    digest = hashlib.sha256()
+    for name, weights in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weights.float().cpu().contiguous().numpy())
+    return digest.hexdigest()
 
 
 def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], DecodingSettings]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
+from eval.markdown import code_span
 from eval.results_file import check_version, load_replies, load_results, results_path
 from eval.table import FIRST_TABLE, GREEDY_TABLE, INTERVALS, LEGEND, Figure, build_table, has_intervals
 
@@ -42,18 +43,24 @@ def render(results: dict) -> str:
 def _render(results: dict) -> str:
     lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
     lines += ["", *notes(results)]
-    for source, rows in results["figures"].items():
-        lines += ["", f"### {source}", "", *build_table(rows, FIRST_TABLE).to_markdown()]
-        greedy = build_table(rows, GREEDY_TABLE)
-        if greedy.rows:
-            lines += ["", "Greedy replies:", "", *greedy.to_markdown()]
-        lines += ["", describe_amount(results, source)]
+    for source in results["figures"]:
+        lines += ["", f"### {source}", "", *corpus_tables(results, source)]
     return "\n".join(lines) + "\n"
+
+
+def corpus_tables(results: dict, source: str) -> list[str]:
+    """One corpus's figures, in results of the current form, and how much of it they were measured on."""
+    rows = results["figures"][source]
+    lines = build_table(rows, FIRST_TABLE).to_markdown()
+    greedy = build_table(rows, GREEDY_TABLE)
+    if greedy.rows:
+        lines += ["", "Greedy replies:", "", *greedy.to_markdown()]
+    return [*lines, "", describe_amount(results, source)]
 
 
 def describe_model(role: str, model: dict) -> str:
     revision = f", revision {model['revision']}" if model.get("revision") else ""
-    return f"{role.capitalize()}: `{model['name']}` ({model['parameters']:,} parameters{revision})."
+    return f"{role.capitalize()}: {code_span(model['name'])} ({model['parameters']:,} parameters{revision})."
 
 
 def notes(results: dict) -> list[str]:

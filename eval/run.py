@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
@@ -123,6 +124,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
         "settings": {
             "seed": arguments.seed,
             "quick": arguments.quick,
+            "splits": arguments.splits if any(Path(path).is_dir() for path in arguments.data) else [],
             "share": arguments.shares(),
             "decoding": asdict(decoding),
             **limits,

@@ -1,0 +1,318 @@
+"""The model card of a trained model, rendered from its results: the README.md of its folder.
+
+    python -m eval.card --model final_model --results eval_results --data tokenized_combined_dialog_data
+
+The template is `model_card.md`. Every figure is read from the results, the folder or the dataset's statistics.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError, parse_arguments, run
+from eval.markdown import code_span, escaped, one_line
+from eval.model_folder import ModelFolder, check_same_weights, read_json, read_model_folder
+from eval.report import corpus_tables, notes, write_text
+from eval.results_file import as_current, load_results, results_path
+from eval.table import entry_of, figure
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+WRITTEN_BY_US = "<!-- Written by `python -m eval.card`"
+STATISTICS_FILE = "stats.json"
+PUBLISHED = (
+    ("likelihood", "perplexity"),
+    ("likelihood", "bits_per_byte"),
+    ("ranking", "hits_at_1"),
+    ("sampled", "token_f1"),
+    ("sampled", "distinct_1"),
+    ("sampled", "distinct_2"),
+)
+COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")
+
+
+@dataclass(frozen=True)
+class CardArguments:
+    model: str = field(metadata={"help": "Folder of the trained model."})
+    results: str = field(
+        default="eval_results",
+        metadata={"help": "Folder that `eval.run` wrote for this model, or its results.json."},
+    )
+    data: str | None = field(
+        default=None,
+        metadata={"help": "Dataset of `data_scripts.prepare` that it was trained on, for its statistics."},
+    )
+    model_id: str | None = field(
+        default=None, metadata={"help": "Hub id to call the model by (default: the folder's name)."}
+    )
+    license: str = field(
+        default="other",
+        metadata={"help": "The Hub's name of the licence; `other`: the terms of base and corpora."},
+    )
+    language: str = field(default="en", metadata={"help": "Language of the dialogues, as ISO 639 code."})
+    output: str | None = field(
+        default=None, metadata={"help": "File for the card (default: README.md in the model's folder)."}
+    )
+
+    def __post_init__(self):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.license):
+            raise UserError(f"--license {self.license}: give the Hub's name of one, such as mit, or other")
+        if not re.fullmatch(r"[a-z]{2,3}", self.language):
+            raise UserError(f"--language {self.language}: give an ISO 639 code, such as en")
+        if self.model_id is not None:
+            _check_model_id(self.model_id)
+
+
+def _check_model_id(model_id: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(model_id)
+    except HFValidationError:
+        raise UserError(f"--model-id {model_id}: no Hub id; give one such as user/name") from None
+
+
+def render_card(
+    results: dict,
+    model: ModelFolder,
+    statistics: dict | None = None,
+    *,
+    model_id: str,
+    license: str = "other",
+    language: str = "en",
+) -> ModelCard:
+    """The card, with its metadata.
+
+    Args:
+        results: of `eval.run`, of any known format version.
+        model: the folder of the model that was evaluated.
+        statistics: `stats.json` of the dataset it was trained on.
+        model_id: the name by which the card's snippets load the model.
+    """
+    from huggingface_hub import ModelCard
+
+    results, model_id = as_current(results), one_line(model_id)
+    return ModelCard.from_template(
+        _metadata(results, model, statistics, model_id, license, language),
+        template_path=str(TEMPLATE),
+        written_by_us=WRITTEN_BY_US,
+        title=escaped(model_id),
+        model_literal=json.dumps(model_id, ensure_ascii=False),
+        chat_command=code_span(shlex.join(["python", "-m", "chat", "--model", model_id])),
+        architecture=escaped(model.architecture),
+        parameters=results["models"]["model"]["parameters"],
+        positions=model.positions,
+        sizes=model.sizes,
+        base=model.base and code_span(published(model.base)),
+        base_is_random=bool(model.base and model.base.endswith(".json")),
+        compared_with=code_span(published(results["models"]["base"]["name"])),
+        compared_parameters=results["models"]["base"]["parameters"],
+        corpora=_corpora(results, statistics),
+        statistics=statistics,
+        settings=_written(model.settings),
+        trainer_state=model.trainer_state,
+        best=model.lowest_validation_loss(),
+        notes=notes(results),
+        tables={
+            escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]
+        },
+        decoding=_written(results["settings"].get("decoding") or {}),
+        libraries=_written(results["libraries"]),
+        device=escaped(str(results.get("device") or "")),
+        commands=_commands(results, statistics, model_id),
+    )
+
+
+def published(name: str) -> str:
+    """A model's name as a reader elsewhere can use it: of a path on this machine only the last part."""
+    return Path(name).name if name.startswith(("/", "~", ".")) else name
+
+
+def _written(values: dict) -> dict[str, str]:
+    """Names and values as text; what is not set is left out."""
+    return {
+        name: escaped(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _corpus_and_split(source: str, results: dict) -> tuple[str, str | None]:
+    """A corpus's name and the split that was evaluated, where the results tell."""
+    corpus, _, split = source.rpartition(" ")
+    if corpus and split in ("train", "val"):
+        return corpus, split
+    splits = results["settings"].get("splits") or []
+    return source, splits[0] if len(splits) == 1 else None
+
+
+def _hub_ids(statistics: dict | None) -> dict[str, str]:
+    """By corpus the Hub dataset that was read, of those that did not come from a local copy."""
+    from data_scripts import personachat
+
+    downloaded = (statistics or {}).get("options", {}).get("corpora", [])
+    return {personachat.NAME: personachat.HUB_ID} if personachat.NAME in downloaded else {}
+
+
+def _metadata(
+    results: dict, model: ModelFolder, statistics: dict | None, model_id: str, license: str, language: str
+) -> ModelCardData:
+    from huggingface_hub import ModelCardData
+
+    found = _eval_results(results, _hub_ids(statistics))
+    index = {"model_name": model_id, "eval_results": found} if found else {}
+    return ModelCardData(
+        language=language,
+        license=license,
+        license_name="terms-of-base-and-corpora" if license == "other" else None,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        base_model=_hub_base(model.base),
+        datasets=list(_hub_ids(statistics).values()) or None,
+        metrics=list(dict.fromkeys(each.metric_type for each in found)) or None,
+        tags=["conversational", "persona"],
+        **index,
+    )
+
+
+def _hub_base(base: str | None) -> str | None:
+    """The base, where it is a model on the Hub."""
+    from chat.hub import is_local, looks_like_path
+
+    return None if not base or is_local(base) or looks_like_path(base) else base
+
+
+def _eval_results(results: dict, hub_ids: dict[str, str]) -> list[EvalResult]:
+    """The model's main figures as the Hub's `model-index` wants them, unrounded."""
+    from huggingface_hub import EvalResult
+
+    found = []
+    for source, rows in results["figures"].items():
+        corpus, split = _corpus_and_split(source, results)
+        for group, key in PUBLISHED:
+            entry = entry_of(rows, "model", group, key)
+            if entry and math.isfinite(entry["value"]):
+                found.append(
+                    EvalResult(
+                        task_type="text-generation",
+                        task_name="Dialogue",
+                        # The Hub takes metrics of one dataset type and split for those of one dataset.
+                        dataset_type=hub_ids.get(corpus, corpus),
+                        dataset_name=corpus,
+                        dataset_split=split,
+                        metric_type=key,
+                        metric_name=figure(group, key).name,
+                        metric_value=entry["value"],
+                    )
+                )
+    return found
+
+
+def _corpora(results: dict, statistics: dict | None) -> dict[str, dict]:
+    """By name, the corpora of the training data; without its statistics, those of the evaluation."""
+    if not statistics:
+        sources = (_corpus_and_split(source, results)[0] for source in results["figures"])
+        return {name: {"label": escaped(name), "rows": []} for name in dict.fromkeys(sources)}
+    copies = dict(each.partition("=")[::2] for each in statistics["options"]["corpora"])
+    return {
+        name: {
+            "label": escaped(name),
+            "read_from": escaped(copies.get(name, "")),
+            "rows": [(split, [counts[split][unit] for unit in COUNTED]) for split in ("train", "val")],
+        }
+        for name, counts in statistics["corpora"].items()
+    }
+
+
+def _commands(results: dict, statistics: dict | None, model_id: str) -> dict[str, str]:
+    """How data and figures were made, as far as statistics and results tell."""
+    from data_scripts.prepare import PrepareArguments
+    from eval.run import EvalArguments
+
+    settings = {**results["settings"], "model": model_id}
+    settings["base"] = published(results["models"]["base"]["name"])
+    settings["share"] = [f"{name}={share}" for name, share in (settings.get("share") or {}).items()]
+    commands = {"evaluate": _command("eval.run", EvalArguments, settings)}
+    if statistics:
+        options = {**statistics["options"], "num_proc": None}
+        commands["prepare"] = _command("data_scripts.prepare", PrepareArguments, options)
+    return commands
+
+
+def _command(module: str, argument_class: type, values: dict) -> str:
+    """The command line that gives the arguments these values, without those that are the defaults."""
+    words = ["python", "-m", module]
+    for each in dataclasses.fields(argument_class):
+        factory = each.default_factory
+        default = each.default if factory is dataclasses.MISSING else factory()
+        value = values.get(each.name)
+        if value is not None and value != default:
+            items = value if isinstance(value, list) else [value]
+            words += ["--" + each.name.replace("_", "-")]
+            words += [str(item).lower() if isinstance(item, bool) else str(item) for item in items]
+    return shlex.join(words)
+
+
+def load_statistics(data: str, flag: str) -> dict:
+    """The statistics of a dataset that `data_scripts.prepare` wrote.
+
+    Raises:
+        UserError: there are none, or they lack what the card tells.
+    """
+    path = Path(data).expanduser() / STATISTICS_FILE
+    statistics = read_json(path, flag)
+    try:
+        statistics["options"]["corpora"][:0]
+        for counts in statistics["corpora"].values():
+            [int(counts[split][unit]) for split in ("train", "val") for unit in COUNTED]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{flag} {path}: no statistics of `python -m data_scripts.prepare` ({error!r}); prepare anew"
+        ) from None
+    return statistics
+
+
+def _check_output(output: Path) -> None:
+    """Raises UserError where the card would take the place of something that somebody else wrote."""
+    if output.is_dir():
+        raise UserError(f"--output {output}: is a folder; give a file, such as README.md")
+    if output.exists() and WRITTEN_BY_US not in output.read_text(encoding="utf-8", errors="replace"):
+        raise UserError(
+            f"--output {output}: is there and was not written by `python -m eval.card`; move it away, or "
+            "give another file"
+        )
+
+
+def main() -> None:
+    arguments = parse_arguments(CardArguments, description=__doc__.splitlines()[0])
+    model = read_model_folder(arguments.model, "--model")
+    path = results_path(arguments.results)
+    results = load_results(path, "--results")
+    statistics = load_statistics(arguments.data, "--data") if arguments.data else None
+    output = Path(arguments.output).expanduser() if arguments.output else model.path / "README.md"
+    _check_output(output)
+    check_same_weights(results, arguments.model, ("--model", f"--results {path}"))
+    card = render_card(
+        results,
+        model,
+        statistics,
+        model_id=arguments.model_id or model.path.resolve().name,
+        license=arguments.license,
+        language=arguments.language,
+    )
+    write_text(output, str(card), "--output")
+    print(f"saved to {output}")
+
+
+if __name__ == "__main__":
+    run(main)

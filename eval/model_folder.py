@@ -1,0 +1,120 @@
+"""What the folder of a trained model tells about it: architecture, arguments and log of its training."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat.cli import UserError
+from training.arguments import ARGUMENTS_FILE, FREE_TO_CHANGE
+from training.checkpoints import STATE_FILE
+
+WEIGHTS = "*.safetensors"
+SIZES = {
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "attention heads": "num_attention_heads",
+    "vocabulary": "vocab_size",
+}
+# Of the arguments that make a run what it is, the card tells the base elsewhere, and logging made no weights.
+TOLD_ELSEWHERE = {"base", "log_every_steps"}
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that training wrote.
+
+    Attributes:
+        positions: the longest context in tokens, if the architecture has a limit.
+        sizes: of the architecture, by name.
+        train_arguments: empty where the folder has none.
+        trainer_state: of the Trainer; empty where the folder has none.
+    """
+
+    path: Path
+    architecture: str
+    positions: int | None
+    sizes: dict[str, int]
+    train_arguments: dict
+    trainer_state: dict
+
+    @property
+    def base(self) -> str | None:
+        """The model it started from, or the configuration of its random weights; None where nobody knows."""
+        return self.train_arguments.get("base")
+
+    @property
+    def settings(self) -> dict:
+        """The arguments that made the run what it is."""
+        hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE
+        hidden |= {"num_train_epochs" if self.train_arguments.get("max_steps", -1) > 0 else "max_steps"}
+        return {name: value for name, value in self.train_arguments.items() if name not in hidden}
+
+    def lowest_validation_loss(self) -> dict | None:
+        """The log's entry of the best evaluation."""
+        entries = [entry for entry in self.trainer_state.get("log_history", []) if "eval_loss" in entry]
+        finite = [entry for entry in entries if math.isfinite(entry["eval_loss"])]
+        return min(finite, key=lambda entry: entry["eval_loss"], default=None)
+
+
+def read_model_folder(path: str, flag: str) -> ModelFolder:
+    """Reads all but the weights.
+
+    Raises:
+        UserError: no folder, no model in it, or a file that cannot be read.
+    """
+    from chat.hub import load_config
+
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{flag} {path}: no such folder; give the folder of a trained model")
+    if not (folder / "config.json").is_file() or not any(folder.glob(WEIGHTS)):
+        raise UserError(
+            f"{flag} {path}: holds no model (config.json and {WEIGHTS}); give the folder that training wrote"
+        )
+    config = load_config(str(folder), flag)
+    sizes = {label: getattr(config, name, None) for label, name in SIZES.items()}
+    return ModelFolder(
+        path=folder,
+        architecture=config.model_type,
+        positions=getattr(config, "max_position_embeddings", None),
+        sizes={label: size for label, size in sizes.items() if size is not None},
+        train_arguments=read_json(folder / ARGUMENTS_FILE, flag, missing={}),
+        trainer_state=read_json(folder / STATE_FILE, flag, missing={}),
+    )
+
+
+def read_json(path: Path, flag: str, missing: dict | None = None) -> dict:
+    """The object in a JSON file; `missing`, where that is given, for a file that is not there."""
+    if missing is not None and not path.exists():
+        return missing
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{flag} {path}: {error.strerror}; give one that can be read") from None
+    except ValueError as error:
+        raise UserError(f"{flag} {path}: not valid JSON ({error}); mend or remove the file") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{flag} {path}: not an object of names and values; mend or remove the file")
+    return found
+
+
+def check_same_weights(results: dict, model: str, flags: tuple[str, str]) -> None:
+    """Raises UserError where the results tell the checksum of their model's weights, and it is another one.
+
+    Args:
+        flags: those that gave the model and the results.
+    """
+    from chat.hub import load_causal_lm
+    from eval.contenders import weights_sha256
+
+    evaluated = results["models"]["model"]
+    if "weights_sha256" not in evaluated:
+        return
+    if weights_sha256(load_causal_lm(model, flags[0])) != evaluated["weights_sha256"]:
+        raise UserError(
+            f"{flags[1]}: of another model (`{evaluated['name']}` had other weights) than {flags[0]} {model}; "
+            f"evaluate this one with `python -m eval.run --model {model}`, or give its own results"
+        )
