@@ -2,7 +2,7 @@
 
     python -m eval.card --model final_model --results eval_results --data tokenized_combined_dialog_data
 
-The template is `model_card.md`. Every figure is read from the results, the folder or the dataset's statistics.
+The template is `model_card.md`. Every figure comes from the results, the folder or the dataset's statistics.
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ def render_card(
         trainer_state=model.trainer_state,
         best=model.lowest_validation_loss(),
         notes=notes(results),
-        tables={
-            escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]
-        },
+        tables={escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]},
         decoding=_written(results["settings"].get("decoding") or {}),
         libraries=_written(results["libraries"]),
         device=escaped(str(results.get("device") or "")),

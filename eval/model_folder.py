@@ -115,6 +115,6 @@ def check_same_weights(results: dict, model: str, flags: tuple[str, str]) -> Non
         return
     if weights_sha256(load_causal_lm(model, flags[0])) != evaluated["weights_sha256"]:
         raise UserError(
-            f"{flags[1]}: of another model (`{evaluated['name']}` had other weights) than {flags[0]} {model}; "
+            f"{flags[1]}: of another model (`{evaluated['name']}`, other weights) than {flags[0]} {model}; "
             f"evaluate this one with `python -m eval.run --model {model}`, or give its own results"
         )

@@ -1,0 +1,351 @@
+"""`eval.card`: every figure of a card is in what it was rendered from; its metadata; its errors."""
+
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+
+import pytest
+from huggingface_hub import ModelCard
+
+from chat.cli import UserError
+from data_scripts.corpora import LOADERS
+from eval import card
+from eval.card import CardArguments, load_statistics, render_card
+from eval.markdown import code_span, escaped
+from eval.model_folder import read_model_folder
+from eval.report import corpus_tables
+from eval.results_file import as_current
+from eval.table import GROUPS, INTERVALS
+from tests.eval.samples import HOSTILE, results_of_version_1, results_of_version_2, write_run
+from training.arguments import TrainArguments, save
+
+TRAINER_STATE = {
+    "global_step": 3827,
+    "log_history": [
+        {"step": 1000, "eval_loss": 4.827},
+        {"step": 3000, "eval_loss": 4.329},
+        {"step": 3827, "eval_loss": float("nan")},
+        {"step": 3827, "loss": 4.1},
+    ],
+}
+# Digits of the template that are no figures: a name, a licence, the publications. Nothing else may pass.
+PUBLICATIONS = {
+    "radford2019language": 2019,
+    "danescu2011chameleons": 2011,
+    "zhang2018personalizing": 2018,
+    "li2017dailydialog": 2017,
+    "xu2022beyond": 2022,
+}
+YEARS = [f"year = {{{year}}}" for year in PUBLICATIONS.values()]
+CONSTANTS = ["GPT-2", "CC BY-NC-SA 4.0", INTERVALS, *PUBLICATIONS, *YEARS]
+FIGURE_NAMES = [name for group in GROUPS.values() for each in group for name in (each.name, each.key)]
+NUMBER = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def values_in(source) -> list:
+    """All keys, strings and numbers in nested dicts and lists."""
+    if isinstance(source, dict):
+        return [found for item in source.items() for found in values_in(list(item))]
+    if isinstance(source, list | tuple):
+        return [found for item in source for found in values_in(item)]
+    return [source]
+
+
+def unexplained(text: str, *sources) -> list[str]:
+    """The numbers in a card that none of its sources has, at the precision they are written with."""
+    found = [value for source in sources for value in values_in(source)]
+    numbers = {abs(value) for value in found if isinstance(value, int | float)}
+    names = [value for value in found if isinstance(value, str) and re.search(r"[^\W\d]", value)]
+    text = re.sub(r"```python\n.*?```", "", text, flags=re.DOTALL)
+    for name in sorted({*names, *CONSTANTS, *FIGURE_NAMES}, key=len, reverse=True):
+        if re.search(r"\d", name):
+            text = re.sub(rf"(?<![\w.]){re.escape(name)}(?!\w)", " ", text)
+    return [token for token in NUMBER.findall(text) if not is_one_of(numbers, token.replace(",", ""))]
+
+
+def is_one_of(numbers: set, token: str) -> bool:
+    decimals = len(token.partition(".")[2])
+    return any(
+        number == float(token) or (decimals and f"{number:.{decimals}f}" == token) for number in numbers
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(model_folder, tmp_path_factory):
+    """A model as training leaves it, with the Trainer's state."""
+    path = tmp_path_factory.mktemp("trained") / "final_model"
+    shutil.copytree(model_folder, path)
+    save(TrainArguments(learning_rate=3e-5, num_train_epochs=2.0, warmup_steps=77), path)
+    (path / "trainer_state.json").write_text(json.dumps(TRAINER_STATE))
+    return path
+
+
+@pytest.fixture
+def model(folder):
+    return read_model_folder(str(folder), "--model")
+
+
+@pytest.fixture
+def statistics(prepared):
+    return load_statistics(str(prepared), "--data")
+
+
+def sources(results, model, statistics=None) -> list:
+    return [results, model.train_arguments, model.trainer_state, model.sizes, model.positions, statistics]
+
+
+CASES = {
+    "version 2": results_of_version_2(),
+    "version 1": results_of_version_1(),
+    "quick, other tokenizers": {
+        **results_of_version_2(),
+        "same_reply_ids": False,
+        "settings": {"quick": True, "max_dialogues": 60, "share": {"cornell": 0.1}, "splits": ["val"]},
+    },
+}
+
+
+@pytest.mark.parametrize("with_statistics", [True, False])
+@pytest.mark.parametrize("results", CASES.values(), ids=CASES)
+def test_every_number_is_one_of_its_sources(results, with_statistics, model, statistics):
+    given = statistics if with_statistics else None
+    text = str(render_card(results, model, given, model_id="user/model-7"))
+    assert unexplained(text, *sources(results, model, given), "user/model-7") == []
+    for source in results["figures"]:
+        assert "\n".join(corpus_tables(as_current(results), source)) in text
+    assert "\n\n\n" not in text and "built-in" not in text and "Undefined" not in text
+
+
+@pytest.mark.parametrize(
+    "claim", ["Its perplexity is 17.31.", "Rated by 4,096 people.", "| BLEU | 0.4321 |", "97 % safe", "1e-9"]
+)
+def test_a_made_up_number_in_the_template_is_found(claim, model, tmp_path, monkeypatch):
+    template = tmp_path / "model_card.md"
+    template.write_text(card.TEMPLATE.read_text(encoding="utf-8") + f"\n{claim}\n", encoding="utf-8")
+    monkeypatch.setattr(card, "TEMPLATE", template)
+    results = results_of_version_2()
+    text = str(render_card(results, model, model_id="m"))
+    assert unexplained(text, *sources(results, model)) == NUMBER.findall(claim)
+
+
+def test_a_number_of_other_results_is_found(model):
+    other = results_of_version_2(scale=1.7)
+    found = unexplained(str(render_card(other, model, model_id="m")), *sources(results_of_version_2(), model))
+    assert {"39.78", "39.779999999999994"} <= set(found)
+
+
+def test_the_template_uses_no_name_that_it_is_not_given(model, statistics, monkeypatch):
+    from jinja2 import Environment, meta
+
+    given = {}
+    monkeypatch.setattr(ModelCard, "from_template", lambda data, **names: given.update(names))
+    render_card(results_of_version_2(), model, statistics, model_id="m")
+    template = Environment().parse(card.TEMPLATE.read_text(encoding="utf-8"))
+    assert meta.find_undeclared_variables(template) <= {*given, "card_data", "license", "language"}
+
+
+def test_the_metadata_parses_and_its_figures_are_those_of_the_results(model, tmp_path):
+    results = results_of_version_2()
+    results["settings"]["splits"] = ["val"]
+    path = tmp_path / "README.md"
+    path.write_text(str(render_card(results, model, model_id="user/model", license="mit")), encoding="utf-8")
+    data = ModelCard.load(path).data
+    assert (data.model_name, data.license, data.language) == ("user/model", "mit", "en")
+    assert data.base_model == "openai-community/gpt2" and data.pipeline_tag == "text-generation"
+    found = {(each.dataset_name, each.metric_type): each for each in data.eval_results}
+    for (corpus, key), each in found.items():
+        groups = results["figures"][corpus]["model"].values()
+        [entry, *_] = (group[key] for group in groups if key in group)
+        assert each.metric_value == entry["value"] and each.dataset_split == "val"
+        assert each.task_type == "text-generation"
+    assert {key for corpus, key in found if corpus == "personachat"} == {key for _, key in card.PUBLISHED}
+    assert {key for corpus, key in found if corpus == "cornell"} == {"perplexity", "bits_per_byte"}
+    assert set(data.metrics) == {key for _, key in card.PUBLISHED}
+
+
+def test_corpora_by_split_stay_apart_and_what_is_not_finite_is_left_out(model):
+    results = results_of_version_2()
+    results["settings"]["splits"] = ["train", "val"]
+    for place in ("figures", "data"):
+        results[place] = {f"cornell {split}": results[place]["cornell"] for split in ("train", "val")}
+    results["figures"]["cornell train"] = {
+        "model": {"likelihood": {"perplexity": {"value": float("inf")}, "bits_per_byte": {"value": 2.5}}}
+    }
+    found = render_card(results, model, model_id="m").data.eval_results
+    assert [(each.dataset_name, each.dataset_split, each.metric_type) for each in found] == [
+        ("cornell", "train", "bits_per_byte"),
+        ("cornell", "val", "perplexity"),
+        ("cornell", "val", "bits_per_byte"),
+    ]
+
+
+def test_without_figures_of_the_model_there_is_no_model_index(model):
+    results = results_of_version_2()
+    results["figures"] = {"cornell": {"base": results["figures"]["cornell"]["base"]}}
+    data = render_card(results, model, model_id="m").data.to_dict()
+    assert not {"model-index", "model_name", "metrics"} & set(data)
+
+
+def test_a_run_without_human_replies_has_a_card(model):
+    results = results_of_version_1()
+    del results["figures"]["cornell"]["human"]
+    assert "| | model | base |\n" in str(render_card(results, model, model_id="m"))
+
+
+def test_what_the_folder_does_not_hold_is_said_to_be_unknown(model):
+    bare = replace(model, train_arguments={}, trainer_state={}, positions=None, sizes={})
+    written = render_card(results_of_version_2(), bare, model_id="m")
+    assert (
+        "its training settings are not known" in written.text and "does not tell which model" in written.text
+    )
+    assert "optimizer steps" not in written.text and "training.train" not in written.text
+    assert written.data.base_model is None
+
+
+def test_training_is_told_from_the_folder(model):
+    text = render_card(results_of_version_2(), model, model_id="m").text
+    assert "| learning_rate | 3e-05 |" in text and "| warmup_steps | 77 |" in text
+    assert "output_dir" not in text and "max_steps" not in text
+    assert "3,827 optimizer steps" in text and "4.329 nats per token, at step 3,000" in text
+    longer = replace(model, train_arguments={**model.train_arguments, "max_steps": 50})
+    text = render_card(results_of_version_2(), longer, model_id="m").text
+    assert "| max_steps | 50 |" in text and "num_train_epochs" not in text
+
+
+def test_random_weights_are_no_base_model(model):
+    base = "training/configs/models/gpt2-7m.json"
+    random = replace(model, train_arguments={**model.train_arguments, "base": base})
+    written = render_card(results_of_version_2(), random, model_id="m")
+    assert f"random weights in the configuration `{base}`" in written.text and "web text" not in written.text
+    assert written.data.base_model is None
+
+
+def test_paths_of_this_machine_are_not_published(model, tmp_path):
+    results = results_of_version_2()
+    for role in ("model", "base"):
+        results["models"][role]["name"] = str(tmp_path / "private" / role)
+    local = {"base": str(tmp_path / "private" / "base"), "data": str(tmp_path), "output_dir": str(tmp_path)}
+    text = str(
+        render_card(
+            results,
+            replace(model, train_arguments={**model.train_arguments, **local}),
+            model_id="m",
+        )
+    )
+    assert str(tmp_path) not in text and "private" not in text and "`base`" in text
+
+
+def test_corpora_are_told_from_the_statistics(model, statistics):
+    written = render_card(results_of_version_2(), model, statistics, model_id="m")
+    counts = statistics["corpora"]["personachat"]["train"]
+    assert f"| personachat | train | {counts['dialogues']:,} | {counts['replies']:,} |" in written.text
+    assert "| movie-corpus |" in written.text and written.data.datasets is None
+    assert "python -m data_scripts.prepare --corpora cornell=movie-corpus" in written.text
+    statistics["options"]["corpora"] = ["cornell", "personachat"]
+    written = render_card(results_of_version_2(), model, statistics, model_id="m")
+    assert written.data.datasets == ["AlekseyKorshuk/persona-chat"] and "public source" in written.text
+    assert written.data.eval_results[0].dataset_type == "AlekseyKorshuk/persona-chat"
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_every_corpus_that_can_be_prepared_is_described(name, model, statistics):
+    statistics["corpora"] = {name: statistics["corpora"]["cornell"]}
+    text = render_card(results_of_version_2(), model, statistics, model_id="m").text
+    assert f"(`{name}`) | " in text and "those of its owner" not in text
+    assert name == "jsonl" or text.count("@inproceedings") == 1
+
+
+@pytest.mark.parametrize(
+    "name", [HOSTILE, "a|b_c_ *d* [e](f) #", "`` x `", "two\nlines", '"quoted" \\ Łódź 🙂']
+)
+def test_odd_names_are_shown_as_they_are_written(name, model, statistics):
+    results = results_of_version_2()
+    results["models"]["base"]["name"] = name
+    for place in ("figures", "data"):
+        results[place] = {name: results[place]["cornell"]}
+    statistics["corpora"] = {name: statistics["corpora"]["cornell"]}
+    statistics["options"]["corpora"] = [f"{name}={name}"]
+    odd = replace(model, train_arguments={**model.train_arguments, "base": name, "odd": name})
+    for given in (statistics, None):
+        written = render_card(results, odd, given, model_id=name)
+        assert f"# {escaped(name)}\n" in written.text and f"### {escaped(name)}\n" in written.text
+        assert code_span(name) in written.text
+        without_code = re.sub(r"(?s)```.*?\n```|(`+).*?(?<!`)\1(?!`)|<!--.*?-->", "", written.text)
+        assert not re.search(r"<[a-z/]", without_code)
+        for row in re.findall(r"^\|.*\|$", written.text, re.MULTILINE):
+            assert "<" not in row
+        assert ModelCard(str(written)).data.eval_results[0].dataset_name == name
+
+
+def test_markdown_is_escaped():
+    assert escaped("a_b_c _d_ <i> & `x` | #") == r"a_b_c \_d\_ &lt;i&gt; &amp; \`x\` \| \#"
+    assert code_span("a") == "`a`" and code_span("a`b") == "``a`b``" and code_span("`a") == "`` `a ``"
+
+
+def test_its_snippets_answer(folder, capsys):
+    text = render_card(
+        results_of_version_2(), read_model_folder(str(folder), "--model"), model_id=str(folder)
+    ).text
+    for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(snippet, {})
+    assert str(folder) in text and capsys.readouterr().out
+
+
+def run_card(monkeypatch, *flags: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["card", *flags])
+    card.main()
+
+
+def test_the_command_writes_the_folders_readme(folder, prepared, tmp_path, monkeypatch, capsys):
+    from chat.hub import load_causal_lm
+    from eval.contenders import weights_sha256
+
+    results = results_of_version_2()
+    results["models"]["model"]["weights_sha256"] = weights_sha256(load_causal_lm(str(folder)))
+    run = write_run(tmp_path / "run", results)
+    for _ in range(2):
+        run_card(monkeypatch, "--model", str(folder), "--results", str(run), "--data", str(prepared))
+    assert capsys.readouterr().out.endswith(f"saved to {folder / 'README.md'}\n")
+    assert ModelCard.load(folder / "README.md").data.model_name == "final_model"
+
+    results["models"]["model"]["weights_sha256"] = "0" * 64
+    write_run(run, results)
+    with pytest.raises(UserError, match=r"of another model .* than --model .*; evaluate this one with"):
+        run_card(monkeypatch, "--model", str(folder), "--results", str(run))
+
+
+def test_the_command_reports_errors_in_one_line(folder, model_folder, tmp_path, monkeypatch):
+    run = str(write_run(tmp_path / "run", results_of_version_1()))
+    (tmp_path / "README.md").write_text("# Mine\n")
+    (tmp_path / "stats.json").write_text('{"corpora": {"cornell": {}}, "options": {"corpora": []}}')
+    broken = tmp_path / "broken"
+    shutil.copytree(model_folder, broken)
+    (broken / "train_arguments.json").write_text("[1]")
+    for flags, problem in (
+        (("--model", "nowhere", "--results", run), "--model nowhere: no such folder"),
+        (("--model", run, "--results", run), "holds no model"),
+        (("--model", str(broken), "--results", run), "train_arguments.json: not an object"),
+        (("--model", str(folder), "--results", "nowhere"), "--results nowhere: No such file"),
+        (("--model", str(folder), "--results", run, "--data", str(folder)), "stats.json: No such file"),
+        (("--model", str(folder), "--results", run, "--data", str(tmp_path)), "no statistics of"),
+        (("--model", str(folder), "--results", run, "--output", run), "is a folder; give a file"),
+        (
+            ("--model", str(folder), "--results", run, "--output", str(tmp_path / "README.md")),
+            "was not written by `python -m eval.card`; move it away",
+        ),
+        (("--model", str(folder), "--output", str(tmp_path / "no" / "R.md"), "--results", run), "--output"),
+        (("--model", str(folder), "--license", "MIT License"), "--license MIT License: give"),
+        (("--model", str(folder), "--language", "English"), "--language English: give an ISO 639"),
+        (("--model", str(folder), "--model-id", "a/b/c"), "--model-id a/b/c: no Hub id"),
+    ):
+        with pytest.raises(UserError) as error:
+            run_card(monkeypatch, *flags)
+        assert problem in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_defaults_are_those_of_the_evaluation():
+    from eval.run import EvalArguments
+
+    assert CardArguments(model="m").results == EvalArguments(model="m").output
