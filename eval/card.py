@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -17,26 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
+from eval.card_data import card_data, corpus_and_split
 from eval.markdown import code_span, escaped, one_line
 from eval.model_folder import ModelFolder, check_same_weights, read_json, read_model_folder
 from eval.report import corpus_tables, notes, write_text
 from eval.results_file import as_current, load_results, results_path
-from eval.table import entry_of, figure
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 WRITTEN_BY_US = "<!-- Written by `python -m eval.card`"
-STATISTICS_FILE = "stats.json"
-PUBLISHED = (
-    ("likelihood", "perplexity"),
-    ("likelihood", "bits_per_byte"),
-    ("ranking", "hits_at_1"),
-    ("sampled", "token_f1"),
-    ("sampled", "distinct_1"),
-    ("sampled", "distinct_2"),
-)
 COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")
 
 
@@ -103,7 +93,7 @@ def render_card(
 
     results, model_id = as_current(results), one_line(model_id)
     return ModelCard.from_template(
-        _metadata(results, model, statistics, model_id, license, language),
+        card_data(results, model, statistics, model_id, license, language),
         template_path=str(TEMPLATE),
         written_by_us=WRITTEN_BY_US,
         title=escaped(model_id),
@@ -145,81 +135,10 @@ def _written(values: dict) -> dict[str, str]:
     }
 
 
-def _corpus_and_split(source: str, results: dict) -> tuple[str, str | None]:
-    """A corpus's name and the split that was evaluated, where the results tell."""
-    corpus, _, split = source.rpartition(" ")
-    if corpus and split in ("train", "val"):
-        return corpus, split
-    splits = results["settings"].get("splits") or []
-    return source, splits[0] if len(splits) == 1 else None
-
-
-def _hub_ids(statistics: dict | None) -> dict[str, str]:
-    """By corpus the Hub dataset that was read, of those that did not come from a local copy."""
-    from data_scripts import personachat
-
-    downloaded = (statistics or {}).get("options", {}).get("corpora", [])
-    return {personachat.NAME: personachat.HUB_ID} if personachat.NAME in downloaded else {}
-
-
-def _metadata(
-    results: dict, model: ModelFolder, statistics: dict | None, model_id: str, license: str, language: str
-) -> ModelCardData:
-    from huggingface_hub import ModelCardData
-
-    found = _eval_results(results, _hub_ids(statistics))
-    index = {"model_name": model_id, "eval_results": found} if found else {}
-    return ModelCardData(
-        language=language,
-        license=license,
-        license_name="terms-of-base-and-corpora" if license == "other" else None,
-        library_name="transformers",
-        pipeline_tag="text-generation",
-        base_model=_hub_base(model.base),
-        datasets=list(_hub_ids(statistics).values()) or None,
-        metrics=list(dict.fromkeys(each.metric_type for each in found)) or None,
-        tags=["conversational", "persona"],
-        **index,
-    )
-
-
-def _hub_base(base: str | None) -> str | None:
-    """The base, where it is a model on the Hub."""
-    from chat.hub import is_local, looks_like_path
-
-    return None if not base or is_local(base) or looks_like_path(base) else base
-
-
-def _eval_results(results: dict, hub_ids: dict[str, str]) -> list[EvalResult]:
-    """The model's main figures as the Hub's `model-index` wants them, unrounded."""
-    from huggingface_hub import EvalResult
-
-    found = []
-    for source, rows in results["figures"].items():
-        corpus, split = _corpus_and_split(source, results)
-        for group, key in PUBLISHED:
-            entry = entry_of(rows, "model", group, key)
-            if entry and math.isfinite(entry["value"]):
-                found.append(
-                    EvalResult(
-                        task_type="text-generation",
-                        task_name="Dialogue",
-                        # The Hub takes metrics of one dataset type and split for those of one dataset.
-                        dataset_type=hub_ids.get(corpus, corpus),
-                        dataset_name=corpus,
-                        dataset_split=split,
-                        metric_type=key,
-                        metric_name=figure(group, key).name,
-                        metric_value=entry["value"],
-                    )
-                )
-    return found
-
-
 def _corpora(results: dict, statistics: dict | None) -> dict[str, dict]:
     """By name, the corpora of the training data; without its statistics, those of the evaluation."""
     if not statistics:
-        sources = (_corpus_and_split(source, results)[0] for source in results["figures"])
+        sources = (corpus_and_split(source, results)[0] for source in results["figures"])
         return {name: {"label": escaped(name), "rows": []} for name in dict.fromkeys(sources)}
     copies = dict(each.partition("=")[::2] for each in statistics["options"]["corpora"])
     return {
@@ -267,7 +186,9 @@ def load_statistics(data: str, flag: str) -> dict:
     Raises:
         UserError: there are none, or they lack what the card tells.
     """
-    path = Path(data).expanduser() / STATISTICS_FILE
+    from data_scripts.prepare import MARKER
+
+    path = Path(data).expanduser() / MARKER
     statistics = read_json(path, flag)
     try:
         statistics["options"]["corpora"][:0]

@@ -76,7 +76,7 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
         )
     config = load_config(str(folder), flag)
     sizes = {label: getattr(config, name, None) for label, name in SIZES.items()}
-    return ModelFolder(
+    found = ModelFolder(
         path=folder,
         architecture=config.model_type,
         positions=getattr(config, "max_position_embeddings", None),
@@ -84,6 +84,30 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
         train_arguments=read_json(folder / ARGUMENTS_FILE, flag, missing={}),
         trainer_state=read_json(folder / STATE_FILE, flag, missing={}),
     )
+    _check_shape(found, flag)
+    return found
+
+
+def _check_shape(model: ModelFolder, flag: str) -> None:
+    """Raises UserError where a first use of arguments or state would fail."""
+    for file, used in ((ARGUMENTS_FILE, _use_arguments), (STATE_FILE, _use_state)):
+        try:
+            used(model)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{flag} {model.path / file}: not as training wrote it ({error!r}); mend or remove the file"
+            ) from None
+
+
+def _use_arguments(model: ModelFolder) -> None:
+    (model.base or "").endswith(".json")
+    len(model.settings)
+
+
+def _use_state(model: ModelFolder) -> None:
+    int(model.trainer_state.get("global_step", 0))
+    best = model.lowest_validation_loss() or {"step": 0}
+    int(best["step"])
 
 
 def read_json(path: Path, flag: str, missing: dict | None = None) -> dict:

@@ -1,35 +1,22 @@
-"""`eval.card`: every figure of a card is in what it was rendered from; its metadata; its errors."""
+"""`eval.card`: every figure of a card is in what it was rendered from; its metadata; odd names."""
 
-import json
 import re
-import shutil
-import sys
 from dataclasses import replace
 
 import pytest
 from huggingface_hub import ModelCard
 
-from chat.cli import UserError
 from data_scripts.corpora import LOADERS
 from eval import card
-from eval.card import CardArguments, load_statistics, render_card
+from eval.card import load_statistics, render_card
+from eval.card_data import PUBLISHED
 from eval.markdown import code_span, escaped
 from eval.model_folder import read_model_folder
 from eval.report import corpus_tables
 from eval.results_file import as_current
 from eval.table import GROUPS, INTERVALS
-from tests.eval.samples import HOSTILE, results_of_version_1, results_of_version_2, write_run
-from training.arguments import TrainArguments, save
+from tests.eval.samples import HOSTILE, results_of_version_1, results_of_version_2
 
-TRAINER_STATE = {
-    "global_step": 3827,
-    "log_history": [
-        {"step": 1000, "eval_loss": 4.827},
-        {"step": 3000, "eval_loss": 4.329},
-        {"step": 3827, "eval_loss": float("nan")},
-        {"step": 3827, "loss": 4.1},
-    ],
-}
 # Digits of the template that are no figures: a name, a licence, the publications. Nothing else may pass.
 PUBLICATIONS = {
     "radford2019language": 2019,
@@ -72,19 +59,9 @@ def is_one_of(numbers: set, token: str) -> bool:
     )
 
 
-@pytest.fixture(scope="module")
-def folder(model_folder, tmp_path_factory):
-    """A model as training leaves it, with the Trainer's state."""
-    path = tmp_path_factory.mktemp("trained") / "final_model"
-    shutil.copytree(model_folder, path)
-    save(TrainArguments(learning_rate=3e-5, num_train_epochs=2.0, warmup_steps=77), path)
-    (path / "trainer_state.json").write_text(json.dumps(TRAINER_STATE))
-    return path
-
-
 @pytest.fixture
-def model(folder):
-    return read_model_folder(str(folder), "--model")
+def model(trained_folder):
+    return read_model_folder(str(trained_folder), "--model")
 
 
 @pytest.fixture
@@ -160,9 +137,9 @@ def test_the_metadata_parses_and_its_figures_are_those_of_the_results(model, tmp
         [entry, *_] = (group[key] for group in groups if key in group)
         assert each.metric_value == entry["value"] and each.dataset_split == "val"
         assert each.task_type == "text-generation"
-    assert {key for corpus, key in found if corpus == "personachat"} == {key for _, key in card.PUBLISHED}
+    assert {key for corpus, key in found if corpus == "personachat"} == {key for _, key in PUBLISHED}
     assert {key for corpus, key in found if corpus == "cornell"} == {"perplexity", "bits_per_byte"}
-    assert set(data.metrics) == {key for _, key in card.PUBLISHED}
+    assert set(data.metrics) == {key for _, key in PUBLISHED}
 
 
 def test_corpora_by_split_stay_apart_and_what_is_not_finite_is_left_out(model):
@@ -279,73 +256,12 @@ def test_odd_names_are_shown_as_they_are_written(name, model, statistics):
         assert ModelCard(str(written)).data.eval_results[0].dataset_name == name
 
 
-def test_markdown_is_escaped():
-    assert escaped("a_b_c _d_ <i> & `x` | #") == r"a_b_c \_d\_ &lt;i&gt; &amp; \`x\` \| \#"
-    assert code_span("a") == "`a`" and code_span("a`b") == "``a`b``" and code_span("`a") == "`` `a ``"
-
-
-def test_its_snippets_answer(folder, capsys):
+def test_its_snippets_answer(trained_folder, capsys):
     text = render_card(
-        results_of_version_2(), read_model_folder(str(folder), "--model"), model_id=str(folder)
+        results_of_version_2(),
+        read_model_folder(str(trained_folder), "--model"),
+        model_id=str(trained_folder),
     ).text
     for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(snippet, {})
-    assert str(folder) in text and capsys.readouterr().out
-
-
-def run_card(monkeypatch, *flags: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["card", *flags])
-    card.main()
-
-
-def test_the_command_writes_the_folders_readme(folder, prepared, tmp_path, monkeypatch, capsys):
-    from chat.hub import load_causal_lm
-    from eval.contenders import weights_sha256
-
-    results = results_of_version_2()
-    results["models"]["model"]["weights_sha256"] = weights_sha256(load_causal_lm(str(folder)))
-    run = write_run(tmp_path / "run", results)
-    for _ in range(2):
-        run_card(monkeypatch, "--model", str(folder), "--results", str(run), "--data", str(prepared))
-    assert capsys.readouterr().out.endswith(f"saved to {folder / 'README.md'}\n")
-    assert ModelCard.load(folder / "README.md").data.model_name == "final_model"
-
-    results["models"]["model"]["weights_sha256"] = "0" * 64
-    write_run(run, results)
-    with pytest.raises(UserError, match=r"of another model .* than --model .*; evaluate this one with"):
-        run_card(monkeypatch, "--model", str(folder), "--results", str(run))
-
-
-def test_the_command_reports_errors_in_one_line(folder, model_folder, tmp_path, monkeypatch):
-    run = str(write_run(tmp_path / "run", results_of_version_1()))
-    (tmp_path / "README.md").write_text("# Mine\n")
-    (tmp_path / "stats.json").write_text('{"corpora": {"cornell": {}}, "options": {"corpora": []}}')
-    broken = tmp_path / "broken"
-    shutil.copytree(model_folder, broken)
-    (broken / "train_arguments.json").write_text("[1]")
-    for flags, problem in (
-        (("--model", "nowhere", "--results", run), "--model nowhere: no such folder"),
-        (("--model", run, "--results", run), "holds no model"),
-        (("--model", str(broken), "--results", run), "train_arguments.json: not an object"),
-        (("--model", str(folder), "--results", "nowhere"), "--results nowhere: No such file"),
-        (("--model", str(folder), "--results", run, "--data", str(folder)), "stats.json: No such file"),
-        (("--model", str(folder), "--results", run, "--data", str(tmp_path)), "no statistics of"),
-        (("--model", str(folder), "--results", run, "--output", run), "is a folder; give a file"),
-        (
-            ("--model", str(folder), "--results", run, "--output", str(tmp_path / "README.md")),
-            "was not written by `python -m eval.card`; move it away",
-        ),
-        (("--model", str(folder), "--output", str(tmp_path / "no" / "R.md"), "--results", run), "--output"),
-        (("--model", str(folder), "--license", "MIT License"), "--license MIT License: give"),
-        (("--model", str(folder), "--language", "English"), "--language English: give an ISO 639"),
-        (("--model", str(folder), "--model-id", "a/b/c"), "--model-id a/b/c: no Hub id"),
-    ):
-        with pytest.raises(UserError) as error:
-            run_card(monkeypatch, *flags)
-        assert problem in str(error.value) and "\n" not in str(error.value)
-
-
-def test_the_defaults_are_those_of_the_evaluation():
-    from eval.run import EvalArguments
-
-    assert CardArguments(model="m").results == EvalArguments(model="m").output
+    assert str(trained_folder) in text and capsys.readouterr().out

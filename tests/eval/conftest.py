@@ -1,0 +1,28 @@
+"""Fixtures: a trained model's folder."""
+
+import json
+import shutil
+
+import pytest
+
+from training.arguments import TrainArguments, save
+
+TRAINER_STATE = {
+    "global_step": 3827,
+    "log_history": [
+        {"step": 1000, "eval_loss": 4.827},
+        {"step": 3000, "eval_loss": 4.329},
+        {"step": 3827, "eval_loss": float("nan")},
+        {"step": 3827, "loss": 4.1},
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def trained_folder(model_folder, tmp_path_factory):
+    """A model as training leaves it, with the Trainer's state."""
+    path = tmp_path_factory.mktemp("trained") / "final_model"
+    shutil.copytree(model_folder, path)
+    save(TrainArguments(learning_rate=3e-5, num_train_epochs=2.0, warmup_steps=77), path)
+    (path / "trainer_state.json").write_text(json.dumps(TRAINER_STATE))
+    return path

@@ -1,0 +1,8 @@
+"""Names in Markdown."""
+
+from eval.markdown import code_span, escaped
+
+
+def test_markdown_is_escaped():
+    assert escaped("a_b_c _d_ <i> & `x` | #") == r"a_b_c \_d\_ &lt;i&gt; &amp; \`x\` \| \#"
+    assert code_span("a") == "`a`" and code_span("a`b") == "``a`b``" and code_span("`a") == "`` `a ``"
