@@ -42,7 +42,10 @@ def parse_arguments(
     argv = list(sys.argv[1:] if argv is None else argv)
     if positional and argv and not argv[0].startswith("-"):
         argv.insert(0, f"--{positional}")
-    known, _ = parser.parse_known_args([item for item in argv if item not in ("-h", "--help")])
+    # The whole parser would ask here for required flags, which the file may give and --help does without.
+    config_parser = Parser([], add_help=False, allow_abbrev=False)
+    config_parser.add_argument("--config")
+    known, _ = config_parser.parse_known_args(argv)
     from_file = _config_flags(parser, Path(known.config)) if known.config else []
     arguments, namespace, unknown = parser.parse_args_into_dataclasses(
         from_file + argv, return_remaining_strings=True, look_for_args_file=False

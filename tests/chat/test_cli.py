@@ -65,3 +65,21 @@ def test_a_bad_flag_is_named_in_one_line(argv, message):
     with pytest.raises(UserError) as error:
         parse(*argv)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@dataclass(frozen=True)
+class WithRequired:
+    model: str = field(metadata={"help": "The model."})
+
+
+def test_a_required_flag_may_stand_in_the_config_and_help_needs_none(tmp_path, capsys):
+    config = tmp_path / "run.yaml"
+    config.write_text("model: mine\n")
+    assert parse_arguments(WithRequired, ["--config", str(config)]).model == "mine"
+    with pytest.raises(SystemExit) as end:
+        parse_arguments(WithRequired, ["--help"])
+    assert end.value.code == 0 and "The model." in capsys.readouterr().out
+    with pytest.raises(UserError, match="required: --model"):
+        parse_arguments(WithRequired, [])
+    with pytest.raises(UserError, match="--config: expected one argument"):
+        parse_arguments(WithRequired, ["--config"])
