@@ -88,6 +88,24 @@ def _config_flags(parser, path: Path) -> list[str]:
     return flags
 
 
+def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, float]:
+    """The values of a flag that takes NAME=NUMBER, all numbers above 0.
+
+    Raises:
+        UserError: an item is none of these.
+    """
+    numbers = {}
+    for item in items:
+        name, _, number = item.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            raise UserError(f"{flag} {item}: give NAME=NUMBER, such as {example}") from None
+        if not 0 < numbers[name] < float("inf"):
+            raise UserError(f"{flag} {item}: give a number above 0, such as {example}")
+    return numbers
+
+
 def _suggestion(name: str, known) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from data_scripts import fingerprint
 
@@ -72,7 +72,13 @@ class PrepareArguments:
             "help": "Share of the films (Cornell) or dialogues held out, where a corpus has no own split."
         },
     )
-    seed: int = field(default=0, metadata={"help": "Seed of the choice of what is held out."})
+    times: list[str] = field(
+        default_factory=list,
+        metadata={"help": "How often a corpus's training sequences come in an epoch: cornell=0.5."},
+    )
+    seed: int = field(
+        default=0, metadata={"help": "Seed of the choice of what is held out and of the shares of --times."}
+    )
     num_proc: int = field(
         default=2,
         metadata={"help": "Processes that read corpora and tokenise, where it makes either faster."},
@@ -94,6 +100,7 @@ class PrepareArguments:
                 raise UserError(f"{flag} {value}: too small; give at least {low}")
         if self.plain_text and self.history_turns is not None:
             raise UserError("--history-turns: plain text has no replies; leave it or --plain-text out")
+        numbers_by_name(self.times, "--times", "cornell=0.5")
         if not 0 <= self.val_fraction < 1:
             raise UserError(
                 f"--val-fraction {self.val_fraction}: give a share from 0 up to, but not including, 1"
@@ -182,6 +189,7 @@ def _write_dataset(
     from chat.template import add_chat_format
     from data_scripts import jsonl
     from data_scripts.encode import COUNTS, SPLITS, encode_corpora, statistics
+    from data_scripts.mixture import mix
 
     if not arguments.plain_text:
         add_chat_format(tokenizer)
@@ -194,10 +202,10 @@ def _write_dataset(
             arguments.plain_text,
             arguments.num_proc,
         )
-        dataset = {
-            split: concatenate_datasets(parts).remove_columns(COUNTS) for split, parts in encoded.items()
-        }
-        DatasetDict(dataset).save_to_disk(str(folder))
+        times = numbers_by_name(arguments.times, "--times", "cornell=0.5")
+        named = list(zip((corpus.name for corpus in corpora), encoded["train"], strict=True))
+        train, val = mix(named, times, arguments.seed), concatenate_datasets(encoded["val"])
+        DatasetDict({"train": train, "val": val}).remove_columns(COUNTS).save_to_disk(str(folder))
         tokenizer.save_pretrained(folder / "tokenizer")
         for split in SPLITS:
             dialogues = (dialogue for corpus in corpora for dialogue in getattr(corpus, split))

@@ -22,7 +22,7 @@ class Contender:
 
     Attributes:
         row: the name of its figures: `model`, `base`, `base_in_template`.
-        generates: whether it also writes replies.
+        generates: whether it also ranks and writes replies.
     """
 
     row: str

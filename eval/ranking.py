@@ -88,37 +88,43 @@ def _score(model: PreTrainedModel, items: list) -> list[list[float]]:
                 len(candidate), len(candidate), dtype=torch.bool
             ).tril()
             start = end
-    log_probabilities = _log_probabilities(model, ids, positions, allowed)
-    return [
-        _means(log_probabilities[row], prompt, candidates) for row, (prompt, candidates) in enumerate(items)
-    ]
+    keep = torch.zeros_like(ids, dtype=torch.bool)
+    for row, (prompt, candidates) in enumerate(items):
+        keep[row, len(prompt) - 1 : _length((prompt, candidates))] = True
+    logits = iter(_logits(model, ids, positions, allowed, keep).split(keep.sum(dim=1).tolist()))
+    return [_means(next(logits), candidates) for _, candidates in items]
 
 
-def _log_probabilities(model, ids, positions, allowed) -> torch.Tensor:
-    """Shape (batch, width, vocabulary), on the CPU in float32."""
+def _logits(model, ids, positions, allowed, keep) -> torch.Tensor:
+    """At the positions of `keep`, shape (positions, vocabulary), in float32."""
     import torch
 
     mask = torch.zeros(allowed.shape, dtype=model.dtype)
     mask = mask.masked_fill(~allowed, torch.finfo(model.dtype).min)[:, None]
     device = model.device
     with torch.inference_mode():
-        logits = model(
+        return model(
             input_ids=ids.to(device),
             position_ids=positions.to(device),
             attention_mask=mask.to(device),
             use_cache=False,
-        ).logits
-    return torch.log_softmax(logits.float(), dim=-1)
+            logits_to_keep=keep.to(device),
+        ).logits.float()
 
 
-def _means(log_probabilities: torch.Tensor, prompt: list[int], candidates: list[list[int]]) -> list[float]:
-    """A candidate's first token is predicted at the prompt's last position, the others inside it."""
+def _means(logits: torch.Tensor, candidates: list[list[int]]) -> list[float]:
+    """Mean log-likelihoods, from the logits at the prompt's last position and at all candidates' positions.
+
+    A candidate's first token is predicted at the prompt's last position, the others inside the candidate.
+    """
     import torch
 
-    means, start = [], len(prompt)
+    at, start = [], 1
     for candidate in candidates:
-        at = [len(prompt) - 1, *range(start, start + len(candidate) - 1)]
-        chosen = log_probabilities[torch.tensor(at), torch.tensor(candidate)]
-        means.append(chosen.mean().item())
+        at += [0, *range(start, start + len(candidate) - 1)]
         start += len(candidate)
-    return means
+    chosen = torch.tensor([id_ for candidate in candidates for id_ in candidate], device=logits.device)
+    # Not log_softmax: that would write the whole matrix once more to read one column of each row.
+    gathered = logits[torch.tensor(at, device=logits.device), chosen]
+    found = (gathered - logits.logsumexp(dim=-1)[torch.tensor(at, device=logits.device)]).cpu()
+    return [each.mean().item() for each in found.split(list(map(len, candidates)))]

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
@@ -83,15 +83,10 @@ class EvalArguments:
 
     def shares(self) -> dict[str, float]:
         """`--share` by corpus."""
-        shares = {}
-        for item in self.share:
-            name, _, number = item.partition("=")
-            try:
-                shares[name] = float(number)
-            except ValueError:
-                raise UserError(f"--share {item}: give CORPUS=SHARE, such as cornell=0.1") from None
-            if not 0 < shares[name] <= 1:
-                raise UserError(f"--share {item}: give a share above 0, at most 1")
+        shares = numbers_by_name(self.share, "--share", "cornell=0.1")
+        for name, share in shares.items():
+            if share > 1:
+                raise UserError(f"--share {name}={share}: give at most 1")
         return shares
 
     def limit(self, name: str) -> int:

@@ -57,7 +57,7 @@ class SourceEvaluation:
         for contender in self.contenders:
             groups = rows.setdefault(contender.row, {})
             groups["likelihood"] = self._stage(contender, "likelihood", self._likelihood)
-            if self.ranked:
+            if self.ranked and contender.generates:
                 groups["ranking"] = self._stage(contender, "ranking", self._ranking)
             if contender.generates:
                 for name in self.decodings:

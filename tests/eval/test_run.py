@@ -148,8 +148,8 @@ def test_the_table_says_when_perplexities_do_not_compare(finished):
         ({"base": "nowhere.json"}, "--base nowhere.json: no such file or folder"),
         ({"data": ["nowhere"]}, "--data nowhere: no such file"),
         ({"splits": ["test"]}, "--splits test: give val, train or both"),
-        ({"share": ["cornell"]}, "--share cornell: give CORPUS=SHARE"),
-        ({"share": ["cornell=2"]}, "--share cornell=2: give a share above 0, at most 1"),
+        ({"share": ["cornell"]}, "--share cornell: give NAME=NUMBER"),
+        ({"share": ["cornell=2"]}, "--share cornell=2.0: give at most 1"),
         ({"timed_replies": -1}, "--timed-replies -1: give 0 or more"),
     ],
 )

@@ -1,5 +1,6 @@
 """What holds for every metric: no crash, no NaN, the stated range; the order of replies does not matter."""
 
+import ast
 import math
 
 import pytest
@@ -92,3 +93,18 @@ def test_the_order_of_replies_does_not_change_a_figure(name, replies, data):
     one, other = metric(name).compute(**arguments), metric(name).compute(**shuffled)
     check(one)
     assert one == pytest.approx(other, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_it_stands_alone_as_on_the_hub(name):
+    """Pushed to the Hub, a metric is this one file: it may import published packages only."""
+    tree = ast.parse((ROOT / "eval" / "metrics" / name / f"{name}.py").read_text(encoding="utf-8"))
+    imported = {
+        alias.name if isinstance(node, ast.Import) else node.module or "."
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    ours = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    assert {"chat", "eval"} <= ours and "evaluate" in imported
+    assert not {module.partition(".")[0] for module in imported} & {*ours, ""}

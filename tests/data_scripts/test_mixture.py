@@ -1,0 +1,50 @@
+"""How often each corpus's sequences come in an epoch."""
+
+from collections import Counter
+
+import pytest
+from datasets import Dataset
+
+from chat.cli import UserError
+from data_scripts.mixture import mix
+from data_scripts.prepare import PrepareArguments
+
+
+@pytest.fixture
+def parts():
+    return [
+        (name, Dataset.from_dict({"text": [f"{name} {i}" for i in range(10)]})) for name in ("one", "two")
+    ]
+
+
+def test_without_times_every_sequence_comes_once(parts):
+    assert mix(parts, {}, 0)["text"][:] == [text for _, part in parts for text in part["text"]]
+
+
+def test_whole_times_and_shares(parts):
+    counts = Counter(mix(parts, {"one": 2.5, "two": 0.3}, 0)["text"])
+    assert sorted(counts[f"one {i}"] for i in range(10)) == [2] * 5 + [3] * 5
+    assert sum(counts[f"two {i}"] for i in range(10)) == 3 and counts.total() == 28
+    again, other = (mix(parts, {"one": 2.5, "two": 0.3}, seed)["text"][:] for seed in (0, 1))
+    assert Counter(again) == counts != Counter(other)
+
+
+def test_two_corpora_of_one_name_stay_two(parts):
+    twice = [("one", parts[0][1]), ("one", parts[1][1])]
+    assert len(mix(twice, {"one": 2}, 0)) == 40
+
+
+@pytest.mark.parametrize(
+    ("times", "problem"),
+    [
+        ("three=1", "--times three: no such corpus in --corpora; they are one, two"),
+        ("one", "--times one: give NAME=NUMBER"),
+        ("one=x", "--times one=x: give NAME=NUMBER"),
+        ("one=0", "--times one=0: give a number above 0"),
+        ("one=nan", "--times one=nan: give a number above 0"),
+    ],
+)
+def test_errors(parts, times, problem):
+    with pytest.raises(UserError, match=problem):
+        arguments = PrepareArguments(times=[times])
+        mix(parts, {item.partition("=")[0]: 1.0 for item in arguments.times}, 0)
