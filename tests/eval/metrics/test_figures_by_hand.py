@@ -148,3 +148,16 @@ def test_latency_percentiles():
     # Speeds 2, 5, 10, 20: half of the replies reach 7.5, and 95 % of them 2 + 0.15 * 3.
     assert figures["tokens_per_second_p50"] == pytest.approx(7.5)
     assert figures["tokens_per_second_p95"] == pytest.approx(2.45)
+
+
+def test_a_conversation_loops_from_the_third_time_whoever_says_it():
+    conversations = [
+        ["Hi!", "Me too.", "me too", "ME TOO!", "Bye."],
+        ["Me too.", "Me too.", "Me, two."],
+        ["...", "?", "!"],
+        [],
+    ]
+    assert compute("conversation_loops", predictions=conversations) == {"looping_conversations": 1 / 4}
+    twice = compute("conversation_loops", predictions=conversations, times=2)
+    assert twice == {"looping_conversations": 2 / 4}
+    assert compute("conversation_loops", predictions=[]) == {"looping_conversations": 0.0}

@@ -48,6 +48,7 @@ def given_to(name: str, replies: list[str]) -> dict:
         },
         "reply_shape": {"predictions": replies, "fallback": [not reply for reply in replies]},
         "persona_use": {"predictions": replies, "references": [replies[:2] for _ in replies]},
+        "conversation_loops": {"predictions": [[reply, *replies] for reply in replies]},
         **{
             name: {"predictions": replies, "references": [reply[::-1] for reply in replies]}
             for name in ("token_f1", "bleu", "rouge_l")
@@ -64,7 +65,7 @@ def check(figures: dict) -> None:
 
 
 def test_every_metric_is_known_here():
-    assert len(METRICS) == 12
+    assert len(METRICS) == 13
 
 
 @pytest.mark.parametrize("replies", EDGES, ids=range(len(EDGES)))
