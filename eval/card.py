@@ -109,6 +109,7 @@ def render_card(
         compared_parameters=results["models"]["base"]["parameters"],
         corpora=_corpora(results, statistics),
         statistics=statistics,
+        times=escaped(", ".join((statistics or {}).get("options", {}).get("times") or [])),
         settings=_written(model.settings),
         trainer_state=model.trainer_state,
         best=model.lowest_validation_loss(),

@@ -220,8 +220,10 @@ def test_corpora_are_told_from_the_statistics(model, statistics):
     assert f"| personachat | train | {counts['dialogues']:,} | {counts['replies']:,} |" in written.text
     assert "| movie-corpus |" in written.text and written.data.datasets is None
     assert "python -m data_scripts.prepare --corpora cornell=movie-corpus" in written.text
-    statistics["options"]["corpora"] = ["cornell", "personachat"]
+    assert "so many times" not in written.text
+    statistics["options"] |= {"corpora": ["cornell", "personachat"], "times": ["cornell=0.5"]}
     written = render_card(results_of_version_2(), model, statistics, model_id="m")
+    assert "came so many times: cornell=0.5." in written.text and "--times cornell=0.5" in written.text
     assert written.data.datasets == ["AlekseyKorshuk/persona-chat"] and "public source" in written.text
     assert written.data.eval_results[0].dataset_type == "AlekseyKorshuk/persona-chat"
 
