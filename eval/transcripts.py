@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chat.dialogue import persona_text
 from chat.engine import FALLBACK_REPLY
 from eval.figures import Figures, metric
-from eval.markdown import escaped
+from eval.markdown import code_span, escaped
 from eval.report import describe_model
 from eval.table import ARROWS, LOWER, Figure, Table, figure
 
@@ -150,7 +150,8 @@ def render_transcripts(conversations: Sequence[Conversation]) -> str:
         loop = " (fell into a loop)" if each.is_looping() else ""
         lines += ["", f"## Conversation {each.number}{loop}", ""]
         lines += [
-            f"- {speaker} is `{each.models[speaker]}`: {escaped(persona_text(each.personas[speaker]))}"
+            f"- {speaker} is {code_span(each.models[speaker])}: "
+            f"{escaped(persona_text(each.personas[speaker]))}"
             for speaker in SPEAKERS
         ]
         for speaker, text in each.turns:

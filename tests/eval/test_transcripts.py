@@ -87,4 +87,4 @@ def test_a_transcript_is_plain_text_to_markdown():
     text = render_transcripts([LOOPING, conversation(2, "Hi!", "<b>*no*</b>\n\n# not a `heading`")])
     assert "## Conversation 1 (fell into a loop)\n" in text and "## Conversation 2\n" in text
     assert "- B is `another`: I drink black tea." in text
-    assert "**B:** \\<b\\>\\*no\\*\\</b\\> \\# not a \\`heading\\`\n" in text
+    assert "**B:** &lt;b&gt;\\*no\\*&lt;/b&gt; \\# not a \\`heading\\`\n" in text
