@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from training.arguments import ARGUMENTS_FILE, TrainArguments, save, tell_changed
-from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
+from training.checkpoints import (
+    STATE_FILE,
+    check_same_model,
+    checkpoints,
+    discard_halves,
+    last_whole_checkpoint,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,7 +157,7 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
 
 
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
-    """Weights (safetensors), tokenizer with chat template, generation defaults, the run's arguments."""
+    """Weights (safetensors), tokenizer with chat template, generation defaults, the run's arguments and log."""
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
@@ -160,6 +166,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
         model.config.use_cache = True
         model.save_pretrained(folder, state_dict=state_dict)
         trainer.processing_class.save_pretrained(folder)
+        trainer.state.save_to_json(str(folder / STATE_FILE))
         save(arguments, folder)
     logger.info("the model is in %s", arguments.final_model_dir)
 
