@@ -157,7 +157,7 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
 
 
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
-    """Weights (safetensors), tokenizer with chat template, generation defaults, the run's arguments and log."""
+    """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log."""
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return

@@ -34,6 +34,7 @@ def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
         path.name for path in final.iterdir()
     }
     assert json.loads((final / "train_arguments.json").read_text())["max_steps"] == 30
+    assert json.loads((final / "trainer_state.json").read_text())["global_step"] == 30
     tokenizer, model = AutoTokenizer.from_pretrained(final), AutoModelForCausalLM.from_pretrained(final)
     trained = trainer.accelerator.unwrap_model(trainer.model).state_dict()
     assert all(torch.equal(weights, trained[name]) for name, weights in model.state_dict().items())
