@@ -101,7 +101,7 @@ def length_histogram(lengths: dict[str, list[int]], title: str) -> str:
 def training_curves(curves: dict[str, list[tuple[int, float]]], title: str) -> str:
     """Loss by step."""
     figure, axes = _canvas(WIDE_WIDTH, 2.3)
-    figure.subplots_adjust(left=0.15, right=0.97, top=0.95, bottom=0.2)
+    figure.subplots_adjust(left=0.15, right=0.94, top=0.95, bottom=0.2)
     for name, points in curves.items():
         steps, losses = zip(*points, strict=True)
         style = {"linestyle": DASHES.get(name, "-"), "marker": "o" if name == "validation" else ""}

@@ -22,6 +22,8 @@ FREE_TO_CHANGE = {
     "resume",
     "output_dir",
     "final_model_dir",
+    "final_model_dtype",
+    "final_model_shard_mb",
     "data",
     "per_device_eval_batch_size",
     "save_every_steps",
@@ -51,6 +53,12 @@ class TrainArguments:
     final_model_dir: str = field(
         default="final_model",
         metadata={"help": "Folder of the trained model; an earlier one there is replaced."},
+    )
+    final_model_dtype: Literal["float32", "float16", "bfloat16"] = field(
+        default="float32", metadata={"help": "Number format of the trained model's weights on disk."}
+    )
+    final_model_shard_mb: int = field(
+        default=5000, metadata={"help": "Largest file of the trained model's weights, in MB."}
     )
     resume: bool = field(
         default=False, metadata={"help": "Go on from the last whole checkpoint in --output-dir."}
@@ -137,6 +145,7 @@ class TrainArguments:
             "save_every_steps",
             "log_every_steps",
             "save_total_limit",
+            "final_model_shard_mb",
         )
         not_negative = (
             "early_stopping_patience",

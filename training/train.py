@@ -158,13 +158,24 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
 
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log."""
+    import torch
+
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
     with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
         model.config.use_cache = True
-        model.save_pretrained(folder, state_dict=state_dict)
+        dtype = getattr(torch, arguments.final_model_dtype)
+        # Tied weights stay one tensor, of which one is written.
+        converted = {weights.data_ptr(): weights.to(dtype) for weights in state_dict.values()}
+        state_dict = {name: converted[weights.data_ptr()] for name, weights in state_dict.items()}
+        model.save_pretrained(
+            folder, state_dict=state_dict, max_shard_size=f"{arguments.final_model_shard_mb}MB"
+        )
+        # `save_pretrained` noted the dtype of the model in memory, which is not that of the files.
+        model.config.dtype = dtype
+        model.config.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
         trainer.state.save_to_json(str(folder / STATE_FILE))
         save(arguments, folder)

@@ -137,3 +137,22 @@ def test_the_command_reports_an_error_in_one_line(short_run):
     result = subprocess.run(launched(short_run(data="nowhere")), cwd=ROOT, capture_output=True, text=True)
     assert result.returncode != 0 and "Traceback" not in result.stderr
     assert "error: --data nowhere: no such folder; make a tokenised dataset" in result.stderr
+
+
+def test_weights_may_be_saved_in_half_precision_and_small_files(short_run, tmp_path):
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    wider = {"model_type": "gpt2", "n_layer": 1, "n_embd": 256, "n_head": 2, "n_positions": 256}
+    (tmp_path / "wider.json").write_text(json.dumps(wider))
+    options = {"final_model_dtype": "float16", "final_model_shard_mb": 1}
+    trainer = train(short_run(base=str(tmp_path / "wider.json"), max_steps=2, **options))
+    final = tmp_path / "final"
+    files = sorted(final.glob("*.safetensors"))
+    assert len(files) > 1 and all(file.stat().st_size <= 1e6 for file in files)
+    assert json.loads((final / "config.json").read_text())["dtype"] == "float16"
+    trained = trainer.accelerator.unwrap_model(trainer.model).state_dict()
+    names = [name for file in files for name in load_file(file)]
+    assert len(names) == len(set(names)) == len(trained) - 1  # the output layer is the embeddings
+    for name, weights in AutoModelForCausalLM.from_pretrained(final).state_dict().items():
+        assert weights.dtype == torch.float16 and torch.equal(weights, trained[name].half())
