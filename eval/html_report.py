@@ -13,21 +13,10 @@ from pathlib import Path
 from eval.plots import bars, length_histogram, training_curves
 from eval.report import describe_amount, notes
 from eval.results_file import CANDIDATES, as_current
-from eval.table import COLUMNS, FIRST_TABLE, GREEDY_TABLE, build_table, entry_of, figure
+from eval.table import COLUMNS, FIRST_TABLE, GREEDY_TABLE, MAIN_FIGURES, build_table, entry_of, figure
 from eval.training_log import Curve
 
 TEMPLATE = "report.html.jinja"
-MAIN_FIGURES = (
-    ("likelihood", "perplexity"),
-    ("likelihood", "bits_per_byte"),
-    ("ranking", "hits_at_1"),
-    ("sampled", "token_f1"),
-    ("sampled", "distinct_1"),
-    ("sampled", "distinct_2"),
-    ("sampled", "self_repetition"),
-    ("sampled", "persona_use"),
-    ("sampled", "mean_words"),
-)
 SHOWN_REPLIES = 20
 SHOWN_TURNS = 4
 

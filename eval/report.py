@@ -7,13 +7,14 @@ Prints the tables; writes them as `report.md` and the page as `report.html` besi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from eval.markdown import code_span
-from eval.results_file import check_version, load_replies, load_results, results_path
-from eval.table import FIRST_TABLE, GREEDY_TABLE, INTERVALS, LEGEND, Figure, build_table, has_intervals
+from eval.results_file import as_current, check_version, load_replies, load_results, results_path
+from eval.table import FIRST_TABLE, GREEDY_TABLE, INTERVALS, LEGEND, MAIN_FIGURES, build_table, has_intervals
 
 OTHER_TOKENIZERS = (
     "The two have different tokenizers: their bits per byte compare, their perplexities do not."
@@ -31,21 +32,32 @@ class ReportArguments:
 
 
 def render(results: dict) -> str:
-    """Markdown: per corpus tables of the figures, and what they were measured on.
+    """Markdown: per corpus tables of all figures, and what they were measured on.
 
     Raises:
         UserError: results of an unknown format version.
     """
+    return _render(results, corpus_tables)
+
+
+def summary(results: dict) -> str:
+    """Markdown: the same with the main figures alone."""
+    return _render(results, _main_table)
+
+
+def _render(results: dict, tables: Callable[[dict, str], list[str]]) -> str:
     check_version(results, "results")
-    return _render_version_1(results) if results["format_version"] == 1 else _render(results)
-
-
-def _render(results: dict) -> str:
+    results = as_current(results)
     lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
     lines += ["", *notes(results)]
     for source in results["figures"]:
-        lines += ["", f"### {source}", "", *corpus_tables(results, source)]
+        lines += ["", f"### {source}", "", *tables(results, source)]
     return "\n".join(lines) + "\n"
+
+
+def _main_table(results: dict, source: str) -> list[str]:
+    table = build_table(results["figures"][source], FIRST_TABLE, MAIN_FIGURES)
+    return [*table.to_markdown(), "", describe_amount(results, source)]
 
 
 def corpus_tables(results: dict, source: str) -> list[str]:
@@ -83,38 +95,6 @@ def describe_amount(results: dict, source: str) -> str:
     sentence = f"{results['data'][source]['replies']:,} replies scored"
     sentence += f" ({tokens['value']:,.0f} tokens of the model's)" if tokens else ""
     return sentence + (f", {generated['value']:,.0f} generated." if generated else ".")
-
-
-def _render_version_1(results: dict) -> str:
-    model, base = results["models"]["model"], results["models"]["base"]
-    lines = [
-        f"Model: `{model['name']}` ({model['parameters']:,} parameters), prompted in its {model['format']}. "
-        f"Base: `{base['name']}`, prompted in {base['format']}."
-    ]
-    if not results["same_reply_ids"]:
-        lines.append(OTHER_TOKENIZERS)
-    figures = (
-        Figure("perplexity", "reply perplexity", "{:.2f}"),
-        Figure("bits_per_byte", "bits per byte"),
-        Figure("distinct_1", "distinct-1"),
-        Figure("distinct_2", "distinct-2"),
-        Figure("mean_words", "words per reply", "{:.1f}"),
-    )
-    for source, rows in results["figures"].items():
-        lines += ["", f"### {source}", "", "| | model | base | human |", "|---|---|---|---|"]
-        for each in figures:
-            cells = (
-                each.form.format(rows[row][each.key]) if each.key in rows[row] else ""
-                for row in ("model", "base", "human")
-            )
-            lines.append(f"| {each.name} | {' | '.join(cells)} |")
-        own = rows["model"]
-        lines += [
-            "",
-            f"{own['replies']:,} replies scored ({own['tokens']:,} tokens of the model's), "
-            f"{own['generated']:,} generated.",
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def write_text(path: Path, text: str, flag: str) -> None:

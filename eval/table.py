@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 LOWER, HIGHER = "↓", "↑"
@@ -75,6 +76,18 @@ GROUPS = {
     "latency": LATENCY,
     "greedy": TEXT,
 }
+MAIN_FIGURES = (
+    ("likelihood", "perplexity"),
+    ("likelihood", "bits_per_byte"),
+    ("ranking", "hits_at_1"),
+    ("ranking", "persona_gain"),
+    ("sampled", "token_f1"),
+    ("sampled", "distinct_1"),
+    ("sampled", "distinct_2"),
+    ("sampled", "self_repetition"),
+    ("sampled", "persona_use"),
+    ("sampled", "mean_words"),
+)
 FIRST_TABLE = ("likelihood", "ranking", "sampled", "latency")
 GREEDY_TABLE = ("greedy",)
 
@@ -100,9 +113,19 @@ def entry_of(rows: dict, row: str, group: str, key: str) -> dict | None:
     return rows.get(row, {}).get(group, {}).get(key)
 
 
-def build_table(rows: dict, groups: tuple[str, ...]) -> Table:
-    """One corpus's figures of some groups; rows and columns that would stay empty are left out."""
-    wanted = [(group, each) for group in groups for each in GROUPS[group]]
+def build_table(
+    rows: dict, groups: tuple[str, ...], figures: Collection[tuple[str, str]] | None = None
+) -> Table:
+    """One corpus's figures of some groups, or those of them that are in `figures`, as (group, key).
+
+    Rows and columns that would stay empty are left out.
+    """
+    wanted = [
+        (group, each)
+        for group in groups
+        for each in GROUPS[group]
+        if figures is None or (group, each.key) in figures
+    ]
     present = [row for row in COLUMNS if any(entry_of(rows, row, group, each.key) for group, each in wanted)]
     lines = []
     for group, each in wanted:

@@ -44,9 +44,11 @@ def test_its_example_dialogue_is_a_dialogue(tmp_path):
     "results", sorted((ROOT / "eval" / "results").glob("*/results.json")), ids=lambda path: path.parent.name
 )
 def test_its_tables_are_rendered_from_the_results(results):
-    from eval.report import render
+    from eval.report import render, summary
 
-    assert render(json.loads(results.read_text(encoding="utf-8"))) in README
+    found = json.loads(results.read_text(encoding="utf-8"))
+    assert summary(found) in README
+    assert render(found) == results.with_name("report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("benchmark", ["train_throughput", "training_memory"])
