@@ -54,8 +54,7 @@ class Dialogue:
         """The dialogue as training sees it: with a persona as it is, else from either speaker's side."""
         if self.persona:
             return [self]
-        swap = {USER: ASSISTANT, ASSISTANT: USER}
-        return [self, replace(self, turns=tuple(Turn(swap[turn.role], turn.text) for turn in self.turns))]
+        return [self, replace(self, turns=swapped(self.turns))]
 
     def messages(self) -> list[dict[str, str]]:
         """The dialogue as chat messages, the persona as the system message."""
@@ -70,6 +69,12 @@ class Dialogue:
             "persona": list(self.persona),
             "turns": [turn.to_json() for turn in self.turns],
         }
+
+
+def swapped(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """The turns with the sides exchanged; distractors, which are the assistant's, go."""
+    other = {USER: ASSISTANT, ASSISTANT: USER}
+    return tuple(Turn(other[turn.role], turn.text) for turn in turns)
 
 
 def persona_text(persona: Iterable[str]) -> str:

@@ -8,27 +8,18 @@ without any is told without persona, and then both sides do.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from chat.cli import UserError
-from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, clean_spaced_text
+from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, clean_spaced_text, swapped
 from chat.hub import load_corpus
+from data_scripts.personas import shares_told
 
 NAME = "multi_session_chat"
 # Of a fact's words: what its speaker must have said at least, and how much more than the other one.
 SAID = 0.5
 SAID_MORE = 0.25
-
-_WORD = re.compile(r"[a-z0-9]+")
-_STOP_WORDS = set(
-    """
-    a about am an and are as at be been but do does for from had has have i in is it like m me my not of on
-    or s so t that the they to ve was we were will with would
-    """.split()  # noqa: SIM905
-)
 
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
@@ -51,30 +42,18 @@ def _sides(turns: tuple[Turn, ...], facts: list[str], split: str, dropped: Count
     dropped["facts of neither speaker for certain"] += len(facts) - sum(map(len, personas.values()))
     if not any(personas.values()):
         yield Dialogue(NAME, turns, split=split)
-    other = {USER: ASSISTANT, ASSISTANT: USER}
     for side, persona in personas.items():
         if persona:
-            seen = turns
-            if side == USER:
-                seen = tuple(replace(turn, role=other[turn.role]) for turn in turns)
+            seen = turns if side == ASSISTANT else swapped(turns)
             yield Dialogue(NAME, seen, persona, split=split)
 
 
 def _attributed(turns: Sequence[Turn], facts: list[str]) -> dict[str, tuple[str, ...]]:
     """By role, the facts that its speaker told."""
-    said = {
-        role: {word for turn in turns if turn.role == role for word in _words(turn.text)}
-        for role in (USER, ASSISTANT)
-    }
-    personas: dict[str, list[str]] = {role: [] for role in said}
+    personas: dict[str, list[str]] = {USER: [], ASSISTANT: []}
     for fact in dict.fromkeys(facts):
-        words = _words(fact)
-        share = {role: len(words & of_role) / max(len(words), 1) for role, of_role in said.items()}
+        share = shares_told(turns, fact)
         speaker = max(share, key=share.__getitem__)
         if share[speaker] >= SAID and 2 * share[speaker] - sum(share.values()) >= SAID_MORE:
             personas[speaker].append(fact)
     return {role: tuple(found) for role, found in personas.items()}
-
-
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower())) - _STOP_WORDS

@@ -2,6 +2,9 @@
 
 `personality` is the persona of the second speaker, who is the assistant; each item of `utterances` holds the
 `history` so far and `candidates`, of which the last is the true reply. In validation the others are kept.
+
+In training rows of some copies the persona is the first speaker's, as the words that each says tell: a model
+would learn that personas mean nothing. There the sides are exchanged. Validation stays as published.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ from chat.dialogue import (
     ASSISTANT,
     USER,
     Dialogue,
+    Turn,
     alternating_turns,
     clean_spaced_text,
+    swapped,
     with_distractors,
 )
 from chat.hub import load_corpus
+from data_scripts.personas import shares_told
 
 NAME = "personachat"
 HUB_ID = "AlekseyKorshuk/persona-chat"
@@ -35,9 +41,17 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
             texts = [*last["history"], last["candidates"][-1]]
             persona = tuple(_text(sentence, keep_raw_text) for sentence in row["personality"])
             turns = alternating_turns(_with_roles(texts, keep_raw_text), dropped)
+            if split == "train" and _is_the_users(persona, turns):
+                dropped["attributions of a persona to the speaker who does not tell it"] += 1
+                turns = swapped(turns)
             if split != "train":
                 turns = with_distractors(turns, _distractors(row["utterances"], keep_raw_text))
             yield Dialogue(NAME, turns, persona, split="train" if split == "train" else "val")
+
+
+def _is_the_users(persona: tuple[str, ...], turns: tuple[Turn, ...]) -> bool:
+    told = shares_told(turns, " ".join(persona))
+    return told[USER] > told[ASSISTANT]
 
 
 def _distractors(utterances: list[dict], keep_raw_text: bool) -> dict[str, tuple[str, ...]]:

@@ -55,6 +55,17 @@ def test_an_assistant_who_opens_does_so_after_a_silence(rows_corpus):
     assert dropped == {"empty utterances": 1}
 
 
+def test_a_training_persona_belongs_to_the_speaker_who_tells_it(rows_corpus):
+    history = ["i have two cats . you ?", "no , dogs .", "as a nurse i like cats ."]
+    row = {**PERSONACHAT_ROW, "utterances": [{"history": history, "candidates": ["x", "i like dogs ."]}]}
+    dropped = Counter()
+    train, val = load(personachat, rows_corpus(train=[row], validation=[row]), dropped=dropped)
+    assert [turn.role for turn in train.turns] == ["assistant", "user", "assistant", "user"]
+    assert [turn.role for turn in val.turns] == ["user", "assistant", "user", "assistant"]
+    assert train.persona == val.persona and val.turns[-1].distractors == ("X.",)
+    assert dropped == {"attributions of a persona to the speaker who does not tell it": 1}
+
+
 def test_rows_without_utterances_are_counted(rows_corpus):
     dropped = Counter()
     rows = [PERSONACHAT_ROW, {**PERSONACHAT_ROW, "utterances": []}]
