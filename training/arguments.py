@@ -87,7 +87,14 @@ class TrainArguments:
         default=0, metadata={"help": "Tokens in a packed row (0: the longest sequence's)."}
     )
 
-    learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
+    optimizer: Literal["adamw", "muon"] = field(
+        default="adamw",
+        metadata={
+            "help": "muon: Muon for the matrices inside the model and AdamW for the rest, which learns more "
+            "from each token when a model is trained from random weights."
+        },
+    )
+    learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate."})
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = field(
         default="linear", metadata={"help": "Learning rate schedule after the warm-up."}
     )

@@ -86,6 +86,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
         eval_collator=PaddedCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
         callbacks=callbacks,
+        optimizer=arguments.optimizer,
     )
 
 

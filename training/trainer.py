@@ -13,24 +13,32 @@ from chat.cli import UserError
 from chat.folders import is_write_failure
 from chat.template import IGNORED_LABEL
 from training.callbacks import StopOnSigterm
+from training.muon import MuonWithAdamW
 from training.sampler import EpochOrder, EpochSampler
 
 LOSS_WINDOW_FILE = "loss_window.json"
 
 
 class DialogueTrainer(Trainer):
-    """Differs from its base in four things:
+    """Differs from its base in five things:
 
     - the order of the data depends on seed and epoch alone (`training.sampler`);
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
       one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
     - evaluation weighs every reply token alike and counts every example once, however many processes there
       are: `eval_loss` is nats per token, `eval_perplexity` its exponential;
-    - the best model so far is saved whenever an evaluation finds it.
+    - the best model so far is saved whenever an evaluation finds it;
+    - the optimizer may be Muon.
     """
 
-    def __init__(self, *, sampler: EpochSampler, eval_collator, **arguments):
+    def __init__(self, *, sampler: EpochSampler, eval_collator, optimizer: str = "adamw", **arguments):
         super().__init__(**arguments)
+        self.uses_muon = optimizer == "muon"
+        if self.uses_muon and (self.is_deepspeed_enabled or self.is_fsdp_enabled):
+            raise UserError(
+                "--optimizer muon: needs whole matrices in each process, which FSDP and DeepSpeed divide; "
+                "give --optimizer adamw, or launch without them"
+            )
         self.sampler = sampler
         self.eval_collator = eval_collator
         self.add_callback(EpochOrder(sampler))
@@ -46,6 +54,18 @@ class DialogueTrainer(Trainer):
             ),
             None,
         )
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if not self.uses_muon or self.optimizer is not None:
+            return super().create_optimizer(model)
+        _, adamw = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = MuonWithAdamW(
+            self.model,
+            weight_decay=self.args.weight_decay,
+            decayed=self.get_decay_parameter_names(self.model),
+            **adamw,
+        )
+        return self.optimizer
 
     def _get_train_sampler(self, train_dataset=None) -> EpochSampler:
         return self.sampler

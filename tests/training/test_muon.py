@@ -1,0 +1,84 @@
+"""Muon: which parameters it gets, what it does to them, and that a run with it resumes exactly."""
+
+import shutil
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, Trainer
+
+from chat.cli import UserError
+from training.checkpoints import checkpoints
+from training.muon import MuonWithAdamW, hidden_matrices
+from training.train import build_trainer, train
+
+
+def tiny_model(**config):
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(
+        GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=64, n_positions=16, **config)
+    )
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_embeddings_and_the_output_layer_are_no_hidden_matrices(tied):
+    names = set(hidden_matrices(tiny_model(tie_word_embeddings=tied)))
+    inside = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    assert names == {f"transformer.h.{layer}.{name}.weight" for layer in range(2) for name in inside}
+
+
+def test_frozen_matrices_stay_out():
+    model = tiny_model()
+    model.transformer.h[0].requires_grad_(False)
+    assert all(name.startswith("transformer.h.1.") for name in hidden_matrices(model))
+
+
+def test_every_parameter_is_trained_once_and_decays_as_with_adamw(short_run):
+    def decays(optimizer: str) -> dict[int, float]:
+        trainer = build_trainer(short_run(optimizer=optimizer, weight_decay=0.1))
+        groups = trainer.create_optimizer().param_groups
+        names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+        pairs = [(names[id(p)], group["weight_decay"]) for group in groups for p in group["params"]]
+        assert len(pairs) == len(names)
+        return dict(pairs)
+
+    assert decays("muon") == decays("adamw")
+
+
+def test_the_update_of_a_matrix_is_orthogonal_and_of_adamws_size():
+    """Newton-Schulz as Muon does it leaves singular values of about 0.7 to 1.2."""
+    model = tiny_model()
+    before = {name: weight.detach().clone() for name, weight in hidden_matrices(model).items()}
+    optimizer = MuonWithAdamW(model, lr=0.01, weight_decay=0.0, decayed=())
+    ids = torch.randint(64, (4, 16))
+    model(input_ids=ids, labels=ids).loss.backward()
+    optimizer.step()
+    for name, weight in hidden_matrices(model).items():
+        scale = 0.01 * 0.2 * max(weight.shape) ** 0.5
+        values = torch.linalg.svdvals(weight.detach() - before[name]) / scale
+        assert values[: len(values) // 2].min() > 0.5 and values.max() < 1.4, name
+
+
+def test_a_resumed_run_ends_with_the_same_weights(short_run, tmp_path):
+    arguments = {"optimizer": "muon", "save_every_steps": 2, "max_steps": 6, "warmup_steps": 2}
+    train(short_run(**arguments))
+    unbroken = (tmp_path / "final" / "model.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "final")
+    for checkpoint in checkpoints(tmp_path / "run"):
+        if checkpoint.name != "checkpoint-2":
+            shutil.rmtree(checkpoint)
+    train(short_run(**arguments, resume=True))
+    assert (tmp_path / "final" / "model.safetensors").read_bytes() == unbroken
+
+
+@pytest.mark.parametrize("enabled", ["is_fsdp_enabled", "is_deepspeed_enabled"])
+def test_divided_matrices_are_refused(short_run, monkeypatch, enabled):
+    """Both need several GPUs to be on in earnest."""
+    create = Trainer.create_accelerator_and_postprocess
+
+    def create_divided(self):
+        create(self)
+        setattr(self, enabled, True)
+
+    monkeypatch.setattr(Trainer, "create_accelerator_and_postprocess", create_divided)
+    with pytest.raises(UserError, match="--optimizer muon: needs whole matrices in each process"):
+        build_trainer(short_run(optimizer="muon"))
