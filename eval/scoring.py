@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from eval.formats import ScoredSequence
+from chat.dialogue import Dialogue
+from eval.formats import Format, ScoredSequence, scored_sequences
 from eval.processes import spread
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MAX_BATCH_TOKENS = 4096
+
+
+def score_views(
+    model: PreTrainedModel,
+    format_: Format,
+    views: Sequence[Dialogue],
+    positions: int,
+    description: str = "scoring",
+) -> tuple[list[list[list[float]]], list[list[str]]]:
+    """Per dialogue and reply, the nats of each of the reply's tokens; and per dialogue the replies' texts.
+
+    Args:
+        positions: longest sequence, the same for all models that are compared.
+    """
+    per_view = [scored_sequences(view, format_, positions, positions // 4) for view in views]
+    flat = [sequence for each in per_view for sequence in each]
+    scored = iter(score_replies(model, flat, description))
+    losses = [[reply for _ in each for reply in next(scored)] for each in per_view]
+    texts = [
+        [view.turns[index].text for sequence in each for index, _, _ in sequence.spans]
+        for view, each in zip(views, per_view, strict=True)
+    ]
+    return losses, texts
 
 
 def score_replies(

@@ -11,11 +11,11 @@ from chat.dialogue import Dialogue
 from chat.template import MAX_PROMPT_TOKENS, fit_positions, is_reply
 from eval import figures
 from eval.contenders import Contender
-from eval.formats import prompt_ids, scored_sequences
+from eval.formats import prompt_ids
 from eval.generation import generate_replies
 from eval.latency import time_replies
 from eval.ranking import rankable, score_candidates
-from eval.scoring import score_replies
+from eval.scoring import score_views
 from eval.stages import Stages
 
 
@@ -97,18 +97,10 @@ class SourceEvaluation:
         ]
 
     def _likelihood(self, contender: Contender) -> dict:
-        per_view = [
-            scored_sequences(view, contender.format, self.positions, self.positions // 4)
-            for view in self.views
-        ]
-        flat = [sequence for each in per_view for sequence in each]
-        scored = iter(score_replies(contender.model, flat, f"{self.source}: {contender.row} perplexity"))
-        losses = [[reply for _ in each for reply in next(scored)] for each in per_view]
-        texts = [
-            [view.turns[index].text for sequence in each for index, _, _ in sequence.spans]
-            for view, each in zip(self.views, per_view, strict=True)
-        ]
-        return figures.likelihood(losses, texts)
+        description = f"{self.source}: {contender.row} perplexity"
+        return figures.likelihood(
+            *score_views(contender.model, contender.format, self.views, self.positions, description)
+        )
 
     def _ranking(self, contender: Contender) -> dict:
         numbers = {id(view): number for number, view in enumerate(self.views)}
