@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from eval.card_data import card_data, corpus_and_split
 from eval.markdown import code_span, escaped, one_line
-from eval.model_folder import ModelFolder, check_same_weights, read_json, read_model_folder
+from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder
 from eval.report import corpus_tables, notes, write_text
 from eval.results_file import as_current, load_results, results_path
 
@@ -78,6 +78,7 @@ def render_card(
     statistics: dict | None = None,
     *,
     model_id: str,
+    row: str = "model",
     license: str = "other",
     language: str = "en",
 ) -> ModelCard:
@@ -88,25 +89,29 @@ def render_card(
         model: the folder of the model that was evaluated.
         statistics: `stats.json` of the dataset it was trained on.
         model_id: the name by which the card's snippets load the model.
+        row: of the results, the model's: `base` for the card of a model that others are fine-tuned from.
     """
     from huggingface_hub import ModelCard
 
     results, model_id = as_current(results), one_line(model_id)
+    other = "base" if row == "model" else "model"
     return ModelCard.from_template(
-        card_data(results, model, statistics, model_id, license, language),
+        card_data(results, model, statistics, model_id, license, language, row),
         template_path=str(TEMPLATE),
         written_by_us=WRITTEN_BY_US,
         title=escaped(model_id),
         model_literal=json.dumps(model_id, ensure_ascii=False),
         chat_command=code_span(shlex.join(["python", "-m", "chat", "--model", model_id])),
         architecture=escaped(model.architecture),
-        parameters=results["models"]["model"]["parameters"],
+        is_base=row == "base",
+        train_command=code_span(shlex.join(["--base", model_id])),
+        parameters=results["models"][row]["parameters"],
         positions=model.positions,
         sizes=model.sizes,
         base=model.base and code_span(published(model.base)),
         base_is_random=bool(model.base and model.base.endswith(".json")),
-        compared_with=code_span(published(results["models"]["base"]["name"])),
-        compared_parameters=results["models"]["base"]["parameters"],
+        compared_with=code_span(published(results["models"][other]["name"])),
+        compared_parameters=results["models"][other]["parameters"],
         corpora=_corpora(results, statistics),
         statistics=statistics,
         times=escaped(", ".join((statistics or {}).get("options", {}).get("times") or [])),
@@ -118,7 +123,7 @@ def render_card(
         decoding=_written(results["settings"].get("decoding") or {}),
         libraries=_written(results["libraries"]),
         device=escaped(str(results.get("device") or "")),
-        commands=_commands(results, statistics, model_id),
+        commands=_commands(results, statistics, model_id, row),
     )
 
 
@@ -152,13 +157,13 @@ def _corpora(results: dict, statistics: dict | None) -> dict[str, dict]:
     }
 
 
-def _commands(results: dict, statistics: dict | None, model_id: str) -> dict[str, str]:
+def _commands(results: dict, statistics: dict | None, model_id: str, row: str) -> dict[str, str]:
     """How data and figures were made, as far as statistics and results tell."""
     from data_scripts.prepare import PrepareArguments
     from eval.run import EvalArguments
 
-    settings = {**results["settings"], "model": model_id}
-    settings["base"] = published(results["models"]["base"]["name"])
+    names = {each: published(results["models"][each]["name"]) for each in ("model", "base")}
+    settings = {**results["settings"], **names, row: model_id}
     settings["share"] = [f"{name}={share}" for name, share in (settings.get("share") or {}).items()]
     commands = {"evaluate": _command("eval.run", EvalArguments, settings)}
     if statistics:
@@ -221,11 +226,12 @@ def main() -> None:
     statistics = load_statistics(arguments.data, "--data") if arguments.data else None
     output = Path(arguments.output).expanduser() if arguments.output else model.path / "README.md"
     _check_output(output)
-    check_same_weights(results, arguments.model, ("--model", f"--results {path}"))
+    row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
     card = render_card(
         results,
         model,
         statistics,
+        row=row,
         model_id=arguments.model_id or model.path.resolve().name,
         license=arguments.license,
         language=arguments.language,

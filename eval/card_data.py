@@ -22,12 +22,18 @@ PUBLISHED = (
 
 
 def card_data(
-    results: dict, model: ModelFolder, statistics: dict | None, model_id: str, license: str, language: str
+    results: dict,
+    model: ModelFolder,
+    statistics: dict | None,
+    model_id: str,
+    license: str,
+    language: str,
+    row: str,
 ) -> ModelCardData:
     """The metadata block; arguments as of `eval.card.render_card`."""
     from huggingface_hub import ModelCardData
 
-    found = _eval_results(results, _hub_ids(statistics))
+    found = _eval_results(results, row, _hub_ids(statistics))
     index = {"model_name": model_id, "eval_results": found} if found else {}
     return ModelCardData(
         language=language,
@@ -38,7 +44,7 @@ def card_data(
         base_model=_hub_base(model.base),
         datasets=list(_hub_ids(statistics).values()) or None,
         metrics=list(dict.fromkeys(each.metric_type for each in found)) or None,
-        tags=["conversational", "persona"],
+        tags=["conversational", "persona"] if row == "model" else None,
         **index,
     )
 
@@ -67,15 +73,15 @@ def _hub_base(base: str | None) -> str | None:
     return None if not base or is_local(base) or looks_like_path(base) else base
 
 
-def _eval_results(results: dict, hub_ids: dict[str, str]) -> list[EvalResult]:
-    """The model's main figures as the Hub's `model-index` wants them, unrounded."""
+def _eval_results(results: dict, row: str, hub_ids: dict[str, str]) -> list[EvalResult]:
+    """The main figures of a row as the Hub's `model-index` wants them, unrounded."""
     from huggingface_hub import EvalResult
 
     found = []
     for source, rows in results["figures"].items():
         corpus, split = corpus_and_split(source, results)
         for group, key in PUBLISHED:
-            entry = entry_of(rows, "model", group, key)
+            entry = entry_of(rows, row, group, key)
             if entry and math.isfinite(entry["value"]):
                 found.append(
                     EvalResult(

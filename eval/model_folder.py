@@ -125,20 +125,28 @@ def read_json(path: Path, flag: str, missing: dict | None = None) -> dict:
     return found
 
 
-def check_same_weights(results: dict, model: str, flags: tuple[str, str]) -> None:
-    """Raises UserError where the results tell the checksum of their model's weights, and it is another one.
+def evaluated_as(results: dict, model: str, flags: tuple[str, str]) -> str:
+    """Which row of the results is this model's, by the checksum of its weights: `model` or `base`.
+
+    Results that tell no checksum are taken for those of their `model`.
 
     Args:
         flags: those that gave the model and the results.
+
+    Raises:
+        UserError: they are of other weights.
     """
     from chat.hub import load_causal_lm
     from eval.contenders import weights_sha256
 
-    evaluated = results["models"]["model"]
-    if "weights_sha256" not in evaluated:
-        return
-    if weights_sha256(load_causal_lm(model, flags[0])) != evaluated["weights_sha256"]:
-        raise UserError(
-            f"{flags[1]}: of another model (`{evaluated['name']}`, other weights) than {flags[0]} {model}; "
-            f"evaluate this one with `python -m eval.run --model {model}`, or give its own results"
-        )
+    evaluated = results["models"]
+    if "weights_sha256" not in evaluated["model"]:
+        return "model"
+    checksum = weights_sha256(load_causal_lm(model, flags[0]))
+    for row in ("model", "base"):
+        if evaluated[row].get("weights_sha256") == checksum:
+            return row
+    raise UserError(
+        f"{flags[1]}: of another model (`{evaluated['model']['name']}`, other weights) than {flags[0]} "
+        f"{model}; evaluate this one with `python -m eval.run --model {model}`, or give its own results"
+    )

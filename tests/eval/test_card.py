@@ -84,11 +84,12 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("row", ["model", "base"])
 @pytest.mark.parametrize("with_statistics", [True, False])
 @pytest.mark.parametrize("results", CASES.values(), ids=CASES)
-def test_every_number_is_one_of_its_sources(results, with_statistics, model, statistics):
+def test_every_number_is_one_of_its_sources(results, with_statistics, row, model, statistics):
     given = statistics if with_statistics else None
-    text = str(render_card(results, model, given, model_id="user/model-7"))
+    text = str(render_card(results, model, given, model_id="user/model-7", row=row))
     assert unexplained(text, *sources(results, model, given), "user/model-7") == []
     for source in results["figures"]:
         assert "\n".join(corpus_tables(as_current(results), source)) in text
@@ -258,12 +259,14 @@ def test_odd_names_are_shown_as_they_are_written(name, model, statistics):
         assert ModelCard(str(written)).data.eval_results[0].dataset_name == name
 
 
-def test_its_snippets_answer(trained_folder, capsys):
+@pytest.mark.parametrize("row", ["model", "base"])
+def test_its_snippets_answer(row, trained_folder, capsys):
     text = render_card(
         results_of_version_2(),
         read_model_folder(str(trained_folder), "--model"),
         model_id=str(trained_folder),
+        row=row,
     ).text
     for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(snippet, {})
-    assert str(trained_folder) in text and capsys.readouterr().out
+    assert str(trained_folder) in text and (capsys.readouterr().out or row == "base")

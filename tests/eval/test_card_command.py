@@ -29,10 +29,16 @@ def test_the_command_writes_the_folders_readme(trained_folder, prepared, tmp_pat
     assert capsys.readouterr().out.endswith(f"saved to {trained_folder / 'README.md'}\n")
     assert ModelCard.load(trained_folder / "README.md").data.model_name == "final_model"
 
+    weights = results["models"]["model"].pop("weights_sha256")
     results["models"]["model"]["weights_sha256"] = "0" * 64
     write_run(run, results)
     with pytest.raises(UserError, match=r"of another model .* than --model .*; evaluate this one with"):
         run_card(monkeypatch, "--model", str(trained_folder), "--results", str(run))
+
+    results["models"]["base"]["weights_sha256"] = weights
+    write_run(run, results)
+    run_card(monkeypatch, "--model", str(trained_folder), "--results", str(run))
+    assert "It is the column `base`" in (trained_folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_command_reports_errors_in_one_line(trained_folder, model_folder, tmp_path, monkeypatch):
