@@ -120,6 +120,9 @@ class TrainArguments:
     )
 
     eval_every_steps: int = field(default=5000, metadata={"help": "Optimizer steps between evaluations."})
+    max_eval_sequences: int = field(
+        default=0, metadata={"help": "Validation sequences to evaluate on, drawn by --seed (0: all)."}
+    )
     save_every_steps: int = field(default=10000, metadata={"help": "Optimizer steps between checkpoints."})
     log_every_steps: int = field(default=50, metadata={"help": "Optimizer steps between log lines."})
     save_total_limit: int = field(
@@ -155,6 +158,7 @@ class TrainArguments:
             "final_model_shard_mb",
         )
         not_negative = (
+            "max_eval_sequences",
             "early_stopping_patience",
             "packed_row_length",
             "warmup_steps",

@@ -29,6 +29,7 @@ from training.checkpoints import (
 
 if TYPE_CHECKING:
     import numpy as np
+    from datasets import Dataset
 
     from training.trainer import DialogueTrainer
 
@@ -82,7 +83,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
         model=model,
         args=training_arguments,
         **_batches(arguments, dataset["train"], lengths, tokenizer, model),
-        eval_dataset=dataset["val"],
+        eval_dataset=_drawn(dataset["val"], arguments.max_eval_sequences, arguments.seed),
         eval_collator=PaddedCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -120,6 +121,16 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
         ),
         "data_collator": PaddedCollator(padding_id(tokenizer), some_logits),
     }
+
+
+def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
+    """At most `limit` sequences (0: all)."""
+    import numpy as np
+
+    if not 0 < limit < len(dataset):
+        return dataset
+    chosen = np.random.default_rng(seed).choice(len(dataset), limit, replace=False)
+    return dataset.select(np.sort(chosen))
 
 
 def _use_all_cores() -> None:

@@ -79,6 +79,16 @@ def test_sample_replies_are_in_tensorboard_and_change_nothing(short_run, tmp_pat
     assert "eval/perplexity" in events.Tags()["scalars"]
 
 
+def test_an_evaluation_on_a_sample_takes_the_same_sequences_each_time(short_run):
+    def evaluated(limit: int) -> list[list[int]]:
+        return build_trainer(short_run(max_eval_sequences=limit)).eval_dataset["input_ids"][:]
+
+    everything = evaluated(0)
+    assert evaluated(len(everything) + 1) == everything
+    some = evaluated(3)
+    assert len(some) == 3 and some == evaluated(3) and all(each in everything for each in some)
+
+
 @pytest.mark.parametrize("batching", ["random", "grouped", "packed"])
 def test_any_batching_learns_the_same_tokens(short_run, batching):
     trainer = train(
