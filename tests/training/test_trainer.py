@@ -39,7 +39,7 @@ def test_the_final_model_is_the_best_and_the_best_is_never_deleted(short_run, tm
     """A learning rate that grows until it ruins the model: the best evaluation is an early one."""
     arguments = short_run(
         max_steps=12,
-        learning_rate=50.0,
+        learning_rate=300.0,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=1000,
         eval_every_steps=2,
