@@ -108,8 +108,8 @@ def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(finished, settings, 
     assert not output.exists()
     with monkeypatch.context() as counting:
         scored = []
-        score = source.score_replies
-        counting.setattr(source, "score_replies", lambda *given: scored.append(given[2]) or score(*given))
+        score = source.score_views
+        counting.setattr(source, "score_views", lambda *given: scored.append(given[-1]) or score(*given))
         results = evaluate_models(EvalArguments(**settings, output=str(output)))
     assert len(scored) == 5 and "cornell: model perplexity" not in scored
     assert without_latency(results) == without_latency(finished[1])
