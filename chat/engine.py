@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
+from chat.dialogue import ASSISTANT
 from chat.hub import load_causal_lm, load_tokenizer
-from chat.reply_checks import is_empty, is_looping, whole_sentences
+from chat.reply_checks import is_empty, is_looping, was_said, whole_sentences
 from chat.template import MAX_PROMPT_TOKENS, Messages, encode_prompt, fit_positions, has_chat_format
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ MAX_RETRIES = 3
 FALLBACK_REPLY = "Sorry, I lost my train of thought. Could you say that in another way?"
 MODEL_VARIABLE = "MODEL_ID"
 ROOT = Path(__file__).resolve().parent.parent
-LOCAL_MODELS = ("final_model", "models/pocket", "demo_run/model")
+LOCAL_MODELS = ("final_model", "models/pocket")
 
 
 def default_model() -> str:
-    """The model to chat with where no flag names one: MODEL_ID, `final_model/`, the embedded, the demo's.
+    """The model to chat with where no flag names one: MODEL_ID, else `final_model/`, else the embedded one.
 
     Raises:
         UserError: there is none of these.
@@ -42,8 +43,8 @@ def default_model() -> str:
         if (ROOT / folder / "config.json").is_file():
             return os.path.relpath(ROOT / folder)
     raise UserError(
-        f"no model: {', '.join(LOCAL_MODELS)} are not there; run `make demo`, or name a folder or Hub id by "
-        f"--model or {MODEL_VARIABLE}"
+        f"no model: neither {' nor '.join(LOCAL_MODELS)} is there; name a folder or Hub id by --model or "
+        f"{MODEL_VARIABLE}"
     )
 
 
@@ -89,9 +90,9 @@ class ChatEngine:
     def stream(self, messages: Messages, settings: DecodingSettings | None = None) -> Iterator[str]:
         """Yields the assistant's next reply as it grows, each time all of it so far.
 
-        A reply that turns out empty or looping is drawn anew, at most `MAX_RETRIES` times, and then the
-        fallback sentence is given; what was yielded before is then no longer the beginning of what follows.
-        Closing the iterator ends the computation at the next token.
+        A reply that turns out empty, looping or said before is drawn anew, at most `MAX_RETRIES` times, and
+        then the fallback sentence is given; what was yielded before is then no longer the beginning of what
+        follows. Closing the iterator ends the computation at the next token.
 
         Args:
             messages: the conversation, the persona as the system message; the last is the user's.
@@ -108,6 +109,7 @@ class ChatEngine:
         prompt = encode_prompt(self.tokenizer, messages, max_prompt_tokens)
         settings = settings.changed(max_new_tokens=max_new_tokens)
         seed = random.getrandbits(32) if settings.seed is None else settings.seed
+        earlier = [message["content"] for message in messages if message["role"] == ASSISTANT]
         for attempt in range(1 + MAX_RETRIES):
             text = ""
             drawn = settings if attempt == 0 else settings.changed(do_sample=True)
@@ -116,7 +118,7 @@ class ChatEngine:
                     break
                 if not is_empty(text):
                     yield text
-            if not is_empty(text) and not is_looping(text):
+            if not is_empty(text) and not is_looping(text) and not was_said(text, earlier):
                 return
         yield FALLBACK_REPLY
 

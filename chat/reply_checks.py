@@ -1,9 +1,11 @@
-"""What makes a reply unusable: said nothing, or caught in a loop."""
+"""What makes a reply unusable: said nothing, caught in a loop, or said before."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+MIN_SAID_WORDS = 4
 MAX_LOOP_WORDS = 8
 REPEATS_OF_ONE_WORD = 5
 REPEATS_OF_A_PHRASE = 3
@@ -26,11 +28,21 @@ def is_looping(text: str) -> bool:
     """
     if _CHARACTER_RUN.search(text):
         return True
-    words = [word.lower() for word in _WORD.findall(text)]
+    words = _words(text)
     return any(
         _has_run(words, length, REPEATS_OF_ONE_WORD if length == 1 else REPEATS_OF_A_PHRASE)
         for length in range(1, MAX_LOOP_WORDS + 1)
     )
+
+
+def was_said(text: str, earlier: Iterable[str]) -> bool:
+    """Whether one of the earlier replies has the same words. A few, such as "I do.", may come again."""
+    words = _words(text)
+    return len(words) >= MIN_SAID_WORDS and any(words == _words(each) for each in earlier)
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
 
 
 def _has_run(words: list[str], length: int, repeats: int) -> bool:

@@ -66,6 +66,14 @@ def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, 
     assert len({seed for _, _, seed in draws}) == len(draws)
 
 
+def test_a_reply_that_was_said_before_is_drawn_anew(engine, monkeypatch):
+    texts = iter(["I am a nurse.", "I am, a nurse!", "I like cats.", "Never drawn."])
+    monkeypatch.setattr(engine, "_draw", lambda *_: iter([next(texts)]))
+    conversation = [*HELLO, {"role": "assistant", "content": "I am a nurse."}, *HELLO]
+    assert [*engine.stream(conversation)] == ["I am a nurse.", "I am, a nurse!", "I like cats."]
+    assert next(texts) == "Never drawn."
+
+
 def test_a_looping_reply_gives_the_fallback(engine_that_says, tokenizer):
     [token_id] = tokenizer("a", add_special_tokens=False)["input_ids"]
     assert engine_that_says(token_id).reply(HELLO) == FALLBACK_REPLY
@@ -109,7 +117,7 @@ def test_the_default_model_is_found_in_order(monkeypatch, tmp_path):
     monkeypatch.setattr(engine, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MODEL_ID", raising=False)
-    with pytest.raises(UserError, match="make demo"):
+    with pytest.raises(UserError, match="neither final_model nor models/pocket is there; name"):
         default_model()
     for folder in reversed(engine.LOCAL_MODELS):
         (tmp_path / folder).mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.reply_checks import is_empty, is_looping, whole_sentences
+from chat.reply_checks import is_empty, is_looping, was_said, whole_sentences
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...", "?!", "\n"])
@@ -41,6 +41,13 @@ def test_loops(text):
 )
 def test_emphasis_is_no_loop(text):
     assert not is_looping(text)
+
+
+def test_only_a_whole_reply_of_some_length_was_said_before():
+    earlier = ["I am a nurse, I said.", "I do."]
+    assert was_said("i am a nurse. I said!", earlier)
+    assert not was_said("I do.", earlier) and not was_said("I am a nurse.", earlier)
+    assert not was_said("I am a nurse. I said!", [])
 
 
 @pytest.mark.parametrize(
