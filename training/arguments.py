@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
+from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -24,6 +25,8 @@ FREE_TO_CHANGE = {
     "final_model_dir",
     "final_model_dtype",
     "final_model_shard_mb",
+    "temperature",
+    "top_p",
     "data",
     "per_device_eval_batch_size",
     "save_every_steps",
@@ -59,6 +62,16 @@ class TrainArguments:
     )
     final_model_shard_mb: int = field(
         default=5000, metadata={"help": "Largest file of the trained model's weights, in MB."}
+    )
+    temperature: float = field(
+        default=DecodingSettings.temperature,
+        metadata={
+            "help": "Temperature at which the trained model's replies are drawn, unless one asks else."
+        },
+    )
+    top_p: float = field(
+        default=DecodingSettings.top_p,
+        metadata={"help": "Nucleus from which the trained model's replies are drawn, unless one asks else."},
     )
     resume: bool = field(
         default=False, metadata={"help": "Go on from the last whole checkpoint in --output-dir."}
@@ -173,8 +186,17 @@ class TrainArguments:
         for name in ("num_train_epochs", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        if (decoding := self.decoding()) != decoding.clamped():
+            raise UserError(
+                f"--temperature {self.temperature} --top-p {self.top_p}: give a temperature of "
+                f"{' to '.join(map(str, TEMPERATURE_RANGE))}, a top-p of {' to '.join(map(str, TOP_P_RANGE))}"
+            )
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
+
+    def decoding(self) -> DecodingSettings:
+        """The trained model's decoding defaults."""
+        return DecodingSettings(temperature=self.temperature, top_p=self.top_p)
 
     def to_training_arguments(self) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""

@@ -21,6 +21,7 @@ def build_model(
     tokenizer: PreTrainedTokenizerBase,
     longest_sequence: int,
     attn_implementation: str | None = None,
+    decoding: DecodingSettings | None = None,
 ) -> PreTrainedModel:
     """A causal language model whose embeddings, special ids and generation defaults fit the tokenizer.
 
@@ -29,6 +30,7 @@ def build_model(
         tokenizer: the dataset's, with our chat format.
         longest_sequence: of the dataset, in tokens.
         attn_implementation: attention kernels, by transformers' names (None: its default).
+        decoding: the model's decoding defaults (None: ours).
 
     Raises:
         UserError: the base cannot be loaded, has another tokenizer than the dataset, or too few positions.
@@ -46,7 +48,7 @@ def build_model(
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(model.config, name, getattr(tokenizer, name))
     model.loss_type = "ForCausalLM"
-    model.generation_config = DecodingSettings().to_generation_config(tokenizer)
+    model.generation_config = (decoding or DecodingSettings()).to_generation_config(tokenizer)
     return model
 
 

@@ -73,7 +73,13 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
         _use_all_cores()
     set_seed(arguments.seed)
     lengths = np.asarray(dataset["train"].with_format("numpy")["length"][:])
-    model = build_model(arguments.base, tokenizer, int(lengths.max()), arguments.attn_implementation)
+    model = build_model(
+        arguments.base,
+        tokenizer,
+        int(lengths.max()),
+        arguments.attn_implementation,
+        arguments.decoding(),
+    )
     callbacks = [StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)]
     if arguments.tensorboard:
         callbacks.append(SampleReplies(arguments.sample_prompts))

@@ -20,7 +20,7 @@ LOSS_WINDOW_FILE = "loss_window.json"
 
 
 class DialogueTrainer(Trainer):
-    """Differs from its base in five things:
+    """Differs from its base in six things:
 
     - the order of the data depends on seed and epoch alone (`training.sampler`);
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
@@ -28,7 +28,8 @@ class DialogueTrainer(Trainer):
     - evaluation weighs every reply token alike and counts every example once, however many processes there
       are: `eval_loss` is nats per token, `eval_perplexity` its exponential;
     - the best model so far is saved whenever an evaluation finds it;
-    - the optimizer may be Muon.
+    - the optimizer may be Muon;
+    - a run that is resumed at its end is at its end, and takes no further step.
     """
 
     def __init__(self, *, sampler: EpochSampler, eval_collator, optimizer: str = "adamw", **arguments):
@@ -77,6 +78,12 @@ class DialogueTrainer(Trainer):
             return super().get_eval_dataloader(eval_dataset)
         finally:
             self.data_collator = train_collator
+
+    def _run_epoch(self, **arguments):
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return None
+        return super()._run_epoch(**arguments)
 
     def evaluation_loop(self, dataloader, description, *arguments, metric_key_prefix="eval", **options):
         self._nats = torch.zeros((), dtype=torch.float64)

@@ -47,6 +47,18 @@ def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
     assert model.generate(**prompt).shape[1] <= prompt["input_ids"].shape[1] + 60
 
 
+def test_a_run_that_is_resumed_at_its_end_only_saves_its_model_again(short_run, tmp_path):
+    from transformers import GenerationConfig
+
+    train(short_run())
+    weights = (tmp_path / "final" / "model.safetensors").read_bytes()
+    trainer = train(short_run(resume=True, temperature=1.2, top_p=0.5))
+    assert trainer.state.global_step == 6 and not logged(trainer, "loss")[6:]
+    assert (tmp_path / "final" / "model.safetensors").read_bytes() == weights
+    saved = GenerationConfig.from_pretrained(tmp_path / "final")
+    assert (saved.temperature, saved.top_p) == (1.2, 0.5)
+
+
 def test_a_resumed_run_takes_the_last_whole_checkpoint_and_ends_like_an_unbroken_one(short_run, tmp_path):
     unbroken = train(short_run(output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "final-a")))
     train(short_run(max_steps=6))
