@@ -1,6 +1,6 @@
 """The terminal chat.
 
-python -m chat                                   # the trained model, the embedded one, or the demo's
+python -m chat                                   # the model you trained, else the embedded one
 python -m chat --model user/model --persona "I have two cats." "I am a nurse."
 """
 
@@ -23,9 +23,7 @@ REPLY_PREFIX = "GPT-2: "
 class ChatArguments:
     model: str | None = field(
         default=None,
-        metadata={
-            "help": "Path or Hub id (default: MODEL_ID, final_model/, the embedded model, the demo's)."
-        },
+        metadata={"help": "Path or Hub id (default: MODEL_ID, else final_model/, else the embedded model)."},
     )
     persona: list[str] = field(
         default_factory=list, metadata={"help": 'Sentences about the assistant: --persona "I have two cats."'}
@@ -44,6 +42,9 @@ class ChatArguments:
     )
     max_new_tokens: int | None = field(
         default=None, metadata={"help": "Longest reply, in tokens (1 to 200)."}
+    )
+    best_of: int | None = field(
+        default=None, metadata={"help": "Replies to draw, of which the best is given (1 to 16)."}
     )
     seed: int | None = field(default=None, metadata={"help": "Same seed, same words: same replies."})
 
@@ -96,6 +97,7 @@ def main() -> None:
         top_p=arguments.top_p,
         top_k=arguments.top_k,
         max_new_tokens=arguments.max_new_tokens,
+        best_of=arguments.best_of,
         seed=arguments.seed,
     )
     print(f"Chatting with {engine.name}. It is a small language model: it makes things up. `exit` leaves.")

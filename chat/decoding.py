@@ -14,6 +14,7 @@ TEMPERATURE_RANGE = (0.1, 1.5)
 TOP_P_RANGE = (0.05, 1.0)
 TOP_K_RANGE = (0, 200)
 MAX_NEW_TOKENS_RANGE = (1, 200)
+BEST_OF_RANGE = (1, 16)
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class DecodingSettings:
         top_p: nucleus sampling (Holtzman et al., 2020): the smallest set of tokens with this probability.
         top_k: only the k most probable tokens; 0 means all.
         max_new_tokens: longest reply, in tokens.
+        best_of: replies that are drawn, of which the best is given (see `chat.best_of`); one is streamed.
         seed: of this reply's randomness; None draws a fresh one.
     """
 
@@ -34,6 +36,7 @@ class DecodingSettings:
     top_p: float = 0.9
     top_k: int = 50
     max_new_tokens: int = 60
+    best_of: int = 1
     seed: int | None = None
 
     @classmethod
@@ -41,7 +44,7 @@ class DecodingSettings:
         """The model's own settings, with our default wherever its `generation_config.json` is silent."""
         own = {
             name: value
-            for name in ("do_sample", "temperature", "top_p", "top_k", "max_new_tokens")
+            for name in ("do_sample", "temperature", "top_p", "top_k", "max_new_tokens", "best_of")
             if (value := getattr(generation_config, name, None)) is not None
         }
         return cls(**own).clamped()
@@ -60,6 +63,7 @@ class DecodingSettings:
             temperature=_within(float(self.temperature), *TEMPERATURE_RANGE, DecodingSettings.temperature),
             top_p=_within(float(self.top_p), *TOP_P_RANGE, DecodingSettings.top_p),
             top_k=int(_within(self.top_k, *TOP_K_RANGE, DecodingSettings.top_k)),
+            best_of=int(_within(self.best_of, *BEST_OF_RANGE, DecodingSettings.best_of)),
             max_new_tokens=int(
                 _within(self.max_new_tokens, *MAX_NEW_TOKENS_RANGE, DecodingSettings.max_new_tokens)
             ),
@@ -84,6 +88,7 @@ class DecodingSettings:
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
             suppress_tokens=control_token_ids(tokenizer) if has_chat_format(tokenizer) else None,
+            **({"best_of": self.best_of} if self.best_of > 1 else {}),
         )
 
 

@@ -7,19 +7,29 @@ for text in engine.stream([{"role": "user", "content": "Hi!"}]):
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chat.best_of import draw_candidates, rank
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.hub import load_causal_lm, load_tokenizer
 from chat.reply_checks import is_empty, is_looping, was_said, whole_sentences
-from chat.template import MAX_PROMPT_TOKENS, Messages, encode_prompt, fit_positions, has_chat_format
+from chat.template import (
+    MAX_PROMPT_TOKENS,
+    ROLE_TOKENS,
+    Messages,
+    encode_prompt,
+    fit_positions,
+    has_chat_format,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -92,7 +102,8 @@ class ChatEngine:
 
         A reply that turns out empty, looping or said before is drawn anew, at most `MAX_RETRIES` times, and
         then the fallback sentence is given; what was yielded before is then no longer the beginning of what
-        follows. Closing the iterator ends the computation at the next token.
+        follows. Closing the iterator ends the computation at the next token. With `best_of` the best of the
+        drawn replies comes whole.
 
         Args:
             messages: the conversation, the persona as the system message; the last is the user's.
@@ -110,15 +121,21 @@ class ChatEngine:
         settings = settings.changed(max_new_tokens=max_new_tokens)
         seed = random.getrandbits(32) if settings.seed is None else settings.seed
         earlier = [message["content"] for message in messages if message["role"] == ASSISTANT]
+
+        def is_usable(reply: str) -> bool:
+            return not (is_empty(reply) or is_looping(reply) or was_said(reply, earlier))
+
         for attempt in range(1 + MAX_RETRIES):
-            text = ""
             drawn = settings if attempt == 0 else settings.changed(do_sample=True)
-            for text in self._draw(prompt, drawn, seed + attempt):
+            is_one_of_many = drawn.do_sample and drawn.best_of > 1
+            draw = partial(self._draw_best, is_usable=is_usable) if is_one_of_many else self._draw
+            text = ""
+            for text in draw(prompt, drawn, seed + attempt):
                 if is_looping(text):
                     break
                 if not is_empty(text):
                     yield text
-            if not is_empty(text) and not is_looping(text) and not was_said(text, earlier):
+            if is_usable(text):
                 return
         yield FALLBACK_REPLY
 
@@ -163,6 +180,28 @@ class ChatEngine:
             raise outcome["error"]
         if outcome["ids"][-1] != self.tokenizer.eos_token_id:
             yield whole_sentences(text.strip())
+
+    def _draw_best(
+        self, prompt: list[int], settings: DecodingSettings, seed: int, is_usable: Callable[[str], bool]
+    ) -> Iterator[str]:
+        """Of several draws the best usable one, whole; nothing where none is usable."""
+        import torch
+
+        config = settings.to_generation_config(self.tokenizer)
+        input_ids = torch.tensor([prompt], device=self.model.device)
+        label_ids = self.tokenizer.convert_tokens_to_ids([ROLE_TOKENS[ASSISTANT]])
+        with self._one_request:
+            torch.manual_seed(seed)
+            [candidates] = draw_candidates(
+                self.model, input_ids, torch.ones_like(input_ids), config, settings.best_of
+            )
+            order = rank(self.model, candidates, label_ids, config.pad_token_id)
+        texts = (self._text_of(candidates[index].ids) for index in order)
+        yield from itertools.islice(filter(is_usable, texts), 1)
+
+    def _text_of(self, ids: list[int]) -> str:
+        text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        return text if ids[-1:] == [self.tokenizer.eos_token_id] else whole_sentences(text)
 
     def _generate(self, prompt, settings: DecodingSettings, seed: int, streamer, stopped) -> list[int]:
         import torch

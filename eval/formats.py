@@ -43,6 +43,10 @@ class TemplateFormat:
     def cut_reply(self, generated: str) -> str:
         return generated.strip()
 
+    def reply_length(self, generated_ids: list[int]) -> int:
+        """How many of the tokens are the reply's, its end among them."""
+        return len(generated_ids)
+
 
 class PlainFormat:
     """A transcript as a plain language model may have seen it, each label on a line of its own:
@@ -69,6 +73,13 @@ class PlainFormat:
     def cut_reply(self, generated: str) -> str:
         """A base writes on for both speakers: its reply is what stands before the next line."""
         return generated.strip().split("\n")[0].strip()
+
+    def reply_length(self, generated_ids: list[int]) -> int:
+        """How many of the tokens are the reply's, its end among them: up to the line's end."""
+        for length in range(1, len(generated_ids)):
+            if "\n" in self.tokenizer.decode(generated_ids[:length]).lstrip():
+                return length
+        return len(generated_ids)
 
 
 Format = TemplateFormat | PlainFormat

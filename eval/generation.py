@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chat.best_of import draw_candidates, rank
 from chat.decoding import DecodingSettings
+from chat.dialogue import ASSISTANT
+from chat.reply_checks import is_empty, is_looping
 from eval.formats import Format
 from eval.processes import spread
 
@@ -30,9 +33,10 @@ def generate_replies(
     from transformers import set_seed
 
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    number_of_draws = settings.best_of if settings.do_sample else 1
+    size = max(1, BATCH_SIZE // number_of_draws)
     batches = [
-        (number, order[start : start + BATCH_SIZE])
-        for number, start in enumerate(range(0, len(order), BATCH_SIZE))
+        (number, order[start : start + size]) for number, start in enumerate(range(0, len(order), size))
     ]
     generation_config = settings.to_generation_config(format_.tokenizer)
 
@@ -40,7 +44,10 @@ def generate_replies(
         number, indices = batch
         # A seed a batch: the replies do not depend on how many processes share the batches.
         set_seed(seed + number)
-        return _draw(model, format_, [prompts[index] for index in indices], generation_config)
+        inputs = _padded([prompts[index] for index in indices], generation_config.pad_token_id, model.device)
+        if number_of_draws > 1:
+            return _draw_best(model, format_, inputs, generation_config, number_of_draws)
+        return _draw(model, format_, inputs, generation_config)
 
     replies = [""] * len(prompts)
     for (_, indices), texts in spread(batches, draw, description):
@@ -49,20 +56,38 @@ def generate_replies(
     return replies
 
 
-def _draw(model: PreTrainedModel, format_: Format, prompts: list[list[int]], generation_config) -> list[str]:
-    """Replies to prompts of about the same length, padded on the left."""
+def _padded(prompts: list[list[int]], pad_token_id: int, device) -> dict:
+    """Prompts of about the same length, padded on the left."""
     import torch
 
     longest = max(map(len, prompts))
     padding = [longest - len(prompt) for prompt in prompts]
-    ids = [
-        [generation_config.pad_token_id] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)
-    ]
+    ids = [[pad_token_id] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)]
     mask = [[0] * pad + [1] * (longest - pad) for pad in padding]
-    output = model.generate(
-        torch.tensor(ids, device=model.device),
-        attention_mask=torch.tensor(mask, device=model.device),
-        generation_config=generation_config,
-    )
-    texts = format_.tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
-    return [format_.cut_reply(text) for text in texts]
+    return {
+        "input_ids": torch.tensor(ids, device=device),
+        "attention_mask": torch.tensor(mask, device=device),
+    }
+
+
+def _draw(model: PreTrainedModel, format_: Format, inputs: dict, generation_config) -> list[str]:
+    output = model.generate(**inputs, generation_config=generation_config)
+    ids = output[:, inputs["input_ids"].shape[1] :].tolist()
+    return [format_.cut_reply(text) for text in format_.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+
+def _draw_best(
+    model: PreTrainedModel, format_: Format, inputs: dict, generation_config, number: int
+) -> list[str]:
+    """As the chat draws them: of the replies that are neither empty nor looping the one that ranks first."""
+    label, _ = format_.frame(ASSISTANT)
+    replies = []
+    for drawn in draw_candidates(model, **inputs, generation_config=generation_config, number=number):
+        candidates = [candidate.cut(format_.reply_length(candidate.ids)) for candidate in drawn]
+        order = rank(model, candidates, [*format_.start_ids, *label], generation_config.pad_token_id)
+        decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
+        texts = [format_.cut_reply(decoded[index]) for index in order]
+        replies.append(
+            next((text for text in texts if not is_empty(text) and not is_looping(text)), texts[0])
+        )
+    return replies

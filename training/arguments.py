@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
-from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
+from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -27,6 +27,7 @@ FREE_TO_CHANGE = {
     "final_model_shard_mb",
     "temperature",
     "top_p",
+    "best_of",
     "data",
     "per_device_eval_batch_size",
     "save_every_steps",
@@ -72,6 +73,10 @@ class TrainArguments:
     top_p: float = field(
         default=DecodingSettings.top_p,
         metadata={"help": "Nucleus from which the trained model's replies are drawn, unless one asks else."},
+    )
+    best_of: int = field(
+        default=DecodingSettings.best_of,
+        metadata={"help": "Replies of which the chat gives the best, unless one asks else; 1 streams it."},
     )
     resume: bool = field(
         default=False, metadata={"help": "Go on from the last whole checkpoint in --output-dir."}
@@ -188,15 +193,16 @@ class TrainArguments:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
         if (decoding := self.decoding()) != decoding.clamped():
             raise UserError(
-                f"--temperature {self.temperature} --top-p {self.top_p}: give a temperature of "
-                f"{' to '.join(map(str, TEMPERATURE_RANGE))}, a top-p of {' to '.join(map(str, TOP_P_RANGE))}"
+                f"--temperature {self.temperature} --top-p {self.top_p} --best-of {self.best_of}: give a "
+                f"temperature of {_span(TEMPERATURE_RANGE)}, a top-p of {_span(TOP_P_RANGE)}, "
+                f"a best of {_span(BEST_OF_RANGE)}"
             )
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
 
     def decoding(self) -> DecodingSettings:
         """The trained model's decoding defaults."""
-        return DecodingSettings(temperature=self.temperature, top_p=self.top_p)
+        return DecodingSettings(temperature=self.temperature, top_p=self.top_p, best_of=self.best_of)
 
     def to_training_arguments(self) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
@@ -278,3 +284,7 @@ def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
                 before[name],
                 value,
             )
+
+
+def _span(limits: tuple[float, float]) -> str:
+    return " to ".join(map(str, limits))

@@ -19,6 +19,8 @@ from chat.decoding import DecodingSettings
         ({"top_k": 1e9}, {"top_k": 200}),
         ({"max_new_tokens": 0}, {"max_new_tokens": 1}),
         ({"max_new_tokens": math.inf}, {"max_new_tokens": 200}),
+        ({"best_of": 0}, {"best_of": 1}),
+        ({"best_of": 1000}, {"best_of": 16}),
         ({"max_new_tokens": None}, {"max_new_tokens": DecodingSettings.max_new_tokens}),
     ],
 )
@@ -29,7 +31,10 @@ def test_settings_are_clamped(given, expected):
 
 @pytest.mark.parametrize(
     "settings",
-    [DecodingSettings(temperature=0.9, top_p=0.5, top_k=7, max_new_tokens=9), DecodingSettings(False)],
+    [
+        DecodingSettings(temperature=0.9, top_p=0.5, top_k=7, max_new_tokens=9, best_of=8),
+        DecodingSettings(False),
+    ],
 )
 def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
     from transformers import GenerationConfig
@@ -37,6 +42,7 @@ def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
     settings.to_generation_config(tokenizer).save_pretrained(tmp_path)
     loaded = DecodingSettings.from_generation_config(GenerationConfig.from_pretrained(tmp_path))
     assert loaded.do_sample == settings.do_sample and loaded.max_new_tokens == settings.max_new_tokens
+    assert loaded.best_of == settings.best_of
     if settings.do_sample:
         assert loaded == settings
 

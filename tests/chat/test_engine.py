@@ -66,6 +66,40 @@ def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, 
     assert len({seed for _, _, seed in draws}) == len(draws)
 
 
+def test_the_best_of_several_comes_whole_and_by_its_seed(engine):
+    import torch
+
+    from chat.best_of import draw_candidates, rank
+    from chat.template import ROLE_TOKENS, encode_prompt
+
+    settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12, best_of=4, seed=3)
+    pieces = [*engine.stream(HELLO, settings)]
+    assert len(pieces) == 1 and pieces == [*engine.stream(HELLO, settings)]
+    prompt = torch.tensor([encode_prompt(engine.tokenizer, HELLO)])
+    torch.manual_seed(3)
+    config = settings.to_generation_config(engine.tokenizer)
+    [candidates] = draw_candidates(engine.model, prompt, torch.ones_like(prompt), config, 4)
+    label = [engine.tokenizer.convert_tokens_to_ids(ROLE_TOKENS["assistant"])]
+    best = rank(engine.model, candidates, label, config.pad_token_id)[0]
+    whole = engine.tokenizer.decode(candidates[best].ids, skip_special_tokens=True).strip()
+    assert whole.startswith(pieces[0]) and pieces[0]
+
+
+def test_the_best_usable_candidate_is_given(engine, monkeypatch):
+    texts = iter(["...", "no no no no no no", "I am a nurse.", "I like tea.", "I like cats."])
+    monkeypatch.setattr(engine, "_text_of", lambda ids: next(texts))
+    messages = [{"role": "assistant", "content": "I am a nurse."}, *HELLO]
+    assert engine.reply(messages, DecodingSettings(best_of=5, max_new_tokens=4)) == "I like tea."
+
+
+def test_where_no_candidate_is_usable_the_fallback_is_given(engine_that_says):
+    assert [*engine_that_says(0).stream(HELLO, DecodingSettings(best_of=2))] == [FALLBACK_REPLY]
+
+
+def test_greedy_search_draws_one_reply_and_streams_it(engine):
+    assert [*engine.stream(HELLO, GREEDY.changed(best_of=4))] == [*engine.stream(HELLO, GREEDY)]
+
+
 def test_a_reply_that_was_said_before_is_drawn_anew(engine, monkeypatch):
     texts = iter(["I am a nurse.", "I am, a nurse!", "I like cats.", "Never drawn."])
     monkeypatch.setattr(engine, "_draw", lambda *_: iter([next(texts)]))

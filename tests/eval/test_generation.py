@@ -3,7 +3,7 @@
 import pytest
 
 from chat.decoding import DecodingSettings
-from eval.formats import TemplateFormat
+from eval.formats import PlainFormat, TemplateFormat
 from eval.generation import BATCH_SIZE, generate_replies
 
 
@@ -39,3 +39,28 @@ def test_the_seed_decides(model, tokenizer, prompts):
     format_, settings = TemplateFormat(tokenizer), DecodingSettings(max_new_tokens=8)
     first, again, other = (generate_replies(model, format_, prompts, settings, seed=s) for s in (1, 1, 2))
     assert first == again != other
+
+
+def test_the_best_of_several_is_what_the_chat_gives(model, tokenizer, prompts):
+    """With one prompt a batch the draws of `generate_replies` and of the engine are the same."""
+    from chat.engine import ChatEngine
+
+    settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=8, best_of=16)
+    [reply] = generate_replies(model, TemplateFormat(tokenizer), prompts[:1], settings, seed=4)
+    engine = ChatEngine(model, tokenizer, "tiny")
+    said = engine.reply([{"role": "user", "content": "Tell me about 0."}], settings.changed(seed=4))
+    assert reply.startswith(said) and said
+
+
+def test_a_base_is_judged_by_its_first_line_alone(model, tokenizer):
+    format_ = PlainFormat(tokenizer)
+    ids = tokenizer("\nI am well.\nA:\nGood.", add_special_tokens=False)["input_ids"]
+    own = ids[: format_.reply_length(ids)]
+    assert (
+        tokenizer.decode(own) == "\nI am well.\n" and format_.cut_reply(tokenizer.decode(own)) == "I am well."
+    )
+    assert format_.reply_length(own[:-1]) == len(own) - 1
+    settings = DecodingSettings(temperature=1.2, max_new_tokens=8, best_of=3)
+    prompts = [tokenizer(f"A:\nHi {i}\nB:\n", add_special_tokens=False)["input_ids"] for i in range(3)]
+    first, again = (generate_replies(model, format_, prompts, settings, seed=1) for _ in range(2))
+    assert first == again and not any("\n" in reply for reply in first)

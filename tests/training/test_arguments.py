@@ -44,8 +44,9 @@ def test_fp16_without_a_gpu_is_said_not_tried(caplog, monkeypatch):
         ({"learning_rate": 0.0}, "--learning-rate 0.0: give a number above 0"),
         ({"num_train_epochs": -1.0}, "--num-train-epochs -1.0"),
         ({"max_steps": 0}, "--max-steps 0"),
-        ({"temperature": 2.0}, "--temperature 2.0 --top-p 0.9: give a temperature of 0.1 to 1.5"),
+        ({"temperature": 2.0}, "--temperature 2.0 --top-p 0.9 --best-of 1: give a temperature of 0.1 to 1.5"),
         ({"top_p": 0.0}, "a top-p of 0.05 to 1.0"),
+        ({"best_of": 0}, "a best of 1 to 16"),
     ],
 )
 def test_values_out_of_range_are_named(wrong, problem):

@@ -1,0 +1,110 @@
+"""Best of N: several replies are drawn, and the one that owes the most to the conversation is given.
+
+They are ranked by log P(reply | conversation) - GENERIC_WEIGHT * log P(reply), both per token: what would do
+anywhere ("I like it.") loses to what this conversation asks for. Source: MMI-antiLM, Li et al., 2016, "A
+Diversity-Promoting Objective Function for Neural Conversation Models", https://aclanthology.org/N16-1014/.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig, PreTrainedModel, StoppingCriteriaList
+
+GENERIC_WEIGHT = 0.7
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A drawn reply.
+
+    Attributes:
+        ids: its tokens, up to and with the end of turn where that was drawn.
+        log_probs: of each given the conversation, in nats, under the model as it is (temperature 1).
+    """
+
+    ids: list[int]
+    log_probs: list[float]
+
+    def cut(self, length: int) -> Candidate:
+        """The first `length` tokens."""
+        return Candidate(self.ids[:length], self.log_probs[:length])
+
+
+def draw_candidates(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    generation_config: GenerationConfig,
+    number: int,
+    stopping_criteria: StoppingCriteriaList | None = None,
+) -> list[list[Candidate]]:
+    """`number` replies to each prompt, all in one batch.
+
+    Args:
+        input_ids: (prompts, tokens), padded on the left.
+        attention_mask: of the same shape.
+    """
+    config = copy.deepcopy(generation_config)
+    config.num_return_sequences = number
+    config.return_dict_in_generate = config.output_logits = True
+    output = model.generate(
+        input_ids,
+        attention_mask=attention_mask,
+        generation_config=config,
+        stopping_criteria=stopping_criteria,
+    )
+    log_probs = model.compute_transition_scores(output.sequences, output.logits, normalize_logits=True)
+    drawn = [
+        _until_end(ids, scores, config.eos_token_id)
+        for ids, scores in zip(
+            output.sequences[:, input_ids.shape[1] :].tolist(), log_probs.tolist(), strict=True
+        )
+    ]
+    return [drawn[start : start + number] for start in range(0, len(drawn), number)]
+
+
+def _until_end(ids: list[int], log_probs: list[float], eos_token_id: int) -> Candidate:
+    length = ids.index(eos_token_id) + 1 if eos_token_id in ids else len(ids)
+    return Candidate(ids, log_probs).cut(length)
+
+
+def rank(
+    model: PreTrainedModel, candidates: list[Candidate], label_ids: list[int], pad_token_id: int
+) -> list[int]:
+    """Indices of the candidates, the best first; those without a token come last.
+
+    Args:
+        label_ids: what stands before a reply that follows nothing, such as the assistant's role token.
+    """
+    generic = _generic_log_probs(model, candidates, label_ids, pad_token_id)
+
+    def score(index: int) -> float:
+        candidate = candidates[index]
+        if not candidate.ids:
+            return float("-inf")
+        return (sum(candidate.log_probs) - GENERIC_WEIGHT * generic[index]) / len(candidate.ids)
+
+    return sorted(range(len(candidates)), key=score, reverse=True)
+
+
+def _generic_log_probs(
+    model: PreTrainedModel, candidates: list[Candidate], label_ids: list[int], pad_token_id: int
+) -> list[float]:
+    """log P(reply) of each candidate, in nats, in one batch that is padded on the right."""
+    import torch
+
+    rows = [torch.tensor([*label_ids, *candidate.ids]) for candidate in candidates]
+    input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_token_id)
+    lengths = torch.tensor([len(row) for row in rows])
+    mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).to(model.device)
+    input_ids = input_ids.to(model.device)
+    with torch.inference_mode():
+        logits = model(input_ids=input_ids, attention_mask=mask.long(), use_cache=False).logits
+    log_probs = logits[:, :-1].float().log_softmax(-1).gather(-1, input_ids[:, 1:, None])[..., 0]
+    of_reply = mask[:, 1:] & (torch.arange(1, input_ids.shape[1], device=model.device) >= len(label_ids))
+    return (log_probs * of_reply).sum(-1).tolist()

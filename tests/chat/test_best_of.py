@@ -1,0 +1,81 @@
+"""Best of N: the candidates' likelihoods are the model's own, and their order is the paper's."""
+
+import pytest
+
+from chat.best_of import GENERIC_WEIGHT, Candidate, draw_candidates, rank
+from chat.decoding import DecodingSettings
+
+PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
+LABEL = [6]
+END = 0
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    """Random weights scaled up, so that what was said before matters."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    return model
+
+
+def log_probs(model, context: list[int], ids: list[int]) -> list[float]:
+    """One forward pass without batch, padding or cache."""
+    import torch
+
+    with torch.inference_mode():
+        logits = model(torch.tensor([[*context, *ids]])).logits[0, len(context) - 1 : -1]
+    return logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0].tolist()
+
+
+@pytest.fixture(scope="module")
+def drawn(model, tokenizer):
+    import torch
+
+    torch.manual_seed(1)
+    settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12)
+    longest = max(map(len, PROMPTS))
+    padding = [longest - len(prompt) for prompt in PROMPTS]
+    ids = [[END] * pad + prompt for pad, prompt in zip(padding, PROMPTS, strict=True)]
+    mask = [[0] * pad + [1] * (longest - pad) for pad in padding]
+    config = settings.to_generation_config(tokenizer)
+    return draw_candidates(model, torch.tensor(ids), torch.tensor(mask), config, number=5)
+
+
+def test_candidates_have_the_likelihoods_that_the_model_gives_them(model, drawn):
+    assert [len(candidates) for candidates in drawn] == [5, 5]
+    assert len({tuple(candidate.ids) for candidate in drawn[0]}) > 1
+    for prompt, candidates in zip(PROMPTS, drawn, strict=True):
+        for candidate in candidates:
+            assert candidate.log_probs == pytest.approx(log_probs(model, prompt, candidate.ids), abs=1e-3)
+
+
+def test_a_candidate_ends_with_its_turn(drawn):
+    assert all(END not in candidate.ids[:-1] for candidates in drawn for candidate in candidates)
+
+
+def test_the_order_is_by_what_a_reply_owes_to_the_conversation(model, drawn):
+    candidates = drawn[0]
+    scores = []
+    for each in candidates:
+        given, generic = (sum(log_probs(model, context, each.ids)) for context in (PROMPTS[0], LABEL))
+        scores.append((given - GENERIC_WEIGHT * generic) / len(each.ids))
+    expected = sorted(range(5), key=lambda index: -scores[index])
+    assert rank(model, candidates, LABEL, pad_token_id=END) == expected
+    by_likelihood = sorted(range(5), key=lambda index: -sum(candidates[index].log_probs))
+    assert expected != by_likelihood
+
+
+def test_a_reply_that_is_likely_anywhere_loses(model):
+    ids = [50, 51, 52]
+    generic = log_probs(model, LABEL, ids)
+    indifferent, owed = Candidate(ids, generic), Candidate(ids, [score + 1 for score in generic])
+    assert rank(model, [indifferent, owed], LABEL, END) == [1, 0]
+
+
+def test_a_candidate_without_a_token_comes_last(model, drawn):
+    assert rank(model, [Candidate([], []), *drawn[0]], LABEL, END)[-1] == 0
