@@ -21,7 +21,7 @@ from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.hub import load_causal_lm, load_tokenizer
-from chat.reply_checks import is_empty, is_looping, was_said, whole_sentences
+from chat.reply_checks import is_empty, is_looping, is_sound, was_said, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
     ROLE_TOKENS,
@@ -100,8 +100,8 @@ class ChatEngine:
     def stream(self, messages: Messages, settings: DecodingSettings | None = None) -> Iterator[str]:
         """Yields the assistant's next reply as it grows, each time all of it so far.
 
-        A reply that turns out empty, looping or said before is drawn anew, at most `MAX_RETRIES` times, and
-        then the fallback sentence is given; what was yielded before is then no longer the beginning of what
+        A reply that turns out empty, repetitive or said before is drawn anew, at most `MAX_RETRIES` times; then
+        the fallback sentence is given. What was yielded before is no longer the beginning of what
         follows. Closing the iterator ends the computation at the next token. With `best_of` the best of the
         drawn replies comes whole.
 
@@ -123,7 +123,7 @@ class ChatEngine:
         earlier = [message["content"] for message in messages if message["role"] == ASSISTANT]
 
         def is_usable(reply: str) -> bool:
-            return not (is_empty(reply) or is_looping(reply) or was_said(reply, earlier))
+            return is_sound(reply) and not was_said(reply, earlier)
 
         for attempt in range(1 + MAX_RETRIES):
             drawn = settings if attempt == 0 else settings.changed(do_sample=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chat.dialogue import ASSISTANT, Dialogue
-from chat.reply_checks import is_empty, is_looping
+from chat.reply_checks import is_sound
 from eval.intervals import ratio_of_sums
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def text_figures(replies: list[str], contexts: list[Context], vocab_size: int, a
         are_human: then they are not compared with the human replies, which they are.
     """
     earlier, prompts = [each.earlier for each in contexts], [each.prompt for each in contexts]
-    retried = [is_empty(reply) or is_looping(reply) for reply in replies]
+    retried = [not is_sound(reply) for reply in replies]
     figures = {
         **metric("distinct_n").compute(predictions=replies),
         **metric("expectation_adjusted_distinct").compute(predictions=replies, vocab_size=vocab_size),

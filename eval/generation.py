@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import draw_candidates, rank
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
-from chat.reply_checks import is_empty, is_looping
+from chat.reply_checks import is_sound
 from eval.formats import Format
 from eval.processes import spread
 
@@ -79,7 +79,7 @@ def _draw(model: PreTrainedModel, format_: Format, inputs: dict, generation_conf
 def _draw_best(
     model: PreTrainedModel, format_: Format, inputs: dict, generation_config, number: int
 ) -> list[str]:
-    """As the chat draws them: of the replies that are neither empty nor looping the one that ranks first."""
+    """As the chat draws them: of the sound replies the one that ranks first."""
     label, _ = format_.frame(ASSISTANT)
     replies = []
     for drawn in draw_candidates(model, **inputs, generation_config=generation_config, number=number):
@@ -87,7 +87,5 @@ def _draw_best(
         order = rank(model, candidates, [*format_.start_ids, *label], generation_config.pad_token_id)
         decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
         texts = [format_.cut_reply(decoded[index]) for index in order]
-        replies.append(
-            next((text for text in texts if not is_empty(text) and not is_looping(text)), texts[0])
-        )
+        replies.append(next(filter(is_sound, texts), texts[0]))
     return replies

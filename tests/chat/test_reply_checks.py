@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.reply_checks import is_empty, is_looping, was_said, whole_sentences
+from chat.reply_checks import is_empty, is_looping, is_repetitive, is_sound, was_said, whole_sentences
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...", "?!", "\n"])
@@ -41,6 +41,20 @@ def test_loops(text):
 )
 def test_emphasis_is_no_loop(text):
     assert not is_looping(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["I love pizza, I love pizza.", "I love the colour blue, but I love the sea.", "no " * 6]
+)
+def test_three_words_again_are_repetitive(text):
+    assert is_repetitive(text) and not is_sound(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["I like cats, I like dogs, and I like birds.", "Bye bye! Bye bye!", "No, no, no!", "Hi."]
+)
+def test_one_or_two_words_again_are_speech(text):
+    assert not is_repetitive(text) and is_sound(text)
 
 
 def test_only_a_whole_reply_of_some_length_was_said_before():
