@@ -100,8 +100,8 @@ class ChatEngine:
     def stream(self, messages: Messages, settings: DecodingSettings | None = None) -> Iterator[str]:
         """Yields the assistant's next reply as it grows, each time all of it so far.
 
-        A reply that turns out empty, repetitive or said before is drawn anew, at most `MAX_RETRIES` times; then
-        the fallback sentence is given. What was yielded before is no longer the beginning of what
+        A reply that turns out empty, repetitive or said before is drawn anew, at most `MAX_RETRIES` times;
+        then the fallback sentence is given. What was yielded before is no longer the beginning of what
         follows. Closing the iterator ends the computation at the next token. With `best_of` the best of the
         drawn replies comes whole.
 
