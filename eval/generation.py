@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BATCH_SIZE = 16
+MAX_CANDIDATES = 64
 
 
 def generate_replies(
@@ -34,7 +35,7 @@ def generate_replies(
 
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     number_of_draws = settings.best_of if settings.do_sample else 1
-    size = max(1, BATCH_SIZE // number_of_draws)
+    size = max(1, min(BATCH_SIZE, MAX_CANDIDATES // number_of_draws))
     batches = [
         (number, order[start : start + size]) for number, start in enumerate(range(0, len(order), size))
     ]
