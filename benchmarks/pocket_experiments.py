@@ -41,6 +41,8 @@ BASE_CHANGES: dict[str, tuple[dict, dict]] = {
 CHAT_CHANGES: dict[str, dict] = {
     "the recipe": {},
     "AdamW, learning rate 1e-3": {"optimizer": "adamw", "learning_rate": 1e-3},
+    "AdamW, learning rate 5e-4": {"optimizer": "adamw", "learning_rate": 5e-4},
+    "learning rate 2e-4": {"learning_rate": 2e-4},
     "learning rate 5e-4": {"learning_rate": 5e-4},
     "learning rate 3e-3": {"learning_rate": 3e-3},
 }
@@ -186,12 +188,15 @@ def run_all(arguments: ExperimentArguments) -> dict:
         if before["settings"] != settings:
             raise UserError(f"--output {output}: has experiments of other settings; give another file")
         results = before
+    planned = [*experiments(arguments)]
+    place = {(each.stage, each.name): number for number, each in enumerate(planned)}
     done = {(row["stage"], row["name"]) for row in results["experiments"]}
-    for experiment in experiments(arguments):
+    for experiment in planned:
         if (experiment.stage, experiment.name) in done:
             continue
         figures = conduct(experiment, arguments)
         results["experiments"].append({"stage": experiment.stage, "name": experiment.name, **figures})
+        results["experiments"].sort(key=lambda row: place.get((row["stage"], row["name"]), len(place)))
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return results

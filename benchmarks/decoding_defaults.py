@@ -1,0 +1,170 @@
+"""What the decoding defaults were chosen by: replies of one model to the same contexts under many settings.
+
+    python -m benchmarks.decoding_defaults --model models/pocket --data runs/pocket/chat
+
+Beside the figures of each setting stand those of the human replies: variety (distinct-2), length, nearness to
+the human reply, use of the persona, and the share of replies that are flawed: empty, repetitive, said before
+in the conversation, or cut at the longest length. Prints a table and, last, one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chat.cli import UserError, parse_arguments, run
+from chat.decoding import DecodingSettings
+
+SOURCE = "personachat"
+SHOWN = {
+    "distinct_2": "distinct-2",
+    "mean_words": "words per reply",
+    "token_f1": "token F1",
+    "persona_use": "use of the persona",
+    "earlier_repetition": "repetition of earlier turns",
+    "flawed": "flawed",
+}
+
+
+NAMES = {"temperature": float, "top_p": float, "top_k": int, "best_of": int}
+
+
+def settings_from(given: str) -> DecodingSettings:
+    """`--settings` has one such text for each setting.
+
+    Raises:
+        UserError: it is not four numbers within the chat's limits.
+    """
+    try:
+        values = given.split(",")
+        named = zip(NAMES.items(), values, strict=True)
+        settings = DecodingSettings(**{name: kind(value) for (name, kind), value in named})
+    except ValueError:
+        settings = None
+    if settings is None or settings != settings.clamped():
+        raise UserError(
+            f"--settings {given}: give temperature,top-p,top-k,best-of within the chat's limits, such as "
+            "0.7,0.9,50,1"
+        )
+    return settings
+
+
+@dataclass(frozen=True)
+class DecodingArguments:
+    model: str = field(metadata={"help": "Path or Hub id of a model in our chat format."})
+    data: str = field(
+        default="tokenized_combined_dialog_data",
+        metadata={"help": "Dataset of `data_scripts.prepare` with PersonaChat's validation dialogues."},
+    )
+    settings: list[str] = field(
+        default_factory=lambda: ["0.7,0.9,50,1", "1.0,0.9,50,1", "1.0,0.9,50,8"],
+        metadata={"help": "Settings to try, each as temperature,top-p,top-k,best-of."},
+    )
+    replies: int = field(default=300, metadata={"help": "Replies to draw with each setting."})
+    seed: int = field(default=0, metadata={"help": "Seed of the choice of contexts and of the replies."})
+    output: str = field(
+        default="benchmarks/results/decoding_defaults.json", metadata={"help": "File for the JSON."}
+    )
+
+    def __post_init__(self):
+        if self.replies < 1:
+            raise UserError(f"--replies {self.replies}: give at least 1")
+        for given in self.settings:
+            settings_from(given)
+
+
+class Contexts:
+    """The contexts that are answered, and the figures of any replies to them."""
+
+    def __init__(self, arguments: DecodingArguments, tokenizer, positions: int):
+        from chat.template import is_reply
+        from eval.data import read_views
+        from eval.figures import Context
+        from eval.formats import TemplateFormat, prompt_ids
+
+        views = read_views([arguments.data], ["val"], {}, 0, arguments.seed)
+        if SOURCE not in views:
+            raise UserError(f"--data {arguments.data}: has no {SOURCE}; prepare it with that corpus")
+        replies = [
+            (view, index) for view in views[SOURCE] for index, mark in enumerate(is_reply(view.turns)) if mark
+        ]
+        drawn = random.Random(arguments.seed).sample(replies, min(arguments.replies, len(replies)))
+        room = positions - DecodingSettings.max_new_tokens
+        self.tokenizer, self.format = tokenizer, TemplateFormat(tokenizer)
+        self.prompts = [prompt_ids(view, index, self.format, room) for view, index in drawn]
+        self.contexts = [Context.of(view, index) for view, index in drawn]
+
+    def figures(self, replies: list[str], are_human: bool) -> dict[str, float]:
+        from eval.figures import text_figures
+
+        found = text_figures(replies, self.contexts, len(self.tokenizer), are_human)
+        flaws = map(self._is_flawed, replies, self.contexts)
+        return {
+            **{name: found[name]["value"] for name in SHOWN if name in found},
+            "flawed": sum(flaws) / len(replies),
+        }
+
+    def _is_flawed(self, reply: str, context) -> bool:
+        """Empty, repetitive, said before, or cut at the longest length."""
+        from chat.reply_checks import is_sound
+
+        tokens = len(self.tokenizer(reply, add_special_tokens=False)["input_ids"])
+        is_cut = tokens >= DecodingSettings.max_new_tokens
+        return not is_sound(reply) or is_cut or reply in context.earlier
+
+
+def benchmark(arguments: DecodingArguments) -> dict:
+    """Figures by setting, and the human replies' own."""
+    from chat.engine import ChatEngine
+    from eval.contenders import weights_sha256
+    from eval.generation import generate_replies
+
+    engine = ChatEngine.from_pretrained(arguments.model)
+    contexts = Contexts(arguments, engine.tokenizer, engine.model.config.max_position_embeddings)
+    rows = []
+    for given in arguments.settings:
+        settings = settings_from(given)
+        replies = generate_replies(
+            engine.model, contexts.format, contexts.prompts, settings, arguments.seed, given
+        )
+        named = {name: getattr(settings, name) for name in NAMES}
+        rows.append({**named, **contexts.figures(replies, are_human=False)})
+    human = contexts.figures([each.human for each in contexts.contexts], are_human=True)
+    return {
+        "weights_sha256": weights_sha256(engine.model),
+        "replies": len(contexts.contexts),
+        "settings": rows,
+        "human": human,
+    }
+
+
+def render(results: dict) -> str:
+    """The figures as a Markdown table."""
+    lines = [
+        "| temperature | top-p | top-k | best of | " + " | ".join(SHOWN.values()) + " |",
+        "|---|---|---|---|" + "---|" * len(SHOWN),
+    ]
+    for row in results["settings"]:
+        names = [f"{row[name]}" for name in NAMES]
+        lines.append(f"| {' | '.join([*names, *_cells(row)])} |")
+    return "\n".join([*lines, f"| human | | | | {' | '.join(_cells(results['human']))} |"])
+
+
+def _cells(row: dict) -> list[str]:
+    forms = {"mean_words": "{:.1f}", "flawed": "{:.1%}"}
+    return [forms.get(name, "{:.3f}").format(row[name]) if name in row else "" for name in SHOWN]
+
+
+def main() -> None:
+    arguments = parse_arguments(DecodingArguments, description=__doc__.splitlines()[0])
+    results = benchmark(arguments)
+    Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
+    Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(render(results))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    run(main)
