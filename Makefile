@@ -4,7 +4,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-MODELS := final_model models/pocket demo_run/model
 SAMPLE := data_scripts/sample
 
 .DEFAULT_GOAL := help
@@ -31,19 +30,17 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.train
 	@touch $@
 
 chat: $(VENV)/.chat
-	@if [ -z "$$MODEL_ID" ] && ! ls $(MODELS:%=%/config.json) 2>/dev/null | grep -q .; then $(MAKE) demo; fi
 	$(BIN)/python app.py
 
 demo: $(VENV)/.train
 	rm -rf demo_run/checkpoints
-	$(BIN)/python -m data_scripts.prepare --output demo_run/data --train-tokenizer-vocab-size 2000 \
+	$(BIN)/python -m data_scripts.prepare --output demo_run/data --tokenizer models/pocket-base \
 		--corpora cornell=$(SAMPLE)/movie-corpus personachat=$(SAMPLE)/persona-chat
 	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		-m training.train --config training/configs/demo.yaml
-	$(BIN)/python -m eval.run --model demo_run/model --base training/configs/models/gpt2-demo.json \
-		--data demo_run/data --output demo_run/eval --generated-replies 40
-	printf 'Hi! How are you today?\nDo you have any pets?\nWhat do you do for work?\n' \
-		| $(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
+	$(BIN)/python -m eval.run --model demo_run/model --base models/pocket-base --data demo_run/data \
+		--output demo_run/eval --generated-replies 40
+	$(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
 
 test: $(VENV)/.dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
