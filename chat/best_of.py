@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel, StoppingCriteriaList
 
-GENERIC_WEIGHT = 0.7
+GENERIC_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
