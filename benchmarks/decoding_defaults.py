@@ -117,23 +117,21 @@ class Contexts:
 
 def benchmark(arguments: DecodingArguments) -> dict:
     """Figures by setting, and the human replies' own."""
-    from chat.engine import ChatEngine
+    from chat.hub import load_causal_lm, load_tokenizer
     from eval.contenders import weights_sha256
     from eval.generation import generate_replies
 
-    engine = ChatEngine.from_pretrained(arguments.model)
-    contexts = Contexts(arguments, engine.tokenizer, engine.model.config.max_position_embeddings)
+    model, tokenizer = load_causal_lm(arguments.model), load_tokenizer(arguments.model, "--model")
+    contexts = Contexts(arguments, tokenizer, model.config.max_position_embeddings)
     rows = []
     for given in arguments.settings:
         settings = settings_from(given)
-        replies = generate_replies(
-            engine.model, contexts.format, contexts.prompts, settings, arguments.seed, given
-        )
+        replies = generate_replies(model, contexts.format, contexts.prompts, settings, arguments.seed, given)
         named = {name: getattr(settings, name) for name in NAMES}
         rows.append({**named, **contexts.figures(replies, are_human=False)})
     human = contexts.figures([each.human for each in contexts.contexts], are_human=True)
     return {
-        "weights_sha256": weights_sha256(engine.model),
+        "weights_sha256": weights_sha256(model),
         "replies": len(contexts.contexts),
         "settings": rows,
         "human": human,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chat.cli import parse_arguments, run
 
@@ -24,6 +24,10 @@ class ChatArguments:
     model: str | None = field(
         default=None,
         metadata={"help": "Path or Hub id (default: MODEL_ID, else final_model/, else the embedded model)."},
+    )
+    engine: Literal["auto", "torch", "openvino"] = field(
+        default="auto",
+        metadata={"help": "auto: openvino for a GPT-2 on a machine without an accelerator, else torch."},
     )
     persona: list[str] = field(
         default_factory=list, metadata={"help": 'Sentences about the assistant: --persona "I have two cats."'}
@@ -45,6 +49,9 @@ class ChatArguments:
     )
     best_of: int | None = field(
         default=None, metadata={"help": "Replies to draw, of which the best is given (1 to 16)."}
+    )
+    frequency_penalty: float | None = field(
+        default=None, metadata={"help": "Taken from a token's logit each time the reply has it (0 to 2)."}
     )
     seed: int | None = field(default=None, metadata={"help": "Same seed, same words: same replies."})
 
@@ -87,10 +94,10 @@ def _answer(session: ChatSession, text: str) -> None:
 
 def main() -> None:
     arguments = parse_arguments(ChatArguments, description=__doc__.splitlines()[0])
-    from chat.engine import ChatEngine, default_model
+    from chat.engine import default_model, load_engine
     from chat.session import ChatSession, persona_from
 
-    engine = ChatEngine.from_pretrained(arguments.model or default_model())
+    engine = load_engine(arguments.model or default_model(), engine=arguments.engine)
     settings = engine.settings.changed(
         do_sample=False if arguments.greedy else None,
         temperature=arguments.temperature,
@@ -98,6 +105,7 @@ def main() -> None:
         top_k=arguments.top_k,
         max_new_tokens=arguments.max_new_tokens,
         best_of=arguments.best_of,
+        frequency_penalty=arguments.frequency_penalty,
         seed=arguments.seed,
     )
     print(f"Chatting with {engine.name}. It is a small language model: it makes things up. `exit` leaves.")

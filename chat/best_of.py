@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PreTrainedModel, StoppingCriteriaList
+    from transformers import GenerationConfig, PreTrainedModel
 
 GENERIC_WEIGHT = 1.0
 
@@ -41,13 +41,14 @@ def draw_candidates(
     attention_mask: torch.Tensor,
     generation_config: GenerationConfig,
     number: int,
-    stopping_criteria: StoppingCriteriaList | None = None,
+    **given: Any,
 ) -> list[list[Candidate]]:
     """`number` replies to each prompt, all in one batch.
 
     Args:
         input_ids: (prompts, tokens), padded on the left.
         attention_mask: of the same shape.
+        given: passed on to `generate`.
     """
     config = copy.deepcopy(generation_config)
     config.num_return_sequences = number
@@ -56,7 +57,7 @@ def draw_candidates(
         input_ids,
         attention_mask=attention_mask,
         generation_config=config,
-        stopping_criteria=stopping_criteria,
+        **given,
     )
     log_probs = model.compute_transition_scores(output.sequences, output.logits, normalize_logits=True)
     drawn = [
@@ -73,15 +74,12 @@ def _until_end(ids: list[int], log_probs: list[float], eos_token_id: int) -> Can
     return Candidate(ids, log_probs).cut(length)
 
 
-def rank(
-    model: PreTrainedModel, candidates: list[Candidate], label_ids: list[int], pad_token_id: int
-) -> list[int]:
+def rank(candidates: list[Candidate], generic: list[float]) -> list[int]:
     """Indices of the candidates, the best first; those without a token come last.
 
     Args:
-        label_ids: what stands before a reply that follows nothing, such as the assistant's role token.
+        generic: log P(reply) of each, in nats.
     """
-    generic = _generic_log_probs(model, candidates, label_ids, pad_token_id)
 
     def score(index: int) -> float:
         candidate = candidates[index]
@@ -92,10 +90,14 @@ def rank(
     return sorted(range(len(candidates)), key=score, reverse=True)
 
 
-def _generic_log_probs(
+def generic_log_probs(
     model: PreTrainedModel, candidates: list[Candidate], label_ids: list[int], pad_token_id: int
 ) -> list[float]:
-    """log P(reply) of each candidate, in nats, in one batch that is padded on the right."""
+    """log P(reply) of each candidate, in nats, in one batch that is padded on the right.
+
+    Args:
+        label_ids: what stands before a reply that follows nothing, such as the assistant's role token.
+    """
     import torch
 
     rows = [torch.tensor([*label_ids, *candidate.ids]) for candidate in candidates]

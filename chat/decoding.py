@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chat.template import control_token_ids, has_chat_format
@@ -14,7 +14,9 @@ TEMPERATURE_RANGE = (0.1, 1.5)
 TOP_P_RANGE = (0.05, 1.0)
 TOP_K_RANGE = (0, 200)
 MAX_NEW_TOKENS_RANGE = (1, 200)
+FREQUENCY_PENALTY_RANGE = (0.0, 2.0)
 BEST_OF_RANGE = (1, 16)
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class DecodingSettings:
         top_p: nucleus sampling (Holtzman et al., 2020): the smallest set of tokens with this probability.
         top_k: only the k most probable tokens; 0 means all.
         max_new_tokens: longest reply, in tokens.
+        min_new_tokens: tokens that a reply has at least, its end of turn not counted.
+        frequency_penalty: taken from a token's logit each time that the reply already has it. What persona
+            and user say costs nothing.
         best_of: replies that are drawn, of which the best is given (see `chat.best_of`); one is streamed.
         seed: of this reply's randomness; None draws a fresh one.
     """
@@ -36,17 +41,16 @@ class DecodingSettings:
     top_p: float = 0.9
     top_k: int = 50
     max_new_tokens: int = 60
+    min_new_tokens: int = 0
+    frequency_penalty: float = 0.0
     best_of: int = 1
     seed: int | None = None
 
     @classmethod
     def from_generation_config(cls, generation_config: GenerationConfig) -> DecodingSettings:
         """The model's own settings, with our default wherever its `generation_config.json` is silent."""
-        own = {
-            name: value
-            for name in ("do_sample", "temperature", "top_p", "top_k", "max_new_tokens", "best_of")
-            if (value := getattr(generation_config, name, None)) is not None
-        }
+        names = (field.name for field in fields(cls) if field.name != "seed")
+        own = {name: value for name in names if (value := getattr(generation_config, name, None)) is not None}
         return cls(**own).clamped()
 
     def changed(self, **settings: Any) -> DecodingSettings:
@@ -56,17 +60,26 @@ class DecodingSettings:
         ).clamped()
 
     def clamped(self) -> DecodingSettings:
-        """The nearest settings within the limits, whatever a client sent."""
+        """The nearest settings within the limits, whatever a client sent.
+
+        What is no number takes the default.
+        """
+
+        def within(name: str, limits: tuple[float, float]) -> float:
+            return _within(getattr(self, name), *limits, getattr(DecodingSettings, name))
+
+        max_new_tokens = int(within("max_new_tokens", MAX_NEW_TOKENS_RANGE))
         return replace(
             self,
             do_sample=bool(self.do_sample),
-            temperature=_within(float(self.temperature), *TEMPERATURE_RANGE, DecodingSettings.temperature),
-            top_p=_within(float(self.top_p), *TOP_P_RANGE, DecodingSettings.top_p),
-            top_k=int(_within(self.top_k, *TOP_K_RANGE, DecodingSettings.top_k)),
-            best_of=int(_within(self.best_of, *BEST_OF_RANGE, DecodingSettings.best_of)),
-            max_new_tokens=int(
-                _within(self.max_new_tokens, *MAX_NEW_TOKENS_RANGE, DecodingSettings.max_new_tokens)
-            ),
+            temperature=within("temperature", TEMPERATURE_RANGE),
+            top_p=within("top_p", TOP_P_RANGE),
+            top_k=int(within("top_k", TOP_K_RANGE)),
+            best_of=int(within("best_of", BEST_OF_RANGE)),
+            max_new_tokens=max_new_tokens,
+            min_new_tokens=int(within("min_new_tokens", (0, max_new_tokens))),
+            frequency_penalty=within("frequency_penalty", FREQUENCY_PENALTY_RANGE),
+            seed=None if self.seed is None else int(_within(self.seed, 0, MAX_SEED, 0)),
         )
 
     def to_generation_config(self, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
@@ -84,13 +97,41 @@ class DecodingSettings:
             top_p=drawn.top_p,
             top_k=drawn.top_k,
             max_new_tokens=self.max_new_tokens,
+            min_new_tokens=self.min_new_tokens or None,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
             suppress_tokens=control_token_ids(tokenizer) if has_chat_format(tokenizer) else None,
-            **({"best_of": self.best_of} if self.best_of > 1 else {}),
+            **self._our_own(),
         )
 
+    def _our_own(self) -> dict[str, float]:
+        """What differs from the default of the settings that `generate` does not have.
 
-def _within(value: float, low: float, high: float, default: float) -> float:
-    return min(max(value, low), high) if value == value else default
+        `generation_config.json` keeps them for the chat.
+        """
+        names = ("best_of", "frequency_penalty")
+        return {name: value for name in names if (value := getattr(self, name)) != getattr(type(self), name)}
+
+    def logits_processors(self, prompt_tokens: int) -> list:
+        """What `generate` needs beside its configuration."""
+        return [_frequency_penalty(self.frequency_penalty, prompt_tokens)] if self.frequency_penalty else []
+
+
+def _frequency_penalty(penalty: float, prompt_tokens: int):
+    """A logits processor over the tokens after the prompt, as OpenAI's and OpenVINO's APIs define it."""
+
+    def processor(input_ids, scores):
+        drawn = input_ids[:, prompt_tokens:]
+        counts = scores.new_zeros(scores.shape).scatter_add_(1, drawn, scores.new_ones(drawn.shape))
+        return scores - penalty * counts
+
+    return processor
+
+
+def _within(value: Any, low: float, high: float, default: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return default
+    return min(max(number, low), high) if number == number else default

@@ -1,44 +1,55 @@
-"""A trained model that answers: loads from a path or a Hub id, streams replies, retries bad ones, falls back.
+"""The engine: one interface to a trained model that answers, and what every engine does with what it draws.
 
-engine = ChatEngine.from_pretrained("final_model")
+engine = load_engine("final_model")
 for text in engine.stream([{"role": "user", "content": "Hi!"}]):
     ...  # the reply so far
+engine.close()
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from chat.best_of import draw_candidates, rank
+from chat.best_of import Candidate, rank
 from chat.cli import UserError
+from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
-from chat.dialogue import ASSISTANT
-from chat.hub import load_causal_lm, load_tokenizer
+from chat.dialogue import ASSISTANT, USER
+from chat.hub import load_config, load_tokenizer
 from chat.reply_checks import is_empty, is_looping, is_sound, was_said, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
-    ROLE_TOKENS,
     Messages,
+    content_text,
     encode_prompt,
     fit_positions,
     has_chat_format,
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 MAX_RETRIES = 3
+MAX_REQUESTS = 32
 FALLBACK_REPLY = "Sorry, I lost my train of thought. Could you say that in another way?"
 MODEL_VARIABLE = "MODEL_ID"
+ENGINE_VARIABLE = "ENGINE"
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_MODELS = ("final_model", "models/pocket")
+
+EngineName = Literal["auto", "torch", "openvino"]
+
+
+class EngineBusy(RuntimeError):
+    """As many requests as the engine takes are being answered or waiting; nothing was drawn for this one."""
 
 
 def default_model() -> str:
@@ -58,52 +69,99 @@ def default_model() -> str:
     )
 
 
-class ChatEngine:
-    """A causal language model in our chat format. One request runs at a time; further ones wait.
+def engine_named(name: str) -> EngineName:
+    """What `ENGINE` asks for.
+
+    Raises:
+        UserError: there is no such engine.
+    """
+    if (found := name.strip().lower() or "auto") not in get_args(EngineName):
+        raise UserError(f"{ENGINE_VARIABLE} {name}: give one of {', '.join(get_args(EngineName))}")
+    return found
+
+
+def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", **options: Any) -> ChatEngine:
+    """Loads a model that was trained in our chat format.
+
+    Args:
+        name: folder or Hub id.
+        flag: what gave the name, for errors.
+        engine: `auto` is OpenVINO for a GPT-2 on a machine without an accelerator, else torch.
+        options: of the engine's own `load`, such as torch's `dtype`.
+
+    Raises:
+        UserError: it cannot be loaded, was not trained in our format, or the engine cannot serve it.
+    """
+    tokenizer = load_tokenizer(name, flag)
+    if not has_chat_format(tokenizer):
+        raise UserError(
+            f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
+            "tokens); fine-tune it first with `accelerate launch -m training.train --base`"
+        )
+    if (engine if engine != "auto" else _fastest_engine(name, flag)) == "openvino":
+        from chat.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine.load(name, tokenizer, flag, **options)
+    from chat.torch_engine import TorchEngine
+
+    return TorchEngine.load(name, tokenizer, flag, **options)
+
+
+def _fastest_engine(name: str, flag: str) -> EngineName:
+    import torch
+
+    is_served = find_spec("openvino_genai") and load_config(name, flag).model_type == "gpt2"
+    return "openvino" if is_served and not torch.accelerator.is_available() else "torch"
+
+
+class ChatEngine(ABC):
+    """A model that answers many conversations at once, none of which sees another.
 
     Attributes:
         name: path or Hub id, as it was asked for.
         settings: the model's own decoding settings, from its `generation_config.json`.
+        positions: tokens that prompt and reply may have together.
+        guard: what may neither be asked nor said; None lets everything pass.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
-        self.model = model
-        self.tokenizer = tokenizer
-        self.name = name
-        self.settings = DecodingSettings.from_generation_config(model.generation_config)
-        self._one_request = threading.Lock()
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, name: str, settings: DecodingSettings, positions: int
+    ):
+        self.tokenizer, self.name, self.settings, self.positions = tokenizer, name, settings, positions
+        self.guard: ContentGuard | None = default_guard()
+        self._places = threading.BoundedSemaphore(MAX_REQUESTS)
 
-    @classmethod
-    def from_pretrained(cls, name: str, flag: str = "--model", device: str | None = None) -> ChatEngine:
-        """Loads a model that was trained in our chat format.
+    @abstractmethod
+    def close(self) -> None:
+        """Gives the model's memory back; the engine cannot answer afterwards."""
 
-        Args:
-            name: folder or Hub id.
-            flag: what gave the name, for errors.
-            device: such as `cuda`; None takes an accelerator where there is one.
+    @abstractmethod
+    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
+        """One reply's token ids as they are drawn, its end of turn among them.
 
-        Raises:
-            UserError: it cannot be loaded, or was not trained in our format.
+        Closing the iterator ends the computation at the next token; an error in it is raised here.
         """
-        import torch
 
-        tokenizer = load_tokenizer(name, flag)
-        if not has_chat_format(tokenizer):
-            raise UserError(
-                f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
-                "tokens); fine-tune it first with `accelerate launch -m training.train --base`"
-            )
-        model = load_causal_lm(name, flag)
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-        return cls(model.to(device or accelerator), tokenizer, name)
+    @abstractmethod
+    def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
+        """`settings.best_of` replies, in one batch."""
+
+    @abstractmethod
+    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
+        """log P(reply) of each candidate without the conversation, in nats."""
+
+    def reply(self, messages: Messages, settings: DecodingSettings | None = None) -> str:
+        """The assistant's next reply, whole."""
+        return [*self.stream(messages, settings)][-1]
 
     def stream(self, messages: Messages, settings: DecodingSettings | None = None) -> Iterator[str]:
         """Yields the assistant's next reply as it grows, each time all of it so far.
 
-        A reply that turns out empty, repetitive or said before is drawn anew, at most `MAX_RETRIES` times;
-        then the fallback sentence is given. What was yielded before is no longer the beginning of what
-        follows. Closing the iterator ends the computation at the next token. With `best_of` the best of the
-        drawn replies comes whole.
+        A reply that turns out unusable is drawn anew, at most `MAX_RETRIES` times; then the fallback sentence
+        is given: one that is empty, repeats itself, or says again what the user has just said or the
+        assistant said before. What was yielded before is no longer the beginning of what follows. Closing the
+        iterator ends the computation at the next token. With `best_of` the best of the drawn replies comes
+        whole.
 
         Args:
             messages: the conversation, the persona as the system message; the last is the user's.
@@ -111,118 +169,85 @@ class ChatEngine:
 
         Raises:
             ValueError: a role that the format does not have.
+            EngineBusy: `MAX_REQUESTS` others are not answered yet.
         """
-        settings = (settings or self.settings).clamped()
-        positions = self.model.config.max_position_embeddings
+        with self._place():
+            if self.guard and messages and self.guard.blocks(content_text(messages[-1]["content"])):
+                yield BLOCKED_REPLY
+                return
+            yield from self._usable_reply(messages, (settings or self.settings).clamped())
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise EngineBusy(f"busy with {MAX_REQUESTS} requests; ask again in a moment")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _usable_reply(self, messages: Messages, settings: DecodingSettings) -> Iterator[str]:
         max_prompt_tokens, max_new_tokens = fit_positions(
-            positions, MAX_PROMPT_TOKENS, settings.max_new_tokens
+            self.positions, MAX_PROMPT_TOKENS, settings.max_new_tokens
         )
         prompt = encode_prompt(self.tokenizer, messages, max_prompt_tokens)
         settings = settings.changed(max_new_tokens=max_new_tokens)
         seed = random.getrandbits(32) if settings.seed is None else settings.seed
-        earlier = [message["content"] for message in messages if message["role"] == ASSISTANT]
-
-        def is_usable(reply: str) -> bool:
-            return is_sound(reply) and not was_said(reply, earlier)
-
+        is_usable = _usability(messages)
         for attempt in range(1 + MAX_RETRIES):
             drawn = settings if attempt == 0 else settings.changed(do_sample=True)
-            is_one_of_many = drawn.do_sample and drawn.best_of > 1
-            draw = partial(self._draw_best, is_usable=is_usable) if is_one_of_many else self._draw
             text = ""
-            for text in draw(prompt, drawn, seed + attempt):
+            for text in self._texts(prompt, drawn, seed + attempt, is_usable):
                 if is_looping(text):
                     break
+                if self.guard and self.guard.blocks(text):
+                    yield BLOCKED_REPLY
+                    return
                 if not is_empty(text):
                     yield text
             if is_usable(text):
                 return
         yield FALLBACK_REPLY
 
-    def reply(self, messages: Messages, settings: DecodingSettings | None = None) -> str:
-        """The assistant's next reply, whole."""
-        return [*self.stream(messages, settings)][-1]
-
-    def close(self) -> None:
-        """Gives the model's memory back; the engine cannot answer afterwards."""
-        with self._one_request:
-            self.model = None
-
-    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[str]:
-        """One draw of a reply, as it grows. `generate` runs in a thread that ends with the iterator."""
-        from transformers import TextIteratorStreamer
-
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        stopped = threading.Event()
-        outcome: dict = {}
-
-        def generate() -> None:
-            try:
-                outcome["ids"] = self._generate(prompt, settings, seed, streamer, stopped)
-            except BaseException as error:
-                outcome["error"] = error
-            finally:
-                streamer.end()
-
-        with self._one_request:
-            thread = threading.Thread(target=generate, name="chat-generate", daemon=True)
-            thread.start()
-            text = ""
-            try:
-                for piece in streamer:
-                    if piece:
-                        text += piece
-                        yield text.strip()
-            finally:
-                stopped.set()
-                thread.join()
-        if "error" in outcome:
-            raise outcome["error"]
-        if outcome["ids"][-1] != self.tokenizer.eos_token_id:
-            yield whole_sentences(text.strip())
-
-    def _draw_best(
+    def _texts(
         self, prompt: list[int], settings: DecodingSettings, seed: int, is_usable: Callable[[str], bool]
     ) -> Iterator[str]:
-        """Of several draws the best usable one, whole; nothing where none is usable."""
-        import torch
+        """One draw: a reply as it grows, or the best usable one of several, or nothing."""
+        if not settings.do_sample or settings.best_of == 1:
+            yield from self._growing_text(self._draw(prompt, settings, seed))
+            return
+        candidates = self._draw_candidates(prompt, settings, seed)
+        for index in rank(candidates, self._generic_log_probs(candidates)):
+            *_, text = ["", *self._growing_text(iter([candidates[index].ids]))]
+            if is_usable(text):
+                yield text
+                return
 
-        config = settings.to_generation_config(self.tokenizer)
-        input_ids = torch.tensor([prompt], device=self.model.device)
-        label_ids = self.tokenizer.convert_tokens_to_ids([ROLE_TOKENS[ASSISTANT]])
-        with self._one_request:
-            torch.manual_seed(seed)
-            [candidates] = draw_candidates(
-                self.model, input_ids, torch.ones_like(input_ids), config, settings.best_of
-            )
-            order = rank(self.model, candidates, label_ids, config.pad_token_id)
-        texts = (self._text_of(candidates[index].ids) for index in order)
-        yield from itertools.islice(filter(is_usable, texts), 1)
+    def _growing_text(self, draws: Iterator[list[int]]) -> Iterator[str]:
+        """The text of the ids so far, in whole characters and, but at the end, whole words.
 
-    def _text_of(self, ids: list[int]) -> str:
-        text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-        return text if ids[-1:] == [self.tokenizer.eos_token_id] else whole_sentences(text)
+        A reply that was cut at the longest length ends with its last whole sentence.
+        """
+        from tokenizers.decoders import DecodeStream
 
-    def _generate(self, prompt, settings: DecodingSettings, seed: int, streamer, stopped) -> list[int]:
-        import torch
-        from transformers import StoppingCriteriaList
-
-        input_ids = torch.tensor([prompt], device=self.model.device)
-        torch.manual_seed(seed)
-        output = self.model.generate(
-            input_ids,
-            attention_mask=torch.ones_like(input_ids),
-            generation_config=settings.to_generation_config(self.tokenizer),
-            stopping_criteria=StoppingCriteriaList([_stop_when(stopped)]),
-            streamer=streamer,
-        )
-        return output[0, len(prompt) :].tolist()
+        decoder, tokenizer = DecodeStream([], True), self.tokenizer.backend_tokenizer
+        text, shown, last = "", "", None
+        for ids in draws:
+            for last in ids:
+                text += decoder.step(tokenizer, last) or ""
+            words = text[: text.rfind(" ") + 1].strip()
+            if words != shown:
+                yield (shown := words)
+        text = text.strip()
+        yield text if last == self.tokenizer.eos_token_id else whole_sentences(text)
 
 
-def _stop_when(stopped: threading.Event):
-    def criterion(input_ids, scores, **kwargs):
-        import torch
+def _usability(messages: Messages) -> Callable[[str], bool]:
+    """Whether a reply can be given in this conversation."""
+    said = [content_text(message["content"]) for message in messages if message["role"] == ASSISTANT]
+    said += [content_text(message["content"]) for message in messages[-1:] if message["role"] == USER]
 
-        return torch.full((input_ids.shape[0],), stopped.is_set(), device=input_ids.device, dtype=torch.bool)
+    def is_usable(reply: str) -> bool:
+        return is_sound(reply) and not was_said(reply, said)
 
-    return criterion
+    return is_usable

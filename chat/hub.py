@@ -14,8 +14,9 @@ from chat.cli import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 
@@ -99,6 +100,16 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
     return None
 
 
+def model_folder(name: str, flag: str = "--model") -> Path:
+    """The folder of a model: the path itself, or the Hub's files in the local cache."""
+    if is_local(name):
+        return Path(name).expanduser()
+    from huggingface_hub import snapshot_download
+
+    with explained(flag, name, "model"):
+        return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
+
+
 def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
@@ -112,6 +123,16 @@ def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
 
     with explained(flag, name, "model configuration"):
         return AutoConfig.from_pretrained(name)
+
+
+def load_generation_config(name: str, flag: str = "--model") -> GenerationConfig:
+    """A model's own decoding settings; empty where it has none."""
+    from transformers import GenerationConfig
+
+    if is_local(name) and not (Path(name).expanduser() / "generation_config.json").is_file():
+        return GenerationConfig()
+    with explained(flag, name, "generation configuration"):
+        return GenerationConfig.from_pretrained(name)
 
 
 def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:

@@ -32,12 +32,13 @@ EXAMPLES = (
     "What do you do for work?",
     "What do you like to eat?",
 )
-EMPTY_MESSAGE_REPLY = "I did not catch that. What did you want to say?"
 
 
 def build_page(engine: ChatEngine) -> gr.Blocks:
     """The page over `engine`. A conversation lives in its visitor's session (`gr.State`), in no global."""
     import gradio as gr
+
+    from chat.engine import MAX_REQUESTS
 
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(f"# {TITLE}\n\n{ABOUT.format(model=engine.name)}")
@@ -56,7 +57,7 @@ def build_page(engine: ChatEngine) -> gr.Blocks:
             examples=[[example] for example in EXAMPLES],
             additional_inputs=_controls(engine),
             additional_inputs_accordion=gr.Accordion("Persona and decoding", open=True, render=False),
-            concurrency_limit=1,
+            concurrency_limit=MAX_REQUESTS,
             cache_examples=False,
             flagging_mode="never",
             analytics_enabled=False,
@@ -94,6 +95,9 @@ def _controls(engine: ChatEngine) -> list:
 
 def _answerer(engine: ChatEngine):
     """The function that `ChatInterface` calls: yields the reply to `message` as it grows."""
+    import gradio as gr
+
+    from chat.engine import EngineBusy
 
     def answer(
         message: Any,
@@ -104,10 +108,6 @@ def _answerer(engine: ChatEngine):
         top_k: int,
         max_new_tokens: int,
     ) -> Iterator[str]:
-        text = content_text(message).strip()
-        if not text:
-            yield EMPTY_MESSAGE_REPLY
-            return
         turns = [
             {"role": turn["role"], "content": content_text(turn["content"])}
             for turn in history or []
@@ -116,6 +116,9 @@ def _answerer(engine: ChatEngine):
         settings = engine.settings.changed(
             temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens
         )
-        yield from ChatSession(engine, persona_from(persona or ""), turns, settings).ask(text)
+        try:
+            yield from ChatSession(engine, persona_from(persona), turns, settings).ask(message)
+        except EngineBusy as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
     return answer

@@ -1,25 +1,46 @@
-"""One user's conversation: the persona, what was said, and the next reply."""
+"""One user's conversation: the persona, what was said, and the next reply. Nothing sent is taken on trust."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, SYSTEM, USER, persona_text
 from chat.engine import ChatEngine
+from chat.template import content_text
 
 MAX_PERSONA_SENTENCES = 8
 MAX_PERSONA_SENTENCE_CHARACTERS = 200
 MAX_MESSAGE_CHARACTERS = 2000
+MAX_TURNS = 200
+EMPTY_MESSAGE_REPLY = "I did not catch that. What did you want to say?"
 
 
-def persona_from(lines: str | Iterable[str]) -> tuple[str, ...]:
-    """A persona from free text, one sentence a line, within the limits."""
-    if isinstance(lines, str):
-        lines = lines.splitlines()
-    sentences = [line.strip()[:MAX_PERSONA_SENTENCE_CHARACTERS] for line in lines if line.strip()]
-    return tuple(sentences[:MAX_PERSONA_SENTENCES])
+def message_from(sent: Any) -> str:
+    """The text of what a client sent, within the limits: numbers as they are written, other things as none.
+
+    Control characters become spaces, but line ends and tabs; halves of surrogate pairs become `?`.
+    """
+    is_number = isinstance(sent, int | float) and not isinstance(sent, bool)
+    text = (str(sent) if is_number else content_text(sent)).strip()[:MAX_MESSAGE_CHARACTERS]
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(
+        " " if unicodedata.category(each) == "Cc" and each not in "\n\t" else each for each in text
+    ).strip()
+
+
+def persona_from(sent: Any) -> tuple[str, ...]:
+    """A persona within the limits, from free text, one sentence a line, or from a list of sentences."""
+    if isinstance(sent, str):
+        sent = sent[: MAX_PERSONA_SENTENCES * MAX_MESSAGE_CHARACTERS].splitlines()
+    elif isinstance(sent, Mapping) or not isinstance(sent, Iterable):
+        return ()
+    sentences = (message_from(each)[:MAX_PERSONA_SENTENCE_CHARACTERS].strip() for each in sent)
+    return tuple(sentence for sentence in sentences if sentence)[:MAX_PERSONA_SENTENCES]
 
 
 @dataclass
@@ -28,7 +49,7 @@ class ChatSession:
 
     Attributes:
         persona: first-person sentences about the assistant.
-        turns: the messages so far, without the persona.
+        turns: the messages so far, without the persona; the oldest go beyond `MAX_TURNS`.
         settings: how replies are drawn; None takes the model's own.
     """
 
@@ -42,13 +63,17 @@ class ChatSession:
         text = persona_text(self.persona)
         return ([{"role": SYSTEM, "content": text}] if text else []) + self.turns
 
-    def ask(self, text: str) -> Iterator[str]:
-        """Says `text` and yields the reply as it grows (see `ChatEngine.stream`).
+    def ask(self, sent: Any) -> Iterator[str]:
+        """Says what `sent` holds and yields the reply as it grows (see `ChatEngine.stream`).
 
         The two turns are kept when the reply ends or the iterator is closed, with what had been yielded;
-        nothing is kept where nothing had.
+        nothing is kept where nothing had, nor of a message without text.
         """
-        self.turns.append({"role": USER, "content": text.strip()[:MAX_MESSAGE_CHARACTERS]})
+        text = message_from(sent)
+        if not text:
+            yield EMPTY_MESSAGE_REPLY
+            return
+        self.turns.append({"role": USER, "content": text})
         reply = ""
         try:
             for reply in self.engine.stream(self.messages(), self.settings):
@@ -56,9 +81,56 @@ class ChatSession:
         finally:
             if reply:
                 self.turns.append({"role": ASSISTANT, "content": reply})
+                del self.turns[:-MAX_TURNS]
             else:
                 self.turns.pop()
 
     def reset(self) -> None:
         """Forgets what was said; the persona stays."""
         self.turns.clear()
+
+    def to_json(self) -> str:
+        """Persona, turns and settings, for `from_json`."""
+        settings = asdict(self.settings) if self.settings else None
+        kept = {"persona": list(self.persona), "turns": self.turns, "settings": settings}
+        return json.dumps(kept, ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, engine: ChatEngine, text: str | bytes) -> ChatSession:
+        """The conversation that `to_json`, or somebody else, wrote, checked and within the limits.
+
+        Raises:
+            ValueError: it is no such JSON; the message says what is wrong.
+        """
+        try:
+            kept = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the conversation is not JSON ({error})") from None
+        if not isinstance(kept, dict) or not set(kept) <= {"persona", "turns", "settings"}:
+            raise ValueError("the conversation must be an object of `persona`, `turns` and `settings`")
+        persona, turns, settings = kept.get("persona", []), kept.get("turns", []), kept.get("settings")
+        if not isinstance(persona, list) or not all(isinstance(each, str) for each in persona):
+            raise ValueError("`persona` must be a list of sentences")
+        return cls(engine, persona_from(persona), _turns_from(turns), _settings_from(settings))
+
+
+def _turns_from(kept: Any) -> list[dict[str, str]]:
+    if not isinstance(kept, list):
+        raise ValueError("`turns` must be a list")
+    turns = []
+    for number, turn in enumerate(kept[-MAX_TURNS:], start=1 + max(0, len(kept) - MAX_TURNS)):
+        if not isinstance(turn, dict) or turn.get("role") not in (USER, ASSISTANT):
+            raise ValueError(f"turn {number} must have the role `{USER}` or `{ASSISTANT}`")
+        if not isinstance(turn.get("content"), str):
+            raise ValueError(f"turn {number} must have a text as `content`")
+        turns.append({"role": turn["role"], "content": message_from(turn["content"])})
+    return turns
+
+
+def _settings_from(kept: Any) -> DecodingSettings | None:
+    if kept is None:
+        return None
+    names = {each.name for each in fields(DecodingSettings)}
+    if not isinstance(kept, dict) or not set(kept) <= names:
+        raise ValueError(f"`settings` must be an object of {', '.join(sorted(names))}")
+    return DecodingSettings().changed(**kept)

@@ -25,7 +25,7 @@ from eval.personas import OWN_PERSONAS, read_personas
 from eval.transcripts import SPEAKERS, Conversation, figures_by_row, render_figures, render_transcripts
 
 if TYPE_CHECKING:
-    from chat.engine import ChatEngine
+    from chat.torch_engine import TorchEngine
 
 FORMAT_VERSION = 1
 MARKER = "self_chat.json"
@@ -110,22 +110,29 @@ def self_chat(arguments: SelfChatArguments) -> dict:
     return results
 
 
-def load_engines(model: str, other_model: str | None) -> tuple[ChatEngine, ChatEngine]:
-    """The engines of speakers A and B: one and the same where there is one model."""
-    from chat.engine import ChatEngine
+def load_engines(model: str, other_model: str | None) -> tuple[TorchEngine, TorchEngine]:
+    """The engines of speakers A and B: one and the same where there is one model.
 
-    engine = ChatEngine.from_pretrained(model)
-    if other_model in (None, model):
-        return engine, engine
-    return engine, ChatEngine.from_pretrained(other_model, flag="--other-model")
+    They say what the models say, unguarded, in full precision.
+    """
+    import torch
+
+    from chat.engine import load_engine
+
+    engine = load_engine(model, engine="torch", dtype=torch.float32)
+    other = engine
+    if other_model not in (None, model):
+        other = load_engine(other_model, flag="--other-model", engine="torch", dtype=torch.float32)
+    engine.guard = other.guard = None
+    return engine, other
 
 
-def _rows(engines: tuple[ChatEngine, ChatEngine]) -> dict[str, ChatEngine]:
+def _rows(engines: tuple[TorchEngine, TorchEngine]) -> dict[str, TorchEngine]:
     model, other_model = engines
     return {"model": model} | ({} if other_model is model else {"other_model": other_model})
 
 
-def _describe(row: str, engine: ChatEngine) -> dict:
+def _describe(row: str, engine: TorchEngine) -> dict:
     from eval.contenders import Contender
     from eval.formats import TemplateFormat
 
@@ -133,7 +140,9 @@ def _describe(row: str, engine: ChatEngine) -> dict:
 
 
 def converse(
-    engines: tuple[ChatEngine, ChatEngine], personas: Sequence[tuple[str, ...]], arguments: SelfChatArguments
+    engines: tuple[TorchEngine, TorchEngine],
+    personas: Sequence[tuple[str, ...]],
+    arguments: SelfChatArguments,
 ) -> Iterator[Conversation]:
     """The conversations, each from a seed of its own: more of them leave the first ones as they are."""
     from tqdm.auto import tqdm
@@ -154,7 +163,7 @@ def converse(
 
 
 def talk(
-    engines: tuple[ChatEngine, ChatEngine],
+    engines: tuple[TorchEngine, TorchEngine],
     personas: Sequence[tuple[str, ...]],
     number: int,
     seed: int,

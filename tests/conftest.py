@@ -16,9 +16,10 @@ SAMPLE_CORPORA = [f"cornell={SAMPLE / 'movie-corpus'}", f"personachat={SAMPLE / 
 
 @pytest.fixture(scope="session", autouse=True)
 def private_caches(tmp_path_factory):
-    """Keeps what `datasets` and `evaluate` cache out of the user's home."""
+    """Keeps what `datasets`, `evaluate` and the engine cache out of the user's home."""
     import datasets
 
+    os.environ["GPT2_CHAT_CACHE"] = str(tmp_path_factory.mktemp("exports"))
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
 
 

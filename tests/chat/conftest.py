@@ -5,26 +5,49 @@ import pytest
 
 @pytest.fixture(scope="session")
 def engine(model_folder):
-    from chat.engine import ChatEngine
+    import torch
 
-    return ChatEngine.from_pretrained(str(model_folder))
+    from chat.engine import load_engine
+
+    return load_engine(str(model_folder), engine="torch", dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def openvino_engine(model_folder):
+    """As exact as OpenVINO can be: neither the weights nor what is computed are rounded."""
+    from chat.engine import load_engine
+
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+    engine = load_engine(str(model_folder), engine="openvino", weights="fp32", **exact)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["torch", "openvino"])
+def any_engine(request):
+    return request.getfixturevalue({"torch": "engine", "openvino": "openvino_engine"}[request.param])
 
 
 @pytest.fixture
 def engine_that_says(model_folder):
     """A function: an engine whose model gives one token all the probability, at every step."""
-    from chat.engine import ChatEngine
+    from chat.engine import load_engine
+    from chat.torch_engine import TorchEngine
 
-    def build(token_id: int) -> ChatEngine:
-        import torch
-
-        engine = ChatEngine.from_pretrained(str(model_folder))
-        transformer = engine.model.transformer
-        with torch.no_grad():
-            transformer.ln_f.weight.zero_()
-            transformer.ln_f.bias.fill_(1.0)
-            transformer.wte.weight.zero_()
-            transformer.wte.weight[token_id] = 10.0
+    def build(token_id: int) -> TorchEngine:
+        engine = load_engine(str(model_folder), engine="torch")
+        say_always(engine.model, token_id)
         return engine
 
     return build
+
+
+def say_always(model, token_id: int) -> None:
+    import torch
+
+    transformer = model.transformer
+    with torch.no_grad():
+        transformer.ln_f.weight.zero_()
+        transformer.ln_f.bias.fill_(1.0)
+        transformer.wte.weight.zero_()
+        transformer.wte.weight[token_id] = 10.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.best_of import GENERIC_WEIGHT, Candidate, draw_candidates, rank
+from chat.best_of import GENERIC_WEIGHT, Candidate, draw_candidates, generic_log_probs, rank
 from chat.decoding import DecodingSettings
 
 PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
@@ -46,6 +46,10 @@ def drawn(model, tokenizer):
     return draw_candidates(model, torch.tensor(ids), torch.tensor(mask), config, number=5)
 
 
+def order(model, candidates) -> list[int]:
+    return rank(candidates, generic_log_probs(model, candidates, LABEL, pad_token_id=END))
+
+
 def test_candidates_have_the_likelihoods_that_the_model_gives_them(model, drawn):
     assert [len(candidates) for candidates in drawn] == [5, 5]
     assert len({tuple(candidate.ids) for candidate in drawn[0]}) > 1
@@ -65,7 +69,7 @@ def test_the_order_is_by_what_a_reply_owes_to_the_conversation(model, drawn):
         given, generic = (sum(log_probs(model, context, each.ids)) for context in (PROMPTS[0], LABEL))
         scores.append((given - GENERIC_WEIGHT * generic) / len(each.ids))
     expected = sorted(range(5), key=lambda index: -scores[index])
-    assert rank(model, candidates, LABEL, pad_token_id=END) == expected
+    assert order(model, candidates) == expected
     by_likelihood = sorted(range(5), key=lambda index: -sum(candidates[index].log_probs))
     assert expected != by_likelihood
 
@@ -74,8 +78,8 @@ def test_a_reply_that_is_likely_anywhere_loses(model):
     ids = [50, 51, 52]
     generic = log_probs(model, LABEL, ids)
     indifferent, owed = Candidate(ids, generic), Candidate(ids, [score + 1 for score in generic])
-    assert rank(model, [indifferent, owed], LABEL, END) == [1, 0]
+    assert order(model, [indifferent, owed]) == [1, 0]
 
 
 def test_a_candidate_without_a_token_comes_last(model, drawn):
-    assert rank(model, [Candidate([], []), *drawn[0]], LABEL, END)[-1] == 0
+    assert order(model, [Candidate([], []), *drawn[0]])[-1] == 0

@@ -5,9 +5,18 @@ from itertools import pairwise
 
 import pytest
 
+from chat.best_of import Candidate
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.engine import FALLBACK_REPLY, MAX_RETRIES, ChatEngine, default_model
+from chat.engine import (
+    BLOCKED_REPLY,
+    FALLBACK_REPLY,
+    MAX_RETRIES,
+    EngineBusy,
+    default_model,
+    engine_named,
+    load_engine,
+)
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 GREEDY = DecodingSettings(do_sample=False, max_new_tokens=12)
@@ -48,7 +57,7 @@ def test_closing_the_stream_ends_the_computation(engine):
 
 
 def test_an_error_in_generate_reaches_the_caller(model_folder):
-    engine = ChatEngine.from_pretrained(str(model_folder))
+    engine = load_engine(str(model_folder), engine="torch")
     engine.model.transformer.wte = None
     with pytest.raises(Exception, match=r"wte|NoneType|callable"):
         engine.reply(HELLO)
@@ -69,7 +78,7 @@ def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, 
 def test_the_best_of_several_comes_whole_and_by_its_seed(engine):
     import torch
 
-    from chat.best_of import draw_candidates, rank
+    from chat.best_of import draw_candidates, generic_log_probs, rank
     from chat.template import ROLE_TOKENS, encode_prompt
 
     settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12, best_of=4, seed=3)
@@ -80,16 +89,31 @@ def test_the_best_of_several_comes_whole_and_by_its_seed(engine):
     config = settings.to_generation_config(engine.tokenizer)
     [candidates] = draw_candidates(engine.model, prompt, torch.ones_like(prompt), config, 4)
     label = [engine.tokenizer.convert_tokens_to_ids(ROLE_TOKENS["assistant"])]
-    best = rank(engine.model, candidates, label, config.pad_token_id)[0]
+    best = rank(candidates, generic_log_probs(engine.model, candidates, label, config.pad_token_id))[0]
     whole = engine.tokenizer.decode(candidates[best].ids, skip_special_tokens=True).strip()
     assert whole.startswith(pieces[0]) and pieces[0]
 
 
+def saying(engine, texts):
+    """Ids of each text, with its end of turn."""
+    eos = engine.tokenizer.eos_token_id
+    return [[*engine.tokenizer(text, add_special_tokens=False)["input_ids"], eos] for text in texts]
+
+
 def test_the_best_usable_candidate_is_given(engine, monkeypatch):
-    texts = iter(["...", "no no no no no no", "I am a nurse.", "I like tea.", "I like cats."])
-    monkeypatch.setattr(engine, "_text_of", lambda ids: next(texts))
-    messages = [{"role": "assistant", "content": "I am a nurse."}, *HELLO]
-    assert engine.reply(messages, DecodingSettings(best_of=5, max_new_tokens=4)) == "I like tea."
+    texts = [
+        "...",
+        "no no no no no no",
+        "I am a nurse.",
+        "Hello there, dear you",
+        "I like tea.",
+        "I like cats.",
+    ]
+    candidates = [Candidate(ids, [-len(ids) * place]) for place, ids in enumerate(saying(engine, texts))]
+    monkeypatch.setattr(engine, "_draw_candidates", lambda *_: candidates)
+    monkeypatch.setattr(engine, "_generic_log_probs", lambda given: [0.0] * len(given))
+    messages = [{"role": "assistant", "content": "I am a nurse."}, {"role": "user", "content": texts[3]}]
+    assert engine.reply(messages, DecodingSettings(best_of=6)) == "I like tea."
 
 
 def test_where_no_candidate_is_usable_the_fallback_is_given(engine_that_says):
@@ -100,12 +124,54 @@ def test_greedy_search_draws_one_reply_and_streams_it(engine):
     assert [*engine.stream(HELLO, GREEDY.changed(best_of=4))] == [*engine.stream(HELLO, GREEDY)]
 
 
+def drawing(engine, monkeypatch, texts):
+    """Makes the engine draw these texts in turn; what it has not drawn is left in the list."""
+    left = saying(engine, texts)
+    monkeypatch.setattr(engine, "_draw", lambda *_: iter([[id_] for id_ in left.pop(0)]))
+    return left
+
+
 def test_a_reply_that_was_said_before_is_drawn_anew(engine, monkeypatch):
-    texts = iter(["I am a nurse.", "I am, a nurse!", "I like cats.", "Never drawn."])
-    monkeypatch.setattr(engine, "_draw", lambda *_: iter([next(texts)]))
+    left = drawing(engine, monkeypatch, ["I am a nurse.", "I am, a nurse!", "I like cats.", "Never drawn."])
     conversation = [*HELLO, {"role": "assistant", "content": "I am a nurse."}, *HELLO]
-    assert [*engine.stream(conversation)] == ["I am a nurse.", "I am, a nurse!", "I like cats."]
-    assert next(texts) == "Never drawn."
+    assert [*engine.stream(conversation)][-1] == "I like cats."
+    assert len(left) == 1
+
+
+def test_a_reply_that_is_the_users_message_is_drawn_anew(engine, monkeypatch):
+    drawing(engine, monkeypatch, ["What do YOU do for work?", "I am a nurse."])
+    assert engine.reply([{"role": "user", "content": "What do you do for work?"}]) == "I am a nurse."
+
+
+def test_words_are_shown_whole_and_characters_too(engine, monkeypatch):
+    text = "I am extraordinarily happy \U0001f44b\U0001f3fd na\u00efvet\u00e9 \u6f22\u5b57."
+    drawing(engine, monkeypatch, [text])
+    pieces = [*engine.stream(HELLO)]
+    assert pieces[-1] == text and len(pieces) == len(text.split())
+    assert [piece.split() for piece in pieces] == [text.split()[: n + 1] for n in range(len(pieces))]
+
+
+def test_a_blocked_word_is_never_shown_not_even_in_part(engine, monkeypatch):
+    drawing(engine, monkeypatch, ["What the fucking hell is that?"])
+    assert [*engine.stream(HELLO)] == ["What", "What the", BLOCKED_REPLY]
+
+
+def test_a_blocked_message_is_not_answered(engine, monkeypatch):
+    left = drawing(engine, monkeypatch, ["I like cats."])
+    assert engine.reply([{"role": "user", "content": "You are a f*cking bore."}]) == BLOCKED_REPLY
+    assert len(left) == 1
+    monkeypatch.setattr(engine, "guard", None)
+    assert engine.reply([{"role": "user", "content": "You are a f*cking bore."}]) == "I like cats."
+
+
+def test_past_the_longest_queue_the_engine_says_that_it_is_busy(engine, monkeypatch):
+    monkeypatch.setattr(engine, "_places", threading.BoundedSemaphore(1))
+    first = engine.stream(HELLO, GREEDY)
+    next(first)
+    with pytest.raises(EngineBusy, match="busy"):
+        engine.reply(HELLO, GREEDY)
+    first.close()
+    assert engine.reply(HELLO, GREEDY)
 
 
 def test_a_looping_reply_gives_the_fallback(engine_that_says, tokenizer):
@@ -131,18 +197,18 @@ def test_odd_messages_are_answered(engine, content):
 
 def test_a_missing_model_is_one_clear_line():
     with pytest.raises(UserError, match=r"--model \./nowhere: no such file or folder"):
-        ChatEngine.from_pretrained("./nowhere")
+        load_engine("./nowhere")
 
 
 def test_an_unreachable_hub_id_is_one_clear_line():
     with pytest.raises(UserError, match=r"MODEL_ID nobody/nothing: no such folder, and the Hub") as error:
-        ChatEngine.from_pretrained("nobody/nothing", flag="MODEL_ID")
+        load_engine("nobody/nothing", flag="MODEL_ID")
     assert "\n" not in str(error.value)
 
 
 def test_a_model_without_our_format_is_refused(base_tokenizer_folder):
     with pytest.raises(UserError, match="not trained in this project's chat format"):
-        ChatEngine.from_pretrained(str(base_tokenizer_folder))
+        load_engine(str(base_tokenizer_folder))
 
 
 def test_the_default_model_is_found_in_order(monkeypatch, tmp_path):
@@ -159,3 +225,9 @@ def test_the_default_model_is_found_in_order(monkeypatch, tmp_path):
         assert default_model() == folder
     monkeypatch.setenv("MODEL_ID", "user/model")
     assert default_model() == "user/model"
+
+
+def test_the_engine_is_named_by_the_variable():
+    assert engine_named("") == "auto" and engine_named(" Torch ") == "torch"
+    with pytest.raises(UserError, match="ENGINE fast: give one of auto, torch, openvino"):
+        engine_named("fast")

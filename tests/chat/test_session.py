@@ -1,8 +1,18 @@
 """One user's conversation."""
 
+import json
+
 import pytest
 
-from chat.session import MAX_MESSAGE_CHARACTERS, ChatSession, persona_from
+from chat.decoding import DecodingSettings
+from chat.session import (
+    EMPTY_MESSAGE_REPLY,
+    MAX_MESSAGE_CHARACTERS,
+    MAX_TURNS,
+    ChatSession,
+    message_from,
+    persona_from,
+)
 
 
 def test_a_conversation_is_kept_with_its_persona(engine):
@@ -47,3 +57,62 @@ def test_limits_of_persona_and_message(engine):
     session = ChatSession(engine)
     list(session.ask("y" * 5000))
     assert len(session.turns[0]["content"]) == MAX_MESSAGE_CHARACTERS
+
+
+def test_a_message_without_text_is_asked_for_again_and_not_kept(engine):
+    session = ChatSession(engine)
+    for sent in (None, "", " \x00 ", [], {"type": "image"}, True):
+        assert [*session.ask(sent)] == [EMPTY_MESSAGE_REPLY]
+    assert session.turns == []
+
+
+def test_what_a_client_sends_becomes_text():
+    assert message_from(42) == "42"
+    assert message_from("a\x00b\x1b[31m\nc") == "a b [31m\nc"
+    assert message_from("\ud800!") == "?!"
+    assert message_from([{"type": "text", "text": "Hi"}, {"type": "image"}]) == "Hi"
+
+
+def test_a_conversation_survives_json(engine):
+    turns = [{"role": "user", "content": "Hi! \U0001f600"}, {"role": "assistant", "content": "Hello!\nYou?"}]
+    settings = DecodingSettings(temperature=0.5, seed=3)
+    session = ChatSession(engine, ("I am a nurse.",), turns, settings)
+    again = ChatSession.from_json(engine, session.to_json())
+    assert again == session
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nothing", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "must be an object of `persona`"),
+        ('{"memory": []}', "must be an object of `persona`"),
+        ('{"persona": "I am a nurse."}', "`persona` must be a list"),
+        ('{"turns": {}}', "`turns` must be a list"),
+        ('{"turns": [{"role": "user", "content": "Hi"}, {"role": "system", "content": "x"}]}', "turn 2 must"),
+        ('{"turns": [{"role": "user", "content": 1}]}', "turn 1 must have a text"),
+        ('{"settings": {"heat": 1}}', "`settings` must be an object of best_of"),
+    ],
+)
+def test_other_json_is_refused_by_name(engine, text, problem):
+    with pytest.raises(ValueError, match=problem):
+        ChatSession.from_json(engine, text)
+
+
+def test_what_json_brings_is_within_the_limits(engine):
+    turns = [{"role": "user", "content": "x" * 9000}] * 500
+    kept = {"persona": ["y" * 900] * 20, "turns": turns, "settings": {"temperature": 99, "top_p": "high"}}
+    session = ChatSession.from_json(engine, json.dumps(kept))
+    assert len(session.persona) == 8 and len(session.turns) == MAX_TURNS
+    assert len(session.turns[0]["content"]) == MAX_MESSAGE_CHARACTERS
+    assert session.settings == DecodingSettings(temperature=1.5)
+
+
+def test_the_oldest_turns_go_beyond_the_limit(engine):
+    turns = [
+        {"role": role, "content": str(number)} for number in range(100) for role in ("user", "assistant")
+    ]
+    session = ChatSession(engine, turns=turns, settings=DecodingSettings(max_new_tokens=4))
+    list(session.ask("Hi!"))
+    assert len(session.turns) == MAX_TURNS and session.turns[0]["content"] == "1"

@@ -49,8 +49,8 @@ def test_leaving_the_block_ends_the_process(tmp_path):
 
 def _write_process_id_and_sleep(path) -> None:
     (path.parent / "part").write_text(str(os.getpid()))
-    os.replace(path.parent / "part", path)
     try:
+        os.replace(path.parent / "part", path)
         time.sleep(60)
     finally:
         (path.parent / "cleaned up").touch()

@@ -43,11 +43,11 @@ def test_the_seed_decides(model, tokenizer, prompts):
 
 def test_the_best_of_several_is_what_the_chat_gives(model, tokenizer, prompts):
     """With one prompt a batch the draws of `generate_replies` and of the engine are the same."""
-    from chat.engine import ChatEngine
+    from chat.torch_engine import TorchEngine
 
     settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=8, best_of=16)
     [reply] = generate_replies(model, TemplateFormat(tokenizer), prompts[:1], settings, seed=4)
-    engine = ChatEngine(model, tokenizer, "tiny")
+    engine = TorchEngine(model, tokenizer, "tiny")
     said = engine.reply([{"role": "user", "content": "Tell me about 0."}], settings.changed(seed=4))
     assert reply.startswith(said) and said
 

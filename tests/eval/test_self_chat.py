@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from chat import engine as engines
 from chat.cli import UserError
-from chat.engine import ChatEngine
+from chat.session import message_from
+from chat.torch_engine import TorchEngine
 from eval.personas import OWN_PERSONAS
 from eval.self_chat import OPENERS, SelfChatArguments, main, self_chat
 from eval.transcripts import render_figures
@@ -51,13 +53,13 @@ def finished(settings, tmp_path_factory):
 def heard(monkeypatch):
     """What each call of an engine gets: (the model's name, the prompt as text, the settings)."""
     calls = []
-    draw = ChatEngine._draw
+    draw = TorchEngine._draw
 
     def listen(engine, prompt, settings, seed):
         calls.append((engine.name, engine.tokenizer.decode(prompt), settings))
         return draw(engine, prompt, settings, seed)
 
-    monkeypatch.setattr(ChatEngine, "_draw", listen)
+    monkeypatch.setattr(TorchEngine, "_draw", listen)
     return calls
 
 
@@ -121,12 +123,14 @@ def test_each_side_holds_its_own_persona_and_hears_the_other(heard, settings, mo
     results = self_chat(arguments)
     [record] = transcripts(tmp_path / "out")
     first, second, third, _ = (turn["text"] for turn in record["turns"])
+    second_heard, third_heard = message_from(second), message_from(third)
     assert first == "Hi there!" and record["models"] == dict(zip("AB", models, strict=True))
     persona = {speaker: " ".join(sentences) for speaker, sentences in record["personas"].items()}
     end = "<|endoftext|>"
     to_b = f"<|persona|>{persona['B']}{end}<|user|>Hi there!{end}<|assistant|>"
-    to_a = f"<|persona|>{persona['A']}{end}<|assistant|>Hi there!{end}<|user|>{second}{end}<|assistant|>"
-    to_b_again = f"{to_b}{second}{end}<|user|>{third}{end}<|assistant|>"
+    opened = f"<|persona|>{persona['A']}{end}<|assistant|>Hi there!{end}"
+    to_a = f"{opened}<|user|>{second_heard}{end}<|assistant|>"
+    to_b_again = f"{to_b}{second}{end}<|user|>{third_heard}{end}<|assistant|>"
     # A reply may have been drawn more than once.
     assert list(dict.fromkeys((name, prompt) for name, prompt, _ in heard)) == [
         (models[1], to_b),
@@ -143,9 +147,9 @@ def test_one_model_is_loaded_once_and_every_reply_has_a_seed_of_its_own(
     heard, monkeypatch, settings, tmp_path
 ):
     loaded = []
-    load = ChatEngine.from_pretrained
+    load = engines.load_engine
     monkeypatch.setattr(
-        ChatEngine, "from_pretrained", lambda name, **given: loaded.append(name) or load(name, **given)
+        engines, "load_engine", lambda name, **given: loaded.append(name) or load(name, **given)
     )
     arguments = SelfChatArguments(
         **settings, other_model=settings["model"], opener="Hi!", output=str(tmp_path / "out")

@@ -101,7 +101,7 @@ def test_any_batching_learns_the_same_tokens(short_run, batching):
 def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path, base_tokenizer_folder):
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from chat.engine import ChatEngine
+    from chat.engine import load_engine
     from chat.template import chat_template
     from data_scripts.prepare import PrepareArguments, prepare
     from tests.conftest import SAMPLE_CORPORA
@@ -117,7 +117,7 @@ def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path
     prepare(PrepareArguments(corpora=SAMPLE_CORPORA, tokenizer=str(base), output=data))
     trainer = train(short_run(base=str(base), data=data, batching="packed", max_steps=4))
     assert len(evaluations(trainer)) == 2
-    engine = ChatEngine.from_pretrained(str(tmp_path / "final"))
+    engine = load_engine(str(tmp_path / "final"))
     assert engine.tokenizer.chat_template == chat_template()
     assert engine.reply([{"role": "user", "content": "Hi!"}])
 

@@ -1,0 +1,81 @@
+"""Where the engine finds a model's OpenVINO export: beside its weights, or made once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from chat.cli import UserError
+from chat.folders import whole_folder
+
+EXPORT_FILE = "export.json"
+SHIPPED = "openvino"
+CACHE_VARIABLE = "GPT2_CHAT_CACHE"
+# Raised when the graph changes, so that what an older version of this code has cached is not taken.
+GRAPH_VERSION = 1
+MADE_FROM = ("config.json", "tokenizer.json", "*.safetensors")
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of what an export depends on: the weights, their configuration and the tokenizer."""
+    digest = hashlib.sha256(f"graph {GRAPH_VERSION}".encode())
+    for pattern in MADE_FROM:
+        for path in sorted(folder.glob(pattern)):
+            with open(path, "rb") as file:
+                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """`GPT2_CHAT_CACHE`, else a folder of ours in the user's cache."""
+    if named := os.environ.get(CACHE_VARIABLE, "").strip():
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2-chat"
+
+
+def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Path], None]) -> Path:
+    """The model's OpenVINO export, made now where there is none.
+
+    Args:
+        folder: the model's own.
+        weights: of an export that is made now; one that lies in `openvino/` is taken with those it has.
+        export: writes an export, without its `EXPORT_FILE`, into an empty folder.
+
+    Raises:
+        UserError: `openvino/` was made from other weights, or the cache cannot be written.
+    """
+    made_from = fingerprint(folder)
+    shipped = folder / SHIPPED
+    if shipped.is_dir():
+        if _recorded(shipped).get("fingerprint") != made_from:
+            raise UserError(
+                f"{flag} {folder}: its `{SHIPPED}` was not made from the weights beside it; make it anew "
+                f"with `python -m chat.export --model {folder} --to openvino`, or remove it"
+            )
+        return shipped
+    kept = cache_folder() / f"{made_from[:32]}-{weights}"
+    if _recorded(kept).get("fingerprint") == made_from:
+        return kept
+    print(f"Exporting {folder} to OpenVINO once, into {kept}.", file=sys.stderr)
+    with whole_folder(kept, EXPORT_FILE, CACHE_VARIABLE) as scratch:
+        export(scratch)
+        record(scratch, made_from, weights)
+    return kept
+
+
+def record(folder: Path, made_from: str, weights: str, **further) -> None:
+    """Writes `EXPORT_FILE`, by which an export is known for whole."""
+    text = json.dumps({"fingerprint": made_from, "weights": weights, **further}, indent=2)
+    (folder / EXPORT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _recorded(folder: Path) -> dict:
+    try:
+        found = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,31 @@
+"""Keeps the exporters' libraries from reporting, printing, and changing how this process logs."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+# OpenVINO's converter and NNCF report their use to Intel unless they believe to be in a CI.
+TELEMETRY_SWITCHES = {"CI": "true", "NNCF_CI": "true"}
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within the block only errors are logged; afterwards everything is as it was."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    before = {name: os.environ.get(name) for name in TELEMETRY_SWITCHES}
+    os.environ.update(TELEMETRY_SWITCHES)
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        root.setLevel(level)
+        root.handlers[:] = handlers
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,73 @@
+"""An export from start to end: load, write, compare with torch, refuse or keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
+from chat.export.cache import EXPORT_FILE, SHIPPED, fingerprint, record
+from chat.export.check import Decoder, ExportCheck, check
+from chat.export.quiet import quiet_libraries
+from chat.folders import whole_folder
+from chat.hub import load_causal_lm, load_config, load_tokenizer, model_folder
+from chat.template import has_chat_format
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
+    """Exports and checks as the flags say; returns the folder and what the check found.
+
+    Raises:
+        UserError: the model cannot be loaded or is no GPT-2 in our format, the folder cannot be written, or
+            the export's perplexity is too far from torch's: then nothing is written.
+    """
+    source = model_folder(arguments.model, "--model")
+    default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
+    output = Path(arguments.output).expanduser() if arguments.output else default
+    with whole_folder(output, EXPORT_FILE, "--output") as scratch:
+        found = write_export(
+            source, scratch, arguments.to, arguments.weights, "--model", Path(arguments.dialogues)
+        )
+    return output, found
+
+
+def write_export(
+    source: Path, folder: Path, to: str, weights: str, flag: str, dialogues: Path = SAMPLE_DIALOGUES
+) -> ExportCheck:
+    """Fills an empty folder with an export of the model in `source`.
+
+    Raises:
+        UserError: as `export_model`.
+    """
+    from chat.export.graph import check_exportable
+
+    check_exportable(load_config(str(source), flag), flag, str(source))
+    tokenizer = load_tokenizer(str(source), flag)
+    if not has_chat_format(tokenizer):
+        raise UserError(f"{flag} {source}: was not trained in this project's chat format; fine-tune it first")
+    model = load_causal_lm(str(source), flag)
+    with quiet_libraries():
+        exported = _write(model, tokenizer, folder, to, weights)
+    found = check(exported, model, tokenizer, dialogues)
+    if not found.holds:
+        raise UserError(f"{flag} {source}: the {weights} export is refused ({found}); use --weights fp32")
+    record(folder, fingerprint(source), weights, check=found.to_json())
+    return found
+
+
+def _write(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, to: str, weights: str
+) -> Decoder:
+    if to == "onnx":
+        from chat.export.onnx import FILES, OnnxDecoder, export_onnx
+
+        export_onnx(model, tokenizer, folder, weights)
+        return OnnxDecoder(folder / "onnx" / FILES[weights], model.config)
+    from chat.export.openvino import MODEL_FILE, OpenVinoDecoder, export_openvino
+
+    export_openvino(model, tokenizer, folder, weights)
+    return OpenVinoDecoder(folder / MODEL_FILE)

@@ -1,0 +1,322 @@
+"""The engine for CPUs: OpenVINO GenAI, whose continuous batching serves all conversations at once.
+
+Its prefix cache keeps what was computed of a conversation: a late turn costs no more than an early one.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chat.best_of import Candidate
+from chat.cli import UserError
+from chat.decoding import DecodingSettings
+from chat.dialogue import ASSISTANT
+from chat.engine import ChatEngine
+from chat.export.cache import exported_folder
+from chat.hub import load_config, load_generation_config, model_folder
+from chat.template import ROLE_TOKENS
+
+if TYPE_CHECKING:
+    import openvino_genai
+    from transformers import PreTrainedTokenizerBase
+
+WEIGHTS = "int8"
+CACHED_CONTEXTS = 32
+CACHE_BLOCK_TOKENS = 32
+# Of one batch of the scorer: 128 MB in float32.
+MAX_LOGITS = 2**25
+# Prompt tokens of one step: a long prompt comes in parts, between which the other conversations go on.
+MAX_BATCHED_TOKENS = 256
+
+
+class OpenVinoEngine(ChatEngine):
+    """An exported GPT-2 under OpenVINO GenAI."""
+
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        settings: DecodingSettings,
+        positions: int,
+        properties: dict[str, Any] | None = None,
+    ):
+        """
+        Args:
+            folder: an export of `python -m chat.export --to openvino`.
+            properties: of OpenVINO's CPU device, such as `INFERENCE_PRECISION_HINT`.
+        """
+        super().__init__(tokenizer, name, settings, positions)
+        self._folder, self._properties = folder, properties or {}
+        self._server: Server | None = Server(_pipeline(folder, positions, self._properties))
+        if settings.best_of > 1:
+            self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
+
+    @classmethod
+    def load(
+        cls, name: str, tokenizer: PreTrainedTokenizerBase, flag: str, weights: str = WEIGHTS, **properties
+    ) -> OpenVinoEngine:
+        """Loads a model's export, which is made where there is none.
+
+        Raises:
+            UserError: the model cannot be loaded or exported, or its export is not of its weights.
+        """
+        try:
+            import openvino_genai  # noqa: F401
+        except ImportError:
+            raise UserError(
+                "--engine openvino: `openvino-genai` is not installed; use --engine torch"
+            ) from None
+        folder = model_folder(name, flag)
+
+        def export(empty: Path) -> None:
+            from chat.export.run import write_export
+
+            write_export(folder, empty, "openvino", weights, flag)
+
+        return cls(
+            exported_folder(folder, weights, flag, export),
+            tokenizer,
+            name,
+            DecodingSettings.from_generation_config(load_generation_config(str(folder), flag)),
+            load_config(str(folder), flag).max_position_embeddings,
+            properties,
+        )
+
+    def close(self) -> None:
+        if self._server:
+            self._server.close()
+        self._server = None
+        self.__dict__.pop("_scorer", None)
+
+    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
+        for outputs in self._server.outputs(prompt, self._config(settings, seed)):
+            yield [id_ for output in outputs for id_ in output.generated_ids]
+
+    def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
+        if settings.frequency_penalty:
+            return self._draw_apart(prompt, settings, seed)
+        config = self._config(settings, seed)
+        config.num_return_sequences, config.logprobs = settings.best_of, 1
+        [outputs] = self._server.outputs(prompt, config)
+        return [Candidate(output.generated_ids, output.generated_log_probs) for output in outputs]
+
+    def _draw_apart(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
+        """Each candidate by a request of its own: in one request they would share the penalty's counts."""
+        seeds = random.Random(seed)
+        draws = []
+        for _ in range(settings.best_of):
+            config = self._config(settings, seeds.getrandbits(32))
+            config.logprobs = 1
+            draws.append(self._server.outputs(prompt, config))
+        whole = [[output for [output] in draw] for draw in draws]
+        return [
+            Candidate(
+                [id_ for output in outputs for id_ in output.generated_ids],
+                [score for output in outputs for score in output.generated_log_probs],
+            )
+            for outputs in whole
+        ]
+
+    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
+        return self._scorer.log_probs([candidate.ids for candidate in candidates])
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        label_id = self.tokenizer.convert_tokens_to_ids(ROLE_TOKENS[ASSISTANT])
+        return Scorer(self._folder, label_id, self._properties)
+
+    def _config(self, settings: DecodingSettings, seed: int) -> openvino_genai.GenerationConfig:
+        import openvino_genai
+
+        given = {
+            "do_sample": settings.do_sample,
+            "max_new_tokens": settings.max_new_tokens,
+            "min_new_tokens": settings.min_new_tokens,
+            "frequency_penalty": settings.frequency_penalty,
+            "eos_token_id": self.tokenizer.eos_token_id,
+        }
+        if settings.do_sample:
+            given |= {
+                "temperature": settings.temperature,
+                "top_p": settings.top_p,
+                "top_k": settings.top_k,
+                "rng_seed": seed,
+            }
+        return openvino_genai.GenerationConfig(**given)
+
+
+def _pipeline(
+    folder: Path, positions: int, properties: dict[str, Any]
+) -> openvino_genai.ContinuousBatchingPipeline:
+    import openvino_genai
+
+    scheduler = openvino_genai.SchedulerConfig()
+    scheduler.num_kv_blocks = CACHED_CONTEXTS * positions // CACHE_BLOCK_TOKENS
+    scheduler.enable_prefix_caching = True
+    scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
+    return openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", properties)
+
+
+class Server:
+    """The thread that steps a pipeline while there are requests; it ends with the last of them."""
+
+    def __init__(self, pipeline: openvino_genai.ContinuousBatchingPipeline):
+        self._pipeline = pipeline
+        self._ids = count()
+        self._lock = threading.Lock()
+        self._running: list[Request] = []
+        self._thread: threading.Thread | None = None
+
+    def outputs(
+        self, prompt: list[int], config: openvino_genai.GenerationConfig
+    ) -> Iterator[list[openvino_genai.GenerationOutput]]:
+        """Starts a request; what is drawn: of one reply piece by piece, of several all at once, in a list.
+
+        Closing the iterator cancels the request; an error in the pipeline is raised here.
+        """
+        return _found(self._start(prompt, config))
+
+    def close(self) -> None:
+        """Ends what runs, and gives the memory back."""
+        with self._lock:
+            thread = self._thread
+            for request in self._running:
+                request.handle.cancel()
+                request.found.put(RuntimeError("the engine was closed"))
+        if thread:
+            thread.join()
+        self._pipeline = None
+
+    def _start(self, prompt: list[int], config: openvino_genai.GenerationConfig) -> Request:
+        import numpy as np
+        import openvino
+
+        input_ids = openvino.Tensor(np.array([prompt], dtype=np.int64))
+        with self._lock:
+            if self._pipeline is None:
+                raise RuntimeError("the engine was closed")
+            handle = self._pipeline.add_request(next(self._ids), input_ids, config)
+            request = Request(handle, config.num_return_sequences)
+            self._running.append(request)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="chat-serve", daemon=True)
+                self._thread.start()
+        return request
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                if not self._running and not self._pipeline.has_non_finished_requests():
+                    self._thread = None
+                    return
+            try:
+                self._pipeline.step()
+            except Exception as error:
+                self._fail(error)
+                continue
+            ended = [request for request in list(self._running) if request.collect()]
+            with self._lock:
+                self._running = [request for request in self._running if request not in ended]
+
+    def _fail(self, error: Exception) -> None:
+        """Gives an error of the pipeline, which is about no single request, to all of them."""
+        with self._lock:
+            for request in self._running:
+                request.handle.cancel()
+                request.found.put(error)
+            self._running = []
+
+
+def _found(request: Request) -> Iterator[list[openvino_genai.GenerationOutput]]:
+    try:
+        while (found := request.found.get()) is not None:
+            if isinstance(found, Exception):
+                raise found
+            yield found
+    finally:
+        request.handle.cancel()
+
+
+class Request:
+    """One request, as the serving thread sees it.
+
+    Attributes:
+        found: what was drawn, in turn; None after the last, an exception instead of what failed.
+    """
+
+    def __init__(self, handle: openvino_genai.GenerationHandle, replies: int):
+        self.handle, self.replies = handle, replies
+        self.found: queue.SimpleQueue = queue.SimpleQueue()
+
+    def collect(self) -> bool:
+        """Passes on what the last step drew; whether the request has ended."""
+        import openvino_genai
+
+        ended = self.handle.get_status() != openvino_genai.GenerationStatus.RUNNING
+        if self.replies == 1:
+            while self.handle.can_read():
+                self.found.put(list(self.handle.read().values()))
+        elif ended and self.handle.can_read():
+            self.found.put(self.handle.read_all())
+        if ended:
+            self.found.put(None)
+        return ended
+
+
+class Scorer:
+    """log P(reply) under an exported model, which is compiled once more for this: without paged attention."""
+
+    def __init__(self, folder: Path, label_id: int, properties: dict[str, Any]):
+        import openvino
+
+        from chat.export.openvino import MODEL_FILE
+
+        model = openvino.Core().compile_model(folder / MODEL_FILE, "CPU", properties)
+        self._request = model.create_infer_request()
+        self._one_at_a_time = threading.Lock()
+        self._vocabulary = model.output("logits").partial_shape[-1].get_length()
+        self._label_id = label_id
+
+    def log_probs(self, replies: list[list[int]]) -> list[float]:
+        """Sum over each reply's tokens, in nats, after the assistant's role token alone."""
+        longest = max(map(len, replies))
+        rows = max(1, MAX_LOGITS // ((1 + longest) * self._vocabulary))
+        with self._one_at_a_time:
+            return [
+                found
+                for start in range(0, len(replies), rows)
+                for found in self._batch(replies[start : start + rows])
+            ]
+
+    def _batch(self, replies: list[list[int]]) -> list[float]:
+        import numpy as np
+
+        from chat.export.check import log_softmax
+
+        ids = np.zeros((len(replies), 1 + max(map(len, replies))), dtype=np.int64)
+        ids[:, 0] = self._label_id
+        mask = np.ones_like(ids)
+        for row, reply in enumerate(replies):
+            ids[row, 1 : 1 + len(reply)] = reply
+            mask[row, 1 + len(reply) :] = 0
+        self._request.reset_state()
+        logits = self._request.infer(
+            {
+                "input_ids": ids,
+                "attention_mask": mask,
+                "position_ids": np.broadcast_to(np.arange(ids.shape[1]), ids.shape),
+                "beam_idx": np.arange(len(replies), dtype=np.int32),
+            }
+        )["logits"]
+        return [
+            float(log_softmax(logits[row, : len(reply)])[np.arange(len(reply)), reply].sum())
+            for row, reply in enumerate(replies)
+        ]

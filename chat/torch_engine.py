@@ -1,0 +1,164 @@
+"""The reference engine: `transformers.generate` on any device. One request at a time; further ones wait."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from chat.best_of import Candidate, draw_candidates, generic_log_probs
+from chat.decoding import DecodingSettings
+from chat.dialogue import ASSISTANT
+from chat.engine import ChatEngine
+from chat.hub import load_causal_lm
+from chat.template import ROLE_TOKENS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class TorchEngine(ChatEngine):
+    """A causal language model in torch. Its random stream is seeded by each request, which runs alone."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
+        super().__init__(
+            tokenizer,
+            name,
+            DecodingSettings.from_generation_config(model.generation_config),
+            model.config.max_position_embeddings,
+        )
+        self.model = model
+        self._one_request = threading.Lock()
+
+    @classmethod
+    def load(
+        cls, name: str, tokenizer: PreTrainedTokenizerBase, flag: str, dtype: torch.dtype | None = None
+    ) -> TorchEngine:
+        """Loads a model onto the accelerator, if there is one.
+
+        Args:
+            dtype: of the weights; None takes bfloat16 where the device computes in it, else float32.
+
+        Raises:
+            UserError: it cannot be loaded.
+        """
+        import torch
+
+        has_accelerator = torch.accelerator.is_available()
+        device = torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
+        return cls(load_causal_lm(name, flag).to(device, dtype or _fast_dtype(device)), tokenizer, name)
+
+    def close(self) -> None:
+        with self._one_request:
+            self.model = None
+
+    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
+        """`generate` runs in a thread that ends with the iterator."""
+        drawn = _DrawnIds()
+        stopped = threading.Event()
+        outcome: dict = {}
+
+        def generate() -> None:
+            try:
+                self._generate(prompt, settings, seed, drawn, stopped)
+            except BaseException as error:
+                outcome["error"] = error
+            finally:
+                drawn.end()
+
+        with self._one_request:
+            thread = threading.Thread(target=generate, name="chat-generate", daemon=True)
+            thread.start()
+            try:
+                yield from drawn
+            finally:
+                stopped.set()
+                thread.join()
+        if "error" in outcome:
+            raise outcome["error"]
+
+    def _generate(self, prompt, settings: DecodingSettings, seed: int, drawn: _DrawnIds, stopped) -> None:
+        import torch
+        from transformers import StoppingCriteriaList
+
+        input_ids = torch.tensor([prompt], device=self.model.device)
+        with _seeded(seed, input_ids.device):
+            self.model.generate(
+                input_ids,
+                attention_mask=torch.ones_like(input_ids),
+                generation_config=settings.to_generation_config(self.tokenizer),
+                logits_processor=settings.logits_processors(len(prompt)),
+                stopping_criteria=StoppingCriteriaList([_stop_when(stopped)]),
+                streamer=drawn,
+            )
+
+    def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
+        import torch
+
+        input_ids = torch.tensor([prompt], device=self.model.device)
+        with self._one_request, _seeded(seed, input_ids.device):
+            [candidates] = draw_candidates(
+                self.model,
+                input_ids,
+                torch.ones_like(input_ids),
+                settings.to_generation_config(self.tokenizer),
+                settings.best_of,
+                logits_processor=settings.logits_processors(len(prompt)),
+            )
+        return candidates
+
+    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
+        label_ids = self.tokenizer.convert_tokens_to_ids([ROLE_TOKENS[ASSISTANT]])
+        with self._one_request:
+            return generic_log_probs(self.model, candidates, label_ids, self.tokenizer.eos_token_id)
+
+
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    has = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
+
+
+class _DrawnIds:
+    """A streamer for `generate`, iterated from another thread: lists of new ids as they are drawn."""
+
+    def __init__(self):
+        self._queue: queue.SimpleQueue[list[int] | None] = queue.SimpleQueue()
+        self._is_prompt = True
+
+    def put(self, ids: torch.Tensor) -> None:
+        if not self._is_prompt:
+            self._queue.put(ids.reshape(-1).tolist())
+        self._is_prompt = False
+
+    def end(self) -> None:
+        self._queue.put(None)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._queue.get, None)
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """A random stream of the request's own; the process's is afterwards where it was."""
+    import torch
+
+    devices = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+        torch.manual_seed(seed)
+        yield
+
+
+def _stop_when(stopped: threading.Event):
+    def criterion(input_ids, scores, **kwargs):
+        import torch
+
+        return torch.full((input_ids.shape[0],), stopped.is_set(), device=input_ids.device, dtype=torch.bool)
+
+    return criterion

@@ -1,0 +1,142 @@
+"""Exports: files as others expect them, checked against torch, refused where they say something else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chat.cli import UserError
+from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
+from chat.export.check import check
+from chat.export.run import export_model
+from chat.hub import load_causal_lm
+from tests.conftest import ROOT, SAMPLE
+
+
+@pytest.fixture(scope="module")
+def exports(model_folder, tmp_path_factory):
+    """A function: folder and check of an export, made once."""
+    made = {}
+
+    def export(to: str, weights: str):
+        if (to, weights) not in made:
+            output = tmp_path_factory.mktemp("export") / to
+            arguments = ExportArguments(str(model_folder), to, weights, output=str(output))
+            made[to, weights] = export_model(arguments)
+        return made[to, weights]
+
+    return export
+
+
+@pytest.mark.parametrize("to", ["openvino", "onnx"])
+@pytest.mark.parametrize("weights", ["fp32", "int8", "int4"])
+def test_an_export_says_what_torch_says(exports, to, weights):
+    folder, found = exports(to, weights)
+    assert found.holds and found.greedy_replies == 8
+    if weights == "fp32":
+        assert found.equal_greedy_replies >= 7 and abs(found.perplexity_change) < 1e-3
+    if (to, weights) == ("onnx", "fp32"):
+        assert found.equal_greedy_replies == 8 and found.largest_difference < 1e-4
+    recorded = json.loads((folder / "export.json").read_text())
+    assert recorded["weights"] == weights and recorded["check"] == found.to_json()
+
+
+def test_onnx_has_the_files_and_names_that_its_users_expect(exports):
+    import onnxruntime
+
+    for weights, name in (
+        ("fp32", "model.onnx"),
+        ("int8", "model_quantized.onnx"),
+        ("int4", "model_q4.onnx"),
+    ):
+        folder, _ = exports("onnx", weights)
+        assert [path.name for path in (folder / "onnx").iterdir()] == [name]
+        assert {"config.json", "generation_config.json", "tokenizer.json"} <= {
+            p.name for p in folder.iterdir()
+        }
+        session = onnxruntime.InferenceSession(str(folder / "onnx" / name))
+        cache = [f"{layer}.{part}" for layer in range(2) for part in ("key", "value")]
+        inputs = ["input_ids", "attention_mask", "position_ids", *(f"past_key_values.{n}" for n in cache)]
+        assert [each.name for each in session.get_inputs()] == inputs
+        assert [each.name for each in session.get_outputs()] == ["logits", *(f"present.{n}" for n in cache)]
+        assert session.get_inputs()[3].shape == ["batch", 2, "past_length", 16]
+
+
+def test_openvino_genai_loads_the_folder_by_itself(exports):
+    import openvino_genai
+
+    folder, _ = exports("openvino", "int8")
+    settings = {"max_new_tokens": 4, "ignore_eos": True, "apply_chat_template": False}
+    assert openvino_genai.LLMPipeline(str(folder), "CPU").generate("Hello", **settings)
+
+
+def test_an_export_that_says_something_else_is_refused_with_the_figure(model_folder, tmp_path, monkeypatch):
+    from chat.export import check as checks
+
+    monkeypatch.setattr(checks, "MAX_PERPLEXITY_CHANGE", -1.0)
+    output = tmp_path / "export"
+    with pytest.raises(UserError, match=r"the int8 export is refused \(perplexity \d.*use --weights fp32"):
+        export_model(ExportArguments(str(model_folder), output=str(output)))
+    assert not output.exists()
+
+
+def test_the_check_sees_another_model(exports, model_folder, tokenizer):
+    """What the export has is not what torch has, once torch's weights are changed."""
+    import torch
+
+    from chat.export.onnx import OnnxDecoder
+
+    folder, _ = exports("onnx", "fp32")
+    model = load_causal_lm(str(model_folder))
+    with torch.no_grad():
+        model.transformer.wte.weight.mul_(3)
+    found = check(
+        OnnxDecoder(folder / "onnx" / "model.onnx", model.config), model, tokenizer, SAMPLE_DIALOGUES
+    )
+    assert not found.holds and found.largest_difference > 0.1
+
+
+def test_another_architecture_is_refused(tmp_path, tokenizer):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"exporting llama is not supported, only gpt2; use --engine torch"):
+        export_model(ExportArguments(str(tmp_path)))
+
+
+def test_a_folder_with_something_else_is_left_alone(model_folder, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"--output .* already holds something else"):
+        export_model(ExportArguments(str(model_folder), output=str(tmp_path)))
+
+
+def test_the_command_prints_the_figures_and_reports_to_nobody(model_folder, tmp_path):
+    """OpenVINO's and NNCF's telemetry would leave a client's id in the home."""
+    command = [sys.executable, "-m", "chat.export", "--model", str(model_folder), "--output", "made"]
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+    }
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("int8: perplexity ") and second == "the export is in made"
+    assert not (tmp_path / "intel").exists() and (tmp_path / "made" / "openvino_model.xml").is_file()
+
+
+def test_the_sample_dialogues_are_those_of_the_sample_corpus():
+    from collections import Counter
+
+    from data_scripts import jsonl, personachat
+
+    def texts(dialogues):
+        return [(each.persona, [(turn.role, turn.text) for turn in each.turns]) for each in dialogues]
+
+    corpus = personachat.load(str(SAMPLE / "persona-chat"), False, Counter())
+    assert texts(jsonl.read(SAMPLE_DIALOGUES)) == texts(each for each in corpus if each.split == "val")
+    assert Path(SAMPLE_DIALOGUES).parent == SAMPLE

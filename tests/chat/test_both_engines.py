@@ -1,0 +1,137 @@
+"""What holds for both engines: the same greedy text, the same distributions, requests that do not touch."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chat.decoding import DecodingSettings
+from chat.template import encode_prompt
+
+CONVERSATIONS = [
+    [{"role": "user", "content": "Hello there"}],
+    [{"role": "system", "content": "I have two cats."}, {"role": "user", "content": "Do you have a pet?"}],
+    [
+        {"role": "user", "content": "What do you do for work?"},
+        {"role": "assistant", "content": "I am a nurse."},
+        {"role": "user", "content": "Do you like it? " * 20},
+    ],
+]
+RANDOM = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12)
+DRAWS = 4000
+
+
+def serving_threads() -> list[str]:
+    names = ("chat-generate", "chat-serve")
+    return [thread.name for thread in threading.enumerate() if thread.name in names]
+
+
+@pytest.mark.parametrize("messages", CONVERSATIONS)
+@pytest.mark.parametrize("frequency_penalty", [0.0, 1.5])
+def test_a_greedy_reply_is_the_same_to_the_token(engine, openvino_engine, messages, frequency_penalty):
+    settings = DecodingSettings(
+        do_sample=False, max_new_tokens=40, min_new_tokens=20, frequency_penalty=frequency_penalty
+    )
+    prompt = encode_prompt(engine.tokenizer, messages)
+    drawn = [[*each._draw(prompt, settings, seed=0)] for each in (engine, openvino_engine)]
+    assert drawn[0] == drawn[1] and len(drawn[0]) >= 20
+
+
+def expected_pairs(engine, prompt, settings) -> dict[tuple[int, int], float]:
+    """Probability of each pair of first tokens, by the definitions of the settings."""
+
+    def next_token(ids: list[int]) -> dict[int, float]:
+        import torch
+
+        logits = engine.model(torch.tensor([prompt + ids])).logits[0, -1].double()
+        logits[settings.to_generation_config(engine.tokenizer).suppress_tokens] = -torch.inf
+        for id_ in ids:
+            logits[id_] -= settings.frequency_penalty
+        if len(ids) < settings.min_new_tokens:
+            logits[engine.tokenizer.eos_token_id] = -torch.inf
+        logits = logits / settings.temperature
+        best = logits.topk(settings.top_k)
+        shares = best.values.softmax(-1)
+        kept = shares.cumsum(-1) - shares < settings.top_p
+        shares = shares * kept / (shares * kept).sum()
+        return {id_: p for id_, p in zip(best.indices.tolist(), shares.tolist(), strict=True) if p}
+
+    import torch
+
+    with torch.inference_mode():
+        return {(a, b): p * q for a, p in next_token([]).items() for b, q in next_token([a]).items()}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        DecodingSettings(temperature=0.3, top_k=6, top_p=1.0),
+        DecodingSettings(temperature=0.15, top_k=8, top_p=0.7),
+        DecodingSettings(temperature=0.2, top_k=6, top_p=1.0, frequency_penalty=2.0),
+    ],
+    ids=["top-k", "top-p", "frequency penalty"],
+)
+def test_sampling_is_from_the_defined_distribution(engine, any_engine, settings):
+    from scipy.stats import chisquare
+
+    settings = DecodingSettings(**vars(settings) | {"max_new_tokens": 2, "min_new_tokens": 2, "best_of": 250})
+    prompt = encode_prompt(engine.tokenizer, CONVERSATIONS[0])
+    expected = expected_pairs(engine, prompt, settings)
+    counts = dict.fromkeys(expected, 0)
+    for seed in range(DRAWS // settings.best_of):
+        for candidate in any_engine._draw_candidates(prompt, settings, seed):
+            counts[tuple(candidate.ids[:2])] += 1
+    assert chisquare([*counts.values()], [DRAWS * p for p in expected.values()]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("frequency_penalty", [0.0, 1.0])
+def test_candidates_and_their_scores_are_those_of_the_model(engine, any_engine, frequency_penalty):
+    settings = DecodingSettings(**vars(RANDOM) | {"best_of": 4, "frequency_penalty": frequency_penalty})
+    prompt = encode_prompt(engine.tokenizer, CONVERSATIONS[1])
+    candidates = any_engine._draw_candidates(prompt, settings, seed=1)
+    assert len(candidates) == 4
+    label = encode_prompt(engine.tokenizer, [])
+    for candidate, generic in zip(candidates, any_engine._generic_log_probs(candidates), strict=True):
+        assert candidate.log_probs == pytest.approx(log_probs(engine, prompt, candidate.ids), abs=0.02)
+        assert generic == pytest.approx(
+            sum(log_probs(engine, label, candidate.ids)), abs=0.02 * len(candidate.ids)
+        )
+
+
+def log_probs(engine, before: list[int], ids: list[int]) -> list[float]:
+    import torch
+
+    with torch.inference_mode():
+        logits = engine.model(torch.tensor([before + ids])).logits[0, len(before) - 1 : -1]
+    return logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0].tolist()
+
+
+def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):
+    asked = [(CONVERSATIONS[number % 3], RANDOM.changed(seed=number)) for number in range(12)]
+    alone = [any_engine.reply(*each) for each in asked]
+    with ThreadPoolExecutor(12) as pool:
+        assert [*pool.map(lambda each: any_engine.reply(*each), asked)] == alone
+    assert len(set(alone)) > 6 and not serving_threads()
+
+
+def test_closing_the_stream_ends_the_computation(any_engine):
+    drawn = []
+    ids = any_engine._draw(
+        encode_prompt(any_engine.tokenizer, CONVERSATIONS[0]),
+        DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=120, min_new_tokens=120),
+        seed=0,
+    )
+    drawn += next(ids)
+    assert serving_threads()
+    ids.close()
+    for thread in threading.enumerate():
+        if thread.name == "chat-serve":
+            thread.join(timeout=5)
+    assert not serving_threads() and len(drawn) < 20
+    assert any_engine.reply(CONVERSATIONS[0], RANDOM)
+
+
+def test_a_conversation_longer_than_the_positions_is_answered(any_engine):
+    roles = ("user", "assistant")
+    long = [{"role": roles[i % 2], "content": "word " * 100} for i in range(41)]
+    assert any_engine.reply([{"role": "system", "content": "I am a nurse."}, *long], RANDOM)

@@ -1,0 +1,76 @@
+"""Many conversations at once: none changes another, all are answered or told "busy", memory comes back."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chat.engine import FALLBACK_REPLY, MAX_REQUESTS, EngineBusy, load_engine
+from chat.session import ChatSession, persona_from
+from tests.conftest import ROOT
+
+CONVERSATIONS, TURNS = 32, 10
+SYLLABLES = ("Bo", "Ki", "Lu", "Me", "Pa", "Ro", "Sy", "Ta")
+MARKERS = [f"{first}{second}zax" for first in SYLLABLES for second in "bdgk"]
+JOBS = ("nurse", "teacher", "lawyer", "chef", "student", "doctor", "farmer", "singer")
+QUESTIONS = ("What is your name?", "What do you do for work?", "Do you like your job?", "And what else?")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+    engine = load_engine(str(ROOT / "models" / "pocket"), engine="openvino", **exact)
+    yield engine
+    engine.close()
+
+
+def resident_bytes() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def converse(engine, number: int) -> tuple[list[str], int]:
+    """The replies of one conversation, and how often the engine was busy."""
+    marker, job = MARKERS[number], JOBS[number % len(JOBS)]
+    session = ChatSession(engine, persona_from([f"My name is {marker}.", f"I work as a {job}."]))
+    session.settings = engine.settings.changed(seed=number)
+    replies, busy = [], 0
+    while len(replies) + busy < TURNS:
+        try:
+            replies.append([*session.ask(QUESTIONS[len(replies) % len(QUESTIONS)])][-1])
+        except EngineBusy:
+            busy += 1
+    return replies, busy
+
+
+def converse_at_once(engine, conversations: int) -> list[tuple[list[str], int]]:
+    with ThreadPoolExecutor(conversations) as pool:
+        return [*pool.map(lambda each: converse(engine, each % CONVERSATIONS), range(conversations))]
+
+
+@pytest.mark.slow
+def test_many_conversations_at_once_are_each_as_if_alone(engine):
+    alone = [converse(engine, number)[0] for number in range(CONVERSATIONS)]
+    converse_at_once(engine, CONVERSATIONS)
+    before = resident_bytes()
+    found = converse_at_once(engine, CONVERSATIONS)
+    assert resident_bytes() < 1.1 * before
+    assert all(len(replies) == TURNS and not busy for replies, busy in found)
+    for number, (replies, _) in enumerate(found):
+        others = [marker for marker in MARKERS if marker != MARKERS[number]]
+        assert not any(marker.lower() in reply.lower() for marker in others for reply in replies)
+    # Sums over another batch are rounded otherwise, which now and then turns a draw, and what follows it.
+    same = sum(replies == expected for (replies, _), expected in zip(found, alone, strict=True))
+    assert same >= 0.7 * CONVERSATIONS
+    told = sum(JOBS[number % len(JOBS)] in " ".join(replies) for number, (replies, _) in enumerate(found))
+    assert told >= 0.7 * CONVERSATIONS
+    assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
+
+
+@pytest.mark.slow
+def test_more_than_it_takes_are_told_that_it_is_busy(engine):
+    crowd = converse_at_once(engine, 2 * MAX_REQUESTS)
+    assert all(len(replies) + busy == TURNS for replies, busy in crowd)
+    assert any(busy for _, busy in crowd) and any(replies for replies, _ in crowd)
+    assert not any(reply == FALLBACK_REPLY for replies, _ in crowd for reply in replies[:1])

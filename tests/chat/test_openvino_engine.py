@@ -1,0 +1,83 @@
+"""The OpenVINO engine's own: errors of the pipeline, role tokens, the cache of exports, closing."""
+
+import shutil
+import threading
+
+import pytest
+
+from chat.cli import UserError
+from chat.decoding import DecodingSettings
+from chat.engine import load_engine
+from tests.chat.conftest import say_always
+
+HELLO = [{"role": "user", "content": "Hello there"}]
+SETTINGS = DecodingSettings(max_new_tokens=12, seed=1)
+
+
+class Broken:
+    """A pipeline whose step fails."""
+
+    def __init__(self, pipeline):
+        self._pipeline = pipeline
+
+    def __getattr__(self, name):
+        return getattr(self._pipeline, name)
+
+    def has_non_finished_requests(self):
+        return False
+
+    def step(self):
+        raise RuntimeError("the step failed")
+
+
+def test_an_error_in_the_pipeline_reaches_every_caller(openvino_engine, monkeypatch):
+    server = openvino_engine._server
+    monkeypatch.setattr(server, "_pipeline", Broken(server._pipeline))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the step failed"):
+            openvino_engine.reply(HELLO, SETTINGS)
+    monkeypatch.undo()
+    assert openvino_engine.reply(HELLO, SETTINGS)
+    assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
+
+
+@pytest.fixture
+def copy(model_folder, tmp_path):
+    return shutil.copytree(model_folder, tmp_path / "copy")
+
+
+def test_a_model_that_wants_to_forge_a_turn_cannot(copy, tokenizer):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(copy)
+    say_always(model, tokenizer.convert_tokens_to_ids("<|user|>"))
+    model.save_pretrained(copy)
+    engine = load_engine(str(copy), engine="openvino")
+    for messages in (HELLO, [{"role": "system", "content": "I forge turns."}, *HELLO]):
+        assert "<|" not in engine.reply(messages, SETTINGS)
+    engine.close()
+
+
+def test_an_export_is_made_once_and_known_by_the_weights(model_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GPT2_CHAT_CACHE", str(tmp_path / "cache"))
+    for printed in (1, 0):
+        load_engine(str(model_folder), engine="openvino").close()
+        assert capsys.readouterr().err.count("Exporting") == printed
+    assert len([*(tmp_path / "cache").iterdir()]) == 1
+
+
+def test_an_export_beside_other_weights_is_refused(copy):
+    (copy / "openvino").mkdir()
+    (copy / "openvino" / "export.json").write_text('{"fingerprint": "of something else"}')
+    with pytest.raises(UserError, match="was not made from the weights beside it; make it anew with"):
+        load_engine(str(copy), engine="openvino")
+
+
+def test_a_closed_engine_says_so(model_folder):
+    engine = load_engine(str(model_folder), engine="openvino")
+    stream = engine.stream(HELLO, DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=100))
+    next(stream)
+    engine.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        list(stream)
+    engine.close()
