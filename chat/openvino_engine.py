@@ -20,6 +20,7 @@ from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
+from chat.export.openvino import MODEL_FILE, in_a_passing_thread
 from chat.hub import load_config, load_generation_config, model_folder
 from chat.template import ROLE_TOKENS
 
@@ -162,7 +163,9 @@ def _pipeline(
     scheduler.num_kv_blocks = CACHED_CONTEXTS * positions // CACHE_BLOCK_TOKENS
     scheduler.enable_prefix_caching = True
     scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
-    return openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", properties)
+    return in_a_passing_thread(
+        openvino_genai.ContinuousBatchingPipeline, str(folder), scheduler, "CPU", properties
+    )
 
 
 class Server:
@@ -189,7 +192,7 @@ class Server:
         with self._lock:
             thread = self._thread
             for request in self._running:
-                request.handle.cancel()
+                request.cancel()
                 request.found.put(RuntimeError("the engine was closed"))
         if thread:
             thread.join()
@@ -230,7 +233,8 @@ class Server:
         """Gives an error of the pipeline, which is about no single request, to all of them."""
         with self._lock:
             for request in self._running:
-                request.handle.cancel()
+                request.cancel()
+                request.release()
                 request.found.put(error)
             self._running = []
 
@@ -242,7 +246,7 @@ def _found(request: Request) -> Iterator[list[openvino_genai.GenerationOutput]]:
                 raise found
             yield found
     finally:
-        request.handle.cancel()
+        request.cancel()
 
 
 class Request:
@@ -253,22 +257,34 @@ class Request:
     """
 
     def __init__(self, handle: openvino_genai.GenerationHandle, replies: int):
-        self.handle, self.replies = handle, replies
+        self._handle: openvino_genai.GenerationHandle | None = handle
+        self._replies = replies
         self.found: queue.SimpleQueue = queue.SimpleQueue()
 
     def collect(self) -> bool:
         """Passes on what the last step drew; whether the request has ended."""
         import openvino_genai
 
-        ended = self.handle.get_status() != openvino_genai.GenerationStatus.RUNNING
-        if self.replies == 1:
-            while self.handle.can_read():
-                self.found.put(list(self.handle.read().values()))
-        elif ended and self.handle.can_read():
-            self.found.put(self.handle.read_all())
+        handle = self._handle
+        ended = handle.get_status() != openvino_genai.GenerationStatus.RUNNING
+        if self._replies == 1:
+            while handle.can_read():
+                self.found.put(list(handle.read().values()))
+        elif ended and handle.can_read():
+            self.found.put(handle.read_all())
         if ended:
+            self.release()
             self.found.put(None)
         return ended
+
+    def cancel(self) -> None:
+        """Ends it at the next step, if it has not ended; from any thread."""
+        if handle := self._handle:
+            handle.cancel()
+
+    def release(self) -> None:
+        """Lets go of what belongs to the pipeline, whose memory is not to hang on somebody's exception."""
+        self._handle = None
 
 
 class Scorer:
@@ -277,9 +293,9 @@ class Scorer:
     def __init__(self, folder: Path, label_id: int, properties: dict[str, Any]):
         import openvino
 
-        from chat.export.openvino import MODEL_FILE
-
-        model = openvino.Core().compile_model(folder / MODEL_FILE, "CPU", properties)
+        model = in_a_passing_thread(
+            lambda: openvino.Core().compile_model(folder / MODEL_FILE, "CPU", properties)
+        )
         self._request = model.create_infer_request()
         self._one_at_a_time = threading.Lock()
         self._vocabulary = model.output("logits").partial_shape[-1].get_length()

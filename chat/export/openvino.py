@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat.export.graph import GraphOfGPT2, Shape
 from chat.template import control_token_ids
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import openvino
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Result = TypeVar("Result")
 
 MODEL_FILE = "openvino_model.xml"
 
@@ -101,13 +104,24 @@ def _compressed(graph: openvino.Model, weights: str) -> openvino.Model:
     return nncf.compress_weights(graph, mode=modes[weights], advanced_parameters=fallback)
 
 
+def in_a_passing_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+    """`function(*arguments)`, called in a thread that then ends; for whatever compiles for the CPU.
+
+    OpenVINO's CPU plugin gives the calling thread a signal stack of its own. Of two plugins the one that goes
+    last puts back the stack of the other, which is gone: the next signal, such as Ctrl-C, would crash us.
+    """
+    with ThreadPoolExecutor(1) as passing:
+        return passing.submit(function, *arguments).result()
+
+
 class OpenVinoDecoder:
     """An exported model by itself, without continuous batching (see `chat.export.check.Decoder`)."""
 
     def __init__(self, path: Path):
         import openvino
 
-        self.request = openvino.Core().compile_model(path, "CPU").create_infer_request()
+        model = in_a_passing_thread(lambda: openvino.Core().compile_model(path, "CPU"))
+        self.request = model.create_infer_request()
         self.start()
 
     def start(self) -> None:

@@ -1,6 +1,7 @@
 """The OpenVINO engine's own: errors of the pipeline, role tokens, the cache of exports, closing."""
 
 import shutil
+import signal
 import threading
 
 import pytest
@@ -71,6 +72,21 @@ def test_an_export_beside_other_weights_is_refused(copy):
     (copy / "openvino" / "export.json").write_text('{"fingerprint": "of something else"}')
     with pytest.raises(UserError, match="was not made from the weights beside it; make it anew with"):
         load_engine(str(copy), engine="openvino")
+
+
+def test_a_signal_is_handled_after_engines_were_closed(model_folder):
+    """OpenVINO's signal stacks: see `chat.export.openvino.in_a_passing_thread`."""
+    engines = [load_engine(str(model_folder), engine="openvino") for _ in range(2)]
+    for engine in engines:
+        engine.reply(HELLO, SETTINGS.changed(best_of=2))
+        engine.close()
+    handled = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: handled.append(True))
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert handled
 
 
 def test_a_closed_engine_says_so(model_folder):
