@@ -136,7 +136,7 @@ class ChatEngine(ABC):
         """Gives the model's memory back; the engine cannot answer afterwards."""
 
     @abstractmethod
-    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
+    def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         """One reply's token ids as they are drawn, its end of turn among them.
 
         Closing the iterator ends the computation at the next token; an error in it is raised here.
@@ -186,12 +186,16 @@ class ChatEngine(ABC):
         finally:
             self._places.release()
 
-    def _usable_reply(self, messages: Messages, settings: DecodingSettings) -> Iterator[str]:
+    def _prompt(self, messages: Messages, settings: DecodingSettings) -> tuple[list[int], DecodingSettings]:
+        """The ids from which a reply is drawn, and the settings with a reply as long as fits beside them."""
         max_prompt_tokens, max_new_tokens = fit_positions(
             self.positions, MAX_PROMPT_TOKENS, settings.max_new_tokens
         )
-        prompt = encode_prompt(self.tokenizer, messages, max_prompt_tokens)
-        settings = settings.changed(max_new_tokens=max_new_tokens)
+        ids = encode_prompt(self.tokenizer, messages, max_prompt_tokens)
+        return ids, settings.changed(max_new_tokens=max_new_tokens)
+
+    def _usable_reply(self, messages: Messages, settings: DecodingSettings) -> Iterator[str]:
+        prompt, settings = self._prompt(messages, settings)
         seed = random.getrandbits(32) if settings.seed is None else settings.seed
         is_usable = _usability(messages)
         for attempt in range(1 + MAX_RETRIES):
@@ -214,7 +218,7 @@ class ChatEngine(ABC):
     ) -> Iterator[str]:
         """One draw: a reply as it grows, or the best usable one of several, or nothing."""
         if not settings.do_sample or settings.best_of == 1:
-            yield from self._growing_text(self._draw(prompt, settings, seed))
+            yield from self._growing_text(self.draw(prompt, settings, seed))
             return
         candidates = self._draw_candidates(prompt, settings, seed)
         for index in rank(candidates, self._generic_log_probs(candidates)):

@@ -97,7 +97,7 @@ class OpenVinoEngine(ChatEngine):
         self._server = None
         self.__dict__.pop("_scorer", None)
 
-    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
+    def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         for outputs in self._server.outputs(prompt, self._config(settings, seed)):
             yield [id_ for output in outputs for id_ in output.generated_ids]
 

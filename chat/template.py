@@ -173,16 +173,31 @@ def encode_prompt(
 ) -> list[int]:
     """Ids from which the next reply is generated: at most `max_prompt_tokens`, with its role token.
 
-    Older turns go first, whole; the persona always stays. Where the last message alone is too long, its end
-    is kept.
+    Older turns go first (see `first_kept_turn`); the persona always stays. Where the last message alone is
+    too long, its end is kept.
     """
     persona, turns, budget = divide_persona(encode_messages(tokenizer, messages), max_prompt_tokens)
     budget -= 1
-    start = _start_of_last(turns, len(turns), budget)
-    if start == len(turns) and turns:
-        turns, start = [turns[-1].cut(budget)], 0
-    ids = [id_ for piece in turns[start:] for id_ in piece.ids]
+    kept = turns[first_kept_turn(turns, budget) :]
+    if len(kept) == 1:
+        kept = [kept[0].cut(budget)]
+    ids = [id_ for piece in kept for id_ in piece.ids]
     return [*persona, *ids, tokenizer.convert_tokens_to_ids(ROLE_TOKENS[ASSISTANT])]
+
+
+def first_kept_turn(turns: Sequence[Piece], max_tokens: int) -> int:
+    """Index of the first turn that a prompt of at most `max_tokens` keeps; it always keeps the last.
+
+    A turn that no longer fits sends turns away until half of the room is left, as in training sequences. So
+    from one reply to the next the prompt mostly just grows, and what was computed for it can be used again.
+    """
+    start = used = 0
+    for end, turn in enumerate(turns, 1):
+        used += len(turn.ids)
+        if used > max_tokens:
+            start = _start_of_last(turns, end, max(max_tokens // 2, len(turn.ids)))
+            used = sum(len(each.ids) for each in turns[start:end])
+    return start
 
 
 def fit_positions(positions: int, max_prompt_tokens: int, max_new_tokens: int) -> tuple[int, int]:

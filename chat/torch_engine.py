@@ -55,7 +55,7 @@ class TorchEngine(ChatEngine):
         with self._one_request:
             self.model = None
 
-    def _draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
+    def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         """`generate` runs in a thread that ends with the iterator."""
         drawn = _DrawnIds()
         stopped = threading.Event()

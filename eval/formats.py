@@ -6,12 +6,19 @@ they alone are scored: no role token, no label, no end of turn, no padding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue
-from chat.template import ROLE_TOKENS, Piece, divide_persona, encode_texts, is_reply, segments
+from chat.template import (
+    ROLE_TOKENS,
+    Piece,
+    divide_persona,
+    encode_texts,
+    first_kept_turn,
+    is_reply,
+    segments,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -129,13 +136,11 @@ def scored_sequences(
 def prompt_ids(dialogue: Dialogue, reply_index: int, format_: Format, max_prompt_tokens: int) -> list[int]:
     """What stands before the reply at `reply_index`, up to and with the assistant's role token or label.
 
-    Older turns go first, whole; the persona stays.
+    Older turns go first, as in the chat; the persona stays.
     """
     before = Dialogue(dialogue.source, dialogue.turns[:reply_index], dialogue.persona)
     pieces, _ = _pieces(before, format_, max_prompt_tokens // 2)
     persona, turns, room = divide_persona(pieces, max_prompt_tokens - len(format_.start_ids))
     label, _ = format_.frame(ASSISTANT)
-    kept: Sequence[Piece] = turns
-    while len(kept) > 1 and sum(len(piece.ids) for piece in kept) + len(label) > room:
-        kept = kept[1:]
+    kept = turns[first_kept_turn(turns, room - len(label)) :]
     return [*format_.start_ids, *persona, *(id_ for piece in kept for id_ in piece.ids), *label]

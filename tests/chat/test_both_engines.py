@@ -33,7 +33,7 @@ def test_a_greedy_reply_is_the_same_to_the_token(engine, openvino_engine, messag
         do_sample=False, max_new_tokens=40, min_new_tokens=20, frequency_penalty=frequency_penalty
     )
     prompt = encode_prompt(engine.tokenizer, messages)
-    drawn = [[*each._draw(prompt, settings, seed=0)] for each in (engine, openvino_engine)]
+    drawn = [[*each.draw(prompt, settings, seed=0)] for each in (engine, openvino_engine)]
     assert drawn[0] == drawn[1] and len(drawn[0]) >= 20
 
 
@@ -116,7 +116,7 @@ def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):
 
 def test_closing_the_stream_ends_the_computation(any_engine):
     drawn = []
-    ids = any_engine._draw(
+    ids = any_engine.draw(
         encode_prompt(any_engine.tokenizer, CONVERSATIONS[0]),
         DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=120, min_new_tokens=120),
         seed=0,

@@ -68,8 +68,8 @@ def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, 
     engine = engine_that_says(0)
     assert engine.tokenizer.eos_token_id == 0
     draws = []
-    draw = engine._draw
-    monkeypatch.setattr(engine, "_draw", lambda *args: draws.append(args) or draw(*args))
+    draw = engine.draw
+    monkeypatch.setattr(engine, "draw", lambda *args: draws.append(args) or draw(*args))
     assert [*engine.stream(HELLO)] == [FALLBACK_REPLY]
     assert len(draws) == 1 + MAX_RETRIES
     assert len({seed for _, _, seed in draws}) == len(draws)
@@ -127,7 +127,7 @@ def test_greedy_search_draws_one_reply_and_streams_it(engine):
 def drawing(engine, monkeypatch, texts):
     """Makes the engine draw these texts in turn; what it has not drawn is left in the list."""
     left = saying(engine, texts)
-    monkeypatch.setattr(engine, "_draw", lambda *_: iter([[id_] for id_ in left.pop(0)]))
+    monkeypatch.setattr(engine, "draw", lambda *_: iter([[id_] for id_ in left.pop(0)]))
     return left
 
 

@@ -44,7 +44,7 @@ def test_nothing_is_kept_of_a_failed_reply(engine, monkeypatch):
         raise RuntimeError("no memory")
         yield
 
-    monkeypatch.setattr(engine, "_draw", fail)
+    monkeypatch.setattr(engine, "draw", fail)
     session = ChatSession(engine)
     with pytest.raises(RuntimeError, match="no memory"):
         list(session.ask("Hi!"))

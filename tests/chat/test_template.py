@@ -1,5 +1,7 @@
 """The prompt format: one definition for data, training, evaluation and chat, and for foreign clients."""
 
+from itertools import pairwise
+
 import pytest
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
@@ -159,6 +161,14 @@ def test_truncation_drops_whole_old_turns_and_keeps_the_persona(tokenizer):
     assert text.startswith("<|persona|>I have two cats. I am a nurse.<|endoftext|><|")
     kept = text.split("<|endoftext|>", 1)[1]
     assert tokenizer.decode(whole).endswith(kept) and kept.startswith(("<|user|>", "<|assistant|>"))
+
+
+def test_a_long_conversation_mostly_grows_at_its_end(tokenizer):
+    messages = long_dialogue(60).messages()
+    prompts = [encode_prompt(tokenizer, messages[:end], 300) for end in range(2, len(messages), 2)]
+    again = [later[: len(earlier) - 1] == earlier[:-1] for earlier, later in pairwise(prompts)]
+    assert max(map(len, prompts)) <= 300 and min(map(len, prompts[20:])) > 130
+    assert again.count(False) > 1 and again.count(True) > 3 * again.count(False)
 
 
 def test_an_overlong_message_is_cut_to_its_end(tokenizer):

@@ -53,13 +53,13 @@ def finished(settings, tmp_path_factory):
 def heard(monkeypatch):
     """What each call of an engine gets: (the model's name, the prompt as text, the settings)."""
     calls = []
-    draw = TorchEngine._draw
+    draw = TorchEngine.draw
 
     def listen(engine, prompt, settings, seed):
         calls.append((engine.name, engine.tokenizer.decode(prompt), settings))
         return draw(engine, prompt, settings, seed)
 
-    monkeypatch.setattr(TorchEngine, "_draw", listen)
+    monkeypatch.setattr(TorchEngine, "draw", listen)
     return calls
 
 
