@@ -16,7 +16,7 @@ EXPORT_FILE = "export.json"
 SHIPPED = "openvino"
 CACHE_VARIABLE = "GPT2_CHAT_CACHE"
 # Raised when the graph changes, so that what an older version of this code has cached is not taken.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 MADE_FROM = ("config.json", "tokenizer.json", "*.safetensors")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import embedding, linear, scaled_dot_product_attention
 from transformers import PretrainedConfig, PreTrainedModel
 
 from chat.cli import UserError
@@ -55,14 +55,20 @@ class GraphOfGPT2(torch.nn.Module):
 
     Args:
         suppressed: tokens that are never to be drawn: the graph itself makes their logits hopeless. The
-            others then start at 0, which no distribution feels: OpenVINO GenAI's frequency penalty would add
-            to negative ones.
+            others are then shifted, which no distribution feels. They are centred before they are rounded:
+            GPT-2's lie some 30 to 100 below 0, where bfloat16 has steps of up to a half. And they start at 0
+            in the end: OpenVINO GenAI's frequency penalty would add to negative ones.
         reorders: takes `beam_idx` (batch,) before the cache, by which the cache's rows are picked.
     """
 
     def __init__(self, model: PreTrainedModel, suppressed: list[int] | None = None, reorders: bool = False):
         super().__init__()
         self.model, self.reorders = model, reorders
+        embeddings, head = model.transformer.wte.weight, model.lm_head.weight
+        centre = head.mean(0) if suppressed else torch.zeros_like(head[0])
+        self.is_tied = embeddings is head
+        self.register_buffer("head", head - centre)
+        self.register_buffer("positions", model.transformer.wpe.weight + centre * self.is_tied)
         bias = torch.zeros(model.config.vocab_size)
         bias[suppressed or []] = torch.finfo(torch.float32).min / 2
         self.register_buffer("bias", bias)
@@ -81,7 +87,8 @@ class GraphOfGPT2(torch.nn.Module):
         if self.reorders:
             past = [tensor.index_select(0, rest[0]) for tensor in past]
         transformer = self.model.transformer
-        hidden = transformer.wte(input_ids) + transformer.wpe(position_ids)
+        embeddings = self.head if self.is_tied else transformer.wte.weight
+        hidden = embedding(input_ids, embeddings) + embedding(position_ids, self.positions)
         mask = _causal_mask(attention_mask, input_ids.shape[1])
         presents = []
         for layer, block in enumerate(transformer.h):
@@ -89,9 +96,10 @@ class GraphOfGPT2(torch.nn.Module):
             presents += grown
             hidden = hidden + attended
             hidden = hidden + block.mlp(block.ln_2(hidden))
-        logits = self.model.lm_head(transformer.ln_f(hidden))
+        logits = linear(transformer.ln_f(hidden), self.head)
         if self.suppresses:
-            logits = logits - logits.amin(-1, keepdim=True) + self.bias
+            # In this order GenAI finds the product, and computes it only for the tokens that it draws after.
+            logits = logits + (self.bias - logits.amin(-1, keepdim=True))
         return logits, *presents
 
 

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chat.export.graph import GraphOfGPT2, Shape
 from chat.template import control_token_ids
 
 if TYPE_CHECKING:
     import numpy as np
     import openvino
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from chat.export.graph import Shape
 
 Result = TypeVar("Result")
 
@@ -48,6 +49,8 @@ def _stateful_graph(model: PreTrainedModel, suppressed: list[int]) -> openvino.M
     import openvino
     import torch
     from openvino._offline_transformations import apply_make_stateful_transformation
+
+    from chat.export.graph import GraphOfGPT2, Shape
 
     shape = Shape.of(model.config)
     example = (
