@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
+import time
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import count
@@ -33,6 +34,8 @@ CACHED_CONTEXTS = 32
 CACHE_BLOCK_TOKENS = 32
 # Of one batch of the scorer: 128 MB in float32.
 MAX_LOGITS = 2**25
+# No faster than a screen shows it: each delivery wakes a thread, which costs the others CPU time.
+DELIVER_EVERY_SECONDS = 0.02
 # Prompt tokens of one step: a long prompt comes in parts, between which the other conversations go on.
 MAX_BATCHED_TOKENS = 256
 
@@ -55,7 +58,8 @@ class OpenVinoEngine(ChatEngine):
             properties: of OpenVINO's CPU device, such as `INFERENCE_PRECISION_HINT`.
         """
         super().__init__(tokenizer, name, settings, positions)
-        self._folder, self._properties = folder, properties or {}
+        # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
+        self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **(properties or {})}
         self._server: Server | None = Server(_pipeline(folder, positions, self._properties))
         if settings.best_of > 1:
             self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
@@ -117,7 +121,7 @@ class OpenVinoEngine(ChatEngine):
             config = self._config(settings, seeds.getrandbits(32))
             config.logprobs = 1
             draws.append(self._server.outputs(prompt, config))
-        whole = [[output for [output] in draw] for draw in draws]
+        whole = [[output for outputs in draw for output in outputs] for draw in draws]
         return [
             Candidate(
                 [id_ for output in outputs for id_ in output.generated_ids],
@@ -259,23 +263,32 @@ class Request:
     def __init__(self, handle: openvino_genai.GenerationHandle, replies: int):
         self._handle: openvino_genai.GenerationHandle | None = handle
         self._replies = replies
+        self._delivered_at = 0.0
         self.found: queue.SimpleQueue = queue.SimpleQueue()
 
     def collect(self) -> bool:
-        """Passes on what the last step drew; whether the request has ended."""
+        """Passes on what the last steps drew; whether the request has ended."""
         import openvino_genai
 
         handle = self._handle
         ended = handle.get_status() != openvino_genai.GenerationStatus.RUNNING
         if self._replies == 1:
-            while handle.can_read():
-                self.found.put(list(handle.read().values()))
+            if ended or time.monotonic() - self._delivered_at > DELIVER_EVERY_SECONDS:
+                self._deliver(handle)
         elif ended and handle.can_read():
             self.found.put(handle.read_all())
         if ended:
             self.release()
             self.found.put(None)
         return ended
+
+    def _deliver(self, handle: openvino_genai.GenerationHandle) -> None:
+        drawn = []
+        while handle.can_read():
+            drawn += handle.read().values()
+        if drawn:
+            self.found.put(drawn)
+            self._delivered_at = time.monotonic()
 
     def cancel(self) -> None:
         """Ends it at the next step, if it has not ended; from any thread."""

@@ -1,4 +1,4 @@
-"""What makes a reply unusable: says nothing, says itself again, or was said before."""
+"""What makes a reply unusable: says nothing or next to nothing, says itself again, or was said before."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ _SENTENCE_END = re.compile(r"""[.!?]["')]*(?=\s|$)""")
 def is_empty(text: str) -> bool:
     """Whether the text has no letter or digit."""
     return not any(character.isalnum() for character in text)
+
+
+def is_too_short(text: str) -> bool:
+    """Whether the text is one Latin letter. A figure may answer, and so may a Chinese character."""
+    said = [character for character in text if character.isalnum()]
+    return len(said) == 1 and said[0].isalpha() and said[0].isascii()
 
 
 def is_looping(text: str) -> bool:
@@ -51,7 +57,7 @@ def is_repetitive(text: str) -> bool:
 
 def is_sound(text: str) -> bool:
     """Whether the text says something, and says it once."""
-    return not (is_empty(text) or is_looping(text) or is_repetitive(text))
+    return not (is_empty(text) or is_too_short(text) or is_looping(text) or is_repetitive(text))
 
 
 def was_said(text: str, earlier: Iterable[str]) -> bool:

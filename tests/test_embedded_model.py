@@ -1,8 +1,11 @@
 """The embedded models as they ship: small files, plain `from_pretrained`, replies that keep the format."""
 
+import json
+
 import pytest
 
 from chat.engine import load_engine
+from chat.export.cache import fingerprint
 from chat.session import ChatSession
 from chat.template import ROLE_TOKENS, extends_vocabulary, has_chat_format
 from tests.conftest import ROOT
@@ -29,7 +32,17 @@ def test_it_is_small_and_has_no_pickles(folder):
     weights = [path for path in files if path.suffix == ".safetensors"]
     assert weights and sum(path.stat().st_size for path in weights) <= 40e6
     assert all(path.stat().st_size < 16e6 for path in files)
-    assert not {path.suffix for path in files} & {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+    assert not {path.suffix for path in folder.iterdir()} & {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+
+
+def test_the_models_take_less_than_120_mb_in_all():
+    assert sum(path.stat().st_size for path in POCKET.parent.rglob("*") if path.is_file()) < 120e6
+
+
+def test_the_export_that_ships_is_of_these_weights_and_holds():
+    found = json.loads((POCKET / "openvino" / "export.json").read_text(encoding="utf-8"))
+    assert found["fingerprint"] == fingerprint(POCKET) and found["weights"] == "int8"
+    assert abs(found["check"]["perplexity_change"]) <= 0.01
 
 
 def test_the_two_load_without_our_code_and_belong_together():

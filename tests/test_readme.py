@@ -51,7 +51,7 @@ def test_its_tables_are_rendered_from_the_results(results):
     assert render(found) == results.with_name("report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("benchmark", ["train_throughput", "training_memory"])
+@pytest.mark.parametrize("benchmark", ["train_throughput", "training_memory", "chat_speed"])
 def test_its_benchmark_tables_are_rendered_from_the_results(benchmark):
     import importlib
 

@@ -33,7 +33,10 @@ def test_a_greedy_reply_is_the_same_to_the_token(engine, openvino_engine, messag
         do_sample=False, max_new_tokens=40, min_new_tokens=20, frequency_penalty=frequency_penalty
     )
     prompt = encode_prompt(engine.tokenizer, messages)
-    drawn = [[*each.draw(prompt, settings, seed=0)] for each in (engine, openvino_engine)]
+    drawn = [
+        [id_ for ids in each.draw(prompt, settings, seed=0) for id_ in ids]
+        for each in (engine, openvino_engine)
+    ]
     assert drawn[0] == drawn[1] and len(drawn[0]) >= 20
 
 

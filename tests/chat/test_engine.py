@@ -138,6 +138,11 @@ def test_a_reply_that_was_said_before_is_drawn_anew(engine, monkeypatch):
     assert len(left) == 1
 
 
+def test_a_letter_is_no_reply_but_a_figure_is(engine, monkeypatch):
+    drawing(engine, monkeypatch, ["A", "", "3", "Never drawn."])
+    assert engine.reply([{"role": "user", "content": "How many cats do you have?"}]) == "3"
+
+
 def test_a_reply_that_is_the_users_message_is_drawn_anew(engine, monkeypatch):
     drawing(engine, monkeypatch, ["What do YOU do for work?", "I am a nurse."])
     assert engine.reply([{"role": "user", "content": "What do you do for work?"}]) == "I am a nurse."

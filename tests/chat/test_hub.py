@@ -1,0 +1,32 @@
+"""A model by its Hub id, over real HTTP on loopback: downloaded and exported once, and then there offline."""
+
+import os
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+from tests.hub_server import hub
+
+
+def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
+    def chat() -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "chat", "--model", "someone/model", "--engine", "openvino", "--seed", "1"],
+            cwd=ROOT,
+            input="Hi!\n",
+            capture_output=True,
+            text=True,
+            env={**os.environ, **own},
+            timeout=120,
+        )
+
+    with hub({("model", "someone/model"): model_folder}) as endpoint:
+        own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        own |= {"HF_HUB_DISABLE_XET": "1", "GPT2_CHAT_CACHE": str(tmp_path / "exports")}
+        online = chat()
+    assert online.returncode == 0, online.stderr
+    assert "GPT-2: " in online.stdout
+    offline = chat()
+    assert offline.returncode == 0, offline.stderr
+    assert offline.stdout == online.stdout
+    assert "Exporting" in online.stderr and "Exporting" not in offline.stderr
