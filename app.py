@@ -4,23 +4,23 @@ python app.py
 MODEL_ID=user/model python app.py
 """
 
-import os
-
 from chat.cli import run
-
-MAX_WAITING_REQUESTS = 32
 
 
 def main() -> None:
-    import gradio as gr
+    from chat.page.variables import PageVariables
 
-    from chat.engine import ENGINE_VARIABLE, MODEL_VARIABLE, default_model, engine_named, load_engine
-    from chat.page import build_page
+    variables = PageVariables.from_environment()
+    from chat.engine import MODEL_VARIABLE, load_engine
+    from chat.page.about import corpora_of
+    from chat.page.layout import build_page
+    from chat.page.server import feedback_log, launch
 
-    engine = engine_named(os.environ.get(ENGINE_VARIABLE, ""))
-    page = build_page(load_engine(default_model(), flag=MODEL_VARIABLE, engine=engine))
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    page.queue(max_size=MAX_WAITING_REQUESTS).launch(theme=theme, footer_links=["api", "settings"])
+    engine = load_engine(variables.model, flag=MODEL_VARIABLE, engine=variables.engine)
+    log = feedback_log(variables)
+    page = build_page(engine, log, variables.concurrent_replies, corpora_of(variables.model))
+    launch(page, engine, variables)
+    page.block_thread()
 
 
 if __name__ == "__main__":

@@ -110,9 +110,9 @@ def _recipe(path: str) -> TrainArguments:
 
 def _description(data: str) -> str:
     """A further dataset is told by its vocabulary, where that is its own, or by its mixture."""
-    from data_scripts.prepare import MARKER
+    from chat.hub import STATISTICS_FILE
 
-    stats = json.loads((Path(data) / MARKER).read_text(encoding="utf-8"))
+    stats = json.loads((Path(data) / STATISTICS_FILE).read_text(encoding="utf-8"))
     if stats["options"]["plain_text"]:
         return f"vocabulary of {stats['vocab_size']:,}"
     return "data: " + ", ".join(stats["options"]["times"] or stats["corpora"])

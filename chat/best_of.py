@@ -90,17 +90,14 @@ def rank(candidates: list[Candidate], generic: list[float]) -> list[int]:
     return sorted(range(len(candidates)), key=score, reverse=True)
 
 
-def generic_log_probs(
-    model: PreTrainedModel, candidates: list[Candidate], label_ids: list[int], pad_token_id: int
+def reply_log_probs(
+    model: PreTrainedModel, prompts: list[list[int]], replies: list[list[int]], pad_token_id: int
 ) -> list[float]:
-    """log P(reply) of each candidate, in nats, in one batch that is padded on the right.
-
-    Args:
-        label_ids: what stands before a reply that follows nothing, such as the assistant's role token.
-    """
+    """log P(reply | prompt) of each pair of ids, in nats, in one batch that is padded on the right."""
     import torch
 
-    rows = [torch.tensor([*label_ids, *candidate.ids]) for candidate in candidates]
+    rows = [torch.tensor([*prompt, *reply]) for prompt, reply in zip(prompts, replies, strict=True)]
+    starts = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
     input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_token_id)
     lengths = torch.tensor([len(row) for row in rows])
     mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).to(model.device)
@@ -108,5 +105,5 @@ def generic_log_probs(
     with torch.inference_mode():
         logits = model(input_ids=input_ids, attention_mask=mask.long(), use_cache=False).logits
     log_probs = logits[:, :-1].float().log_softmax(-1).gather(-1, input_ids[:, 1:, None])[..., 0]
-    of_reply = mask[:, 1:] & (torch.arange(1, input_ids.shape[1], device=model.device) >= len(label_ids))
+    of_reply = mask[:, 1:] & (torch.arange(1, input_ids.shape[1], device=model.device) >= starts[:, None])
     return (log_probs * of_reply).sum(-1).tolist()

@@ -12,7 +12,7 @@ import os
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,9 +27,11 @@ from chat.hub import load_config, load_tokenizer
 from chat.reply_checks import is_empty, is_looping, is_sound, was_said, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
+    ROLE_TOKENS,
     Messages,
     content_text,
     encode_prompt,
+    encode_texts,
     fit_positions,
     has_chat_format,
 )
@@ -131,6 +133,10 @@ class ChatEngine(ABC):
         self.guard: ContentGuard | None = default_guard()
         self._places = threading.BoundedSemaphore(MAX_REQUESTS)
 
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool: ...
+
     @abstractmethod
     def close(self) -> None:
         """Gives the model's memory back; the engine cannot answer afterwards."""
@@ -147,8 +153,8 @@ class ChatEngine(ABC):
         """`settings.best_of` replies, in one batch."""
 
     @abstractmethod
-    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
-        """log P(reply) of each candidate without the conversation, in nats."""
+    def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
+        """log P(reply | prompt) of each pair, in nats."""
 
     def reply(self, messages: Messages, settings: DecodingSettings | None = None) -> str:
         """The assistant's next reply, whole."""
@@ -176,6 +182,15 @@ class ChatEngine(ABC):
                 yield BLOCKED_REPLY
                 return
             yield from self._usable_reply(messages, (settings or self.settings).clamped())
+
+    def log_probs(self, conversations: Sequence[Messages], reply: str) -> list[float]:
+        """log P(reply | conversation) for each of the conversations, in nats, the end of turn included."""
+        [ids] = encode_texts(self.tokenizer, [reply])
+        ids = [*ids[: self.positions // 2], self.tokenizer.eos_token_id]
+        room, _ = fit_positions(self.positions, MAX_PROMPT_TOKENS, len(ids))
+        prompts = [encode_prompt(self.tokenizer, messages, room) for messages in conversations]
+        with self._place():
+            return self._reply_log_probs(prompts, [ids] * len(prompts))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -226,6 +241,11 @@ class ChatEngine(ABC):
             if is_usable(text):
                 yield text
                 return
+
+    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
+        """log P(reply) of each candidate without the conversation, in nats."""
+        label = [self.tokenizer.convert_tokens_to_ids(ROLE_TOKENS[ASSISTANT])]
+        return self._reply_log_probs([label] * len(candidates), [each.ids for each in candidates])
 
     def _growing_text(self, draws: Iterator[list[int]]) -> Iterator[str]:
         """The text of the ids so far, in whole characters and, but at the end, whole words.

@@ -14,9 +14,11 @@ from chat.cli import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+    from huggingface_hub import CommitScheduler
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
+STATISTICS_FILE = "stats.json"
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 
@@ -190,11 +192,23 @@ def load_tokenized(name: str, flag: str = "--data") -> tuple[dict[str, Dataset],
     return dataset, tokenizer
 
 
+def dataset_statistics(name: str, flag: str = "--data") -> Path | None:
+    """The file of a tokenised dataset's statistics; None where one on the Hub has none."""
+    from huggingface_hub import snapshot_download
+
+    if is_local(name):
+        folder = Path(name).expanduser()
+    else:
+        with explained(flag, name, "tokenised dataset", repo_type="dataset"):
+            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=[STATISTICS_FILE]))
+    return folder / STATISTICS_FILE if (folder / STATISTICS_FILE).is_file() else None
+
+
 def _tokenized_folder(path: str, flag: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     from datasets import load_from_disk
 
     folder = Path(path).expanduser()
-    for part in ("dataset_dict.json", "tokenizer", "stats.json"):
+    for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
         if not (folder / part).exists():
             raise UserError(
                 f"{flag} {path}: {'no such folder' if not folder.exists() else f'it has no `{part}`'}; "
@@ -218,3 +232,49 @@ def _tokenized_repository(name: str, flag: str) -> tuple[dict[str, Dataset], Pre
             "data_scripts.prepare` made"
         )
     return dataset, load_tokenizer(str(tokenizer), flag)
+
+
+def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str) -> CommitScheduler:
+    """Pushes a file that grows to a private dataset, in the background, till it is stopped.
+
+    Nothing else in the file's folder is pushed: users consented to what was done with it then, not now.
+
+    Args:
+        dataset: USER/NAME; made, private, where it does not exist.
+        flag: what gave the name, for errors.
+
+    Raises:
+        UserError: no token, none that may write there, a public dataset, or no Hub.
+    """
+    import httpx2
+    from huggingface_hub import CommitScheduler, HfApi, get_token
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    if not get_token():
+        raise UserError(f"{flag} {dataset}: no token; set HF_TOKEN to one that may write to this dataset")
+    api, repository = HfApi(), {"repo_id": dataset, "repo_type": "dataset"}
+    try:
+        if dataset.count("/") != 1:
+            raise HFValidationError
+        api.create_repo(**repository, private=True, exist_ok=True)
+        api.auth_check(**repository, write=True)
+        if not api.repo_info(**repository).private:
+            raise UserError(
+                f"{flag} {dataset}: is public, but conversations are not; make it private, or name another"
+            )
+        return CommitScheduler(
+            **repository, folder_path=file.parent, allow_patterns=[file.name], every=every_minutes
+        )
+    except HFValidationError:
+        raise UserError(f"{flag} {dataset}: not a dataset's id; give USER/NAME") from None
+    except HfHubHTTPError as error:
+        raise UserError(
+            f"{flag} {dataset}: the Hub refuses ({error.response.status_code}); set HF_TOKEN to a token that "
+            "may write to this dataset"
+        ) from error
+    except (OSError, httpx2.HTTPError) as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise UserError(
+            f"{flag} {dataset}: the Hub cannot be reached ({reason}); check the network, or unset {flag} to "
+            "log on this machine only"
+        ) from error

@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any
 from chat.best_of import Candidate
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.dialogue import ASSISTANT
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
 from chat.export.openvino import MODEL_FILE, in_a_passing_thread
 from chat.hub import load_config, load_generation_config, model_folder
-from chat.template import ROLE_TOKENS
 
 if TYPE_CHECKING:
     import openvino_genai
@@ -95,6 +93,10 @@ class OpenVinoEngine(ChatEngine):
             properties,
         )
 
+    @property
+    def is_closed(self) -> bool:
+        return self._server is None
+
     def close(self) -> None:
         if self._server:
             self._server.close()
@@ -130,13 +132,12 @@ class OpenVinoEngine(ChatEngine):
             for outputs in whole
         ]
 
-    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
-        return self._scorer.log_probs([candidate.ids for candidate in candidates])
+    def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
+        return self._scorer.log_probs(prompts, replies)
 
     @cached_property
     def _scorer(self) -> Scorer:
-        label_id = self.tokenizer.convert_tokens_to_ids(ROLE_TOKENS[ASSISTANT])
-        return Scorer(self._folder, label_id, self._properties)
+        return Scorer(self._folder, self._properties)
 
     def _config(self, settings: DecodingSettings, seed: int) -> openvino_genai.GenerationConfig:
         import openvino_genai
@@ -301,9 +302,9 @@ class Request:
 
 
 class Scorer:
-    """log P(reply) under an exported model, which is compiled once more for this: without paged attention."""
+    """log P(reply | prompt) under an exported model, compiled once more for this: without paged attention."""
 
-    def __init__(self, folder: Path, label_id: int, properties: dict[str, Any]):
+    def __init__(self, folder: Path, properties: dict[str, Any]):
         import openvino
 
         model = in_a_passing_thread(
@@ -312,30 +313,29 @@ class Scorer:
         self._request = model.create_infer_request()
         self._one_at_a_time = threading.Lock()
         self._vocabulary = model.output("logits").partial_shape[-1].get_length()
-        self._label_id = label_id
 
-    def log_probs(self, replies: list[list[int]]) -> list[float]:
-        """Sum over each reply's tokens, in nats, after the assistant's role token alone."""
-        longest = max(map(len, replies))
-        rows = max(1, MAX_LOGITS // ((1 + longest) * self._vocabulary))
+    def log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
+        """Sum over the tokens of each reply, after its prompt, in nats."""
+        longest = max(len(prompt) + len(reply) for prompt, reply in zip(prompts, replies, strict=True))
+        rows = max(1, MAX_LOGITS // (longest * self._vocabulary))
         with self._one_at_a_time:
             return [
                 found
                 for start in range(0, len(replies), rows)
-                for found in self._batch(replies[start : start + rows])
+                for found in self._batch(prompts[start : start + rows], replies[start : start + rows])
             ]
 
-    def _batch(self, replies: list[list[int]]) -> list[float]:
+    def _batch(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
         import numpy as np
 
         from chat.export.check import log_softmax
 
-        ids = np.zeros((len(replies), 1 + max(map(len, replies))), dtype=np.int64)
-        ids[:, 0] = self._label_id
-        mask = np.ones_like(ids)
-        for row, reply in enumerate(replies):
-            ids[row, 1 : 1 + len(reply)] = reply
-            mask[row, 1 + len(reply) :] = 0
+        texts = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
+        ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = 1
         self._request.reset_state()
         logits = self._request.infer(
             {
@@ -346,6 +346,10 @@ class Scorer:
             }
         )["logits"]
         return [
-            float(log_softmax(logits[row, : len(reply)])[np.arange(len(reply)), reply].sum())
-            for row, reply in enumerate(replies)
+            float(
+                log_softmax(logits[row, len(prompt) - 1 : len(prompt) - 1 + len(reply)])[
+                    np.arange(len(reply)), reply
+                ].sum()
+            )
+            for row, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
         ]

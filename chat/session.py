@@ -111,10 +111,15 @@ class ChatSession:
         persona, turns, settings = kept.get("persona", []), kept.get("turns", []), kept.get("settings")
         if not isinstance(persona, list) or not all(isinstance(each, str) for each in persona):
             raise ValueError("`persona` must be a list of sentences")
-        return cls(engine, persona_from(persona), _turns_from(turns), _settings_from(settings))
+        return cls(engine, persona_from(persona), checked_turns(turns), _settings_from(settings))
 
 
-def _turns_from(kept: Any) -> list[dict[str, str]]:
+def checked_turns(kept: Any) -> list[dict[str, str]]:
+    """The last `MAX_TURNS` turns of what somebody kept.
+
+    Raises:
+        ValueError: it is no list of turns.
+    """
     if not isinstance(kept, list):
         raise ValueError("`turns` must be a list")
     turns = []

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from chat.best_of import Candidate, draw_candidates, generic_log_probs
+from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
-from chat.dialogue import ASSISTANT
 from chat.engine import ChatEngine
 from chat.hub import load_causal_lm
-from chat.template import ROLE_TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +48,10 @@ class TorchEngine(ChatEngine):
         has_accelerator = torch.accelerator.is_available()
         device = torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
         return cls(load_causal_lm(name, flag).to(device, dtype or _fast_dtype(device)), tokenizer, name)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.model is None
 
     def close(self) -> None:
         with self._one_request:
@@ -110,10 +112,9 @@ class TorchEngine(ChatEngine):
             )
         return candidates
 
-    def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
-        label_ids = self.tokenizer.convert_tokens_to_ids([ROLE_TOKENS[ASSISTANT]])
+    def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
         with self._one_request:
-            return generic_log_probs(self.model, candidates, label_ids, self.tokenizer.eos_token_id)
+            return reply_log_probs(self.model, prompts, replies, self.tokenizer.eos_token_id)
 
 
 def _fast_dtype(device: torch.device) -> torch.dtype:

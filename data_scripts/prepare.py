@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
+from chat.hub import STATISTICS_FILE
 from data_scripts import fingerprint
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from data_scripts.corpora import Corpus
 
 logger = logging.getLogger(__name__)
-MARKER = "stats.json"
 STATS_FORMAT_VERSION = 1
 
 
@@ -113,7 +113,7 @@ class PrepareArguments:
 
 def prepare(arguments: PrepareArguments) -> dict:
     """Sees to it that the tokenised dataset is in `arguments.output`; returns its statistics."""
-    check_replaceable(arguments.output, MARKER, "--output")
+    check_replaceable(arguments.output, STATISTICS_FILE, "--output")
     # Before anything is read: what is changed while it is being read must count as changed the next time.
     inputs = _inputs(arguments)
     return _stats_if_unchanged(arguments, inputs) or _write(arguments, inputs)
@@ -135,7 +135,7 @@ def _published_options(arguments: PrepareArguments) -> dict:
 
 def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> dict | None:
     """The statistics of the dataset that is there, where it is whole and made from the same inputs."""
-    path = Path(arguments.output) / MARKER
+    path = Path(arguments.output) / STATISTICS_FILE
     if arguments.refresh or not path.is_file():
         return None
     try:
@@ -144,7 +144,7 @@ def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> 
         if not fingerprint.is_whole(path.parent, stats["files"]):
             changes.append("files of the dataset itself")
     except (ValueError, KeyError):
-        changes = [f"the format of {MARKER}"]
+        changes = [f"the format of {STATISTICS_FILE}"]
     if changes:
         logger.info("%s is prepared anew, since this has changed: %s", arguments.output, ", ".join(changes))
         return None
@@ -193,7 +193,7 @@ def _write_dataset(
 
     if not arguments.plain_text:
         add_chat_format(tokenizer)
-    with whole_folder(arguments.output, MARKER, "--output") as folder:
+    with whole_folder(arguments.output, STATISTICS_FILE, "--output") as folder:
         encoded = encode_corpora(
             corpora,
             tokenizer,
@@ -216,9 +216,9 @@ def _write_dataset(
             "vocab_size": len(tokenizer),
             **statistics(corpora, encoded),
             "inputs": inputs,
-            "files": fingerprint.sizes(folder, except_for=MARKER),
+            "files": fingerprint.sizes(folder, except_for=STATISTICS_FILE),
         }
-        (folder / MARKER).write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
+        (folder / STATISTICS_FILE).write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
     return stats
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
+from chat.hub import STATISTICS_FILE
 from eval.card_data import card_data, corpus_and_split
 from eval.markdown import code_span, escaped, one_line
 from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder
@@ -39,7 +40,10 @@ class CardArguments:
     )
     data: str | None = field(
         default=None,
-        metadata={"help": "Dataset of `data_scripts.prepare` that it was trained on, for its statistics."},
+        metadata={
+            "help": "Dataset of `data_scripts.prepare` that it was trained on, for its statistics (default: "
+            "the model's own stats.json, if it has one)."
+        },
     )
     model_id: str | None = field(
         default=None, metadata={"help": "Hub id to call the model by (default: the folder's name)."}
@@ -192,9 +196,7 @@ def load_statistics(data: str, flag: str) -> dict:
     Raises:
         UserError: there are none, or they lack what the card tells.
     """
-    from data_scripts.prepare import MARKER
-
-    path = Path(data).expanduser() / MARKER
+    path = Path(data).expanduser() / STATISTICS_FILE
     statistics = read_json(path, flag)
     try:
         statistics["options"]["corpora"][:0]
@@ -205,6 +207,13 @@ def load_statistics(data: str, flag: str) -> dict:
             f"{flag} {path}: no statistics of `python -m data_scripts.prepare` ({error!r}); prepare anew"
         ) from None
     return statistics
+
+
+def _statistics(arguments: CardArguments, model: ModelFolder) -> dict | None:
+    if arguments.data:
+        return load_statistics(arguments.data, "--data")
+    has_own = (model.path / STATISTICS_FILE).is_file()
+    return load_statistics(str(model.path), "--model") if has_own else None
 
 
 def _check_output(output: Path) -> None:
@@ -223,7 +232,7 @@ def main() -> None:
     model = read_model_folder(arguments.model, "--model")
     path = results_path(arguments.results)
     results = load_results(path, "--results")
-    statistics = load_statistics(arguments.data, "--data") if arguments.data else None
+    statistics = _statistics(arguments, model)
     output = Path(arguments.output).expanduser() if arguments.output else model.path / "README.md"
     _check_output(output)
     row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))

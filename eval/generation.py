@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat.best_of import draw_candidates, generic_log_probs, rank
+from chat.best_of import draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.reply_checks import is_sound
@@ -85,8 +85,11 @@ def _draw_best(
     replies = []
     for drawn in draw_candidates(model, **inputs, generation_config=generation_config, number=number):
         candidates = [candidate.cut(format_.reply_length(candidate.ids)) for candidate in drawn]
-        generic = generic_log_probs(
-            model, candidates, [*format_.start_ids, *label], generation_config.pad_token_id
+        generic = reply_log_probs(
+            model,
+            [[*format_.start_ids, *label]] * number,
+            [each.ids for each in candidates],
+            generation_config.pad_token_id,
         )
         order = rank(candidates, generic)
         decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -175,8 +176,11 @@ def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
 
 
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
-    """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log."""
+    """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
+    the statistics of its data."""
     import torch
+
+    from chat.hub import STATISTICS_FILE, dataset_statistics
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
@@ -197,6 +201,8 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
         trainer.processing_class.save_pretrained(folder)
         trainer.state.save_to_json(str(folder / STATE_FILE))
         save(arguments, folder)
+        if statistics := dataset_statistics(arguments.data):
+            shutil.copyfile(statistics, folder / STATISTICS_FILE)
     logger.info("the model is in %s", arguments.final_model_dir)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.best_of import GENERIC_WEIGHT, Candidate, draw_candidates, generic_log_probs, rank
+from chat.best_of import GENERIC_WEIGHT, Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 
 PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
@@ -47,7 +47,8 @@ def drawn(model, tokenizer):
 
 
 def order(model, candidates) -> list[int]:
-    return rank(candidates, generic_log_probs(model, candidates, LABEL, pad_token_id=END))
+    replies = [candidate.ids for candidate in candidates]
+    return rank(candidates, reply_log_probs(model, [LABEL] * len(replies), replies, pad_token_id=END))
 
 
 def test_candidates_have_the_likelihoods_that_the_model_gives_them(model, drawn):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chat.decoding import DecodingSettings
-from chat.template import encode_prompt
+from chat.template import encode_prompt, encode_texts
 
 CONVERSATIONS = [
     [{"role": "user", "content": "Hello there"}],
@@ -99,6 +99,17 @@ def test_candidates_and_their_scores_are_those_of_the_model(engine, any_engine, 
         assert generic == pytest.approx(
             sum(log_probs(engine, label, candidate.ids)), abs=0.02 * len(candidate.ids)
         )
+
+
+def test_replies_are_scored_after_conversations_of_any_length(engine, any_engine):
+    reply = "I have two cats."
+    [ids] = encode_texts(engine.tokenizer, [reply])
+    expected = [
+        sum(log_probs(engine, encode_prompt(engine.tokenizer, each), [*ids, engine.tokenizer.eos_token_id]))
+        for each in CONVERSATIONS
+    ]
+    assert any_engine.log_probs(CONVERSATIONS, reply) == pytest.approx(expected, abs=0.02 * len(ids))
+    assert len(set(expected)) == len(expected)
 
 
 def log_probs(engine, before: list[int], ids: list[int]) -> list[float]:

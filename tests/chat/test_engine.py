@@ -78,7 +78,7 @@ def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, 
 def test_the_best_of_several_comes_whole_and_by_its_seed(engine):
     import torch
 
-    from chat.best_of import draw_candidates, generic_log_probs, rank
+    from chat.best_of import draw_candidates, rank, reply_log_probs
     from chat.template import ROLE_TOKENS, encode_prompt
 
     settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12, best_of=4, seed=3)
@@ -89,7 +89,9 @@ def test_the_best_of_several_comes_whole_and_by_its_seed(engine):
     config = settings.to_generation_config(engine.tokenizer)
     [candidates] = draw_candidates(engine.model, prompt, torch.ones_like(prompt), config, 4)
     label = [engine.tokenizer.convert_tokens_to_ids(ROLE_TOKENS["assistant"])]
-    best = rank(candidates, generic_log_probs(engine.model, candidates, label, config.pad_token_id))[0]
+    replies = [candidate.ids for candidate in candidates]
+    generic = reply_log_probs(engine.model, [label] * len(replies), replies, config.pad_token_id)
+    best = rank(candidates, generic)[0]
     whole = engine.tokenizer.decode(candidates[best].ids, skip_special_tokens=True).strip()
     assert whole.startswith(pieces[0]) and pieces[0]
 

@@ -1,0 +1,174 @@
+"""Queries, replies and likes, kept with the user's consent and not at all without it.
+
+Events are lines of JSON in a file of this process: what was asked and replied and how, and what was liked.
+Nothing tells who the user is, beyond what they wrote.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import math
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from chat.cli import UserError
+from chat.decoding import DecodingSettings
+from chat.hub import feedback_scheduler
+from chat.session import message_from, persona_from
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitScheduler
+
+DATASET_VARIABLE = "FEEDBACK_DATASET"
+FEEDBACK_FOLDER = "feedback"
+PUSH_EVERY_MINUTES = 5
+LAST_PUSH_SECONDS = 60
+MAX_ID_CHARACTERS = 100
+REPLY, LIKED = "reply", "liked"
+
+LOGGER = logging.getLogger(__name__)
+
+
+class FeedbackLog:
+    """Appends events to a file of its own, which only its owner can read, from any thread.
+
+    A disk that fails costs events, never a reply: it is warned of once.
+
+    Attributes:
+        file: it appears with the first event.
+    """
+
+    def __init__(self, folder: Path, dataset: str = ""):
+        """
+        Args:
+            folder: made when it is needed.
+            dataset: USER/NAME of a private dataset on the Hub, to which the file is pushed in the background.
+
+        Raises:
+            UserError: the dataset cannot be written to, or there can be no folder to push from.
+        """
+        self.file = Path(folder) / f"{datetime.now(UTC):%Y-%m-%d}-{uuid4().hex}.jsonl"
+        self._scheduler = _scheduler(dataset, self.file) if dataset else None
+        self._lock = self._scheduler.lock if self._scheduler else threading.Lock()
+        self._has_warned = False
+
+    def reply(
+        self,
+        consent: bool,
+        conversation: str,
+        message: str,
+        reply: str,
+        *,
+        persona: Sequence[str],
+        settings: DecodingSettings,
+        model: str,
+        seed: int | None,
+        seconds: float,
+        tokens: int,
+        fallback: bool,
+    ) -> None:
+        """What was asked and replied.
+
+        Args:
+            consent: the user's; unless it is True nothing is done.
+            conversation: a random id, the same in all its events.
+            seconds: from the message to the whole reply.
+            tokens: of the reply.
+            fallback: the reply is our own sentence, since the model had no usable one.
+        """
+        if consent is not True:
+            return
+        self._append(
+            REPLY,
+            conversation=_text(conversation, MAX_ID_CHARACTERS),
+            message=_text(message),
+            reply=_text(reply),
+            persona=list(persona_from(persona)),
+            settings={name: value for name, value in asdict(settings.clamped()).items() if name != "seed"},
+            model=_text(model, MAX_ID_CHARACTERS),
+            seed=seed,
+            seconds=round(max(0.0, seconds), 3) if math.isfinite(seconds) else None,
+            tokens=max(0, int(tokens)),
+            fallback=bool(fallback),
+        )
+
+    def liked(self, consent: bool, conversation: str, reply: str, message: str, liked: bool | None) -> None:
+        """That a reply was liked (True), disliked (False), or neither any more (None); see `reply`."""
+        if consent is not True:
+            return
+        self._append(
+            LIKED,
+            conversation=_text(conversation, MAX_ID_CHARACTERS),
+            message=_text(message),
+            reply=_text(reply),
+            liked=liked if isinstance(liked, bool) else None,
+        )
+
+    def close(self) -> None:
+        """Pushes what has not been pushed, and ends pushing."""
+        scheduler, self._scheduler = self._scheduler, None
+        if not scheduler:
+            return
+        try:
+            scheduler.trigger().result(timeout=LAST_PUSH_SECONDS)
+        # Whatever keeps the Hub from taking it, the file is still here.
+        except Exception as error:
+            LOGGER.warning(
+                f"the last feedback was not pushed ({error or type(error).__name__}); it is in {self.file}, "
+                "which `hf upload --repo-type dataset` pushes"
+            )
+        finally:
+            scheduler.stop()
+
+    def _append(self, event: str, **values: Any) -> None:
+        record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            with self._lock:
+                _append_whole(self.file, line.encode("utf-8"))
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                LOGGER.warning(
+                    f"feedback is not logged to {self.file} ({error.strerror}); make room there or make the "
+                    "folder writable; the chat goes on"
+                )
+
+
+def _scheduler(dataset: str, file: Path) -> CommitScheduler:
+    # It would make the folder itself, for all to read.
+    try:
+        _make_folder(file.parent)
+    except OSError as error:
+        raise UserError(
+            f"{DATASET_VARIABLE} {dataset}: no folder {file.parent} to push from ({error.strerror}); make "
+            "room for it"
+        ) from None
+    return feedback_scheduler(dataset, file, PUSH_EVERY_MINUTES, DATASET_VARIABLE)
+
+
+def _append_whole(file: Path, line: bytes) -> None:
+    """Appends the line or, where the disk is full, nothing of it."""
+    _make_folder(file.parent)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode=0o600)
+    with open(descriptor, "ab", buffering=0) as opened:
+        size = os.fstat(descriptor).st_size
+        if opened.write(line) < len(line):
+            opened.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _text(sent: Any, max_characters: int | None = None) -> str:
+    return message_from(sent)[:max_characters]

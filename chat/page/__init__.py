@@ -1,0 +1,1 @@
+"""The chat page: `layout` puts together what the other modules make."""

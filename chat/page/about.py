@@ -1,0 +1,37 @@
+"""What the page says of the model: its name, what it learnt from, and not to believe it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from chat.hub import STATISTICS_FILE, model_folder
+
+TITLE = "GPT-2 chat"
+ABOUT = (
+    "You are chatting with **{model}**, a small language model that has learnt from {data}. "
+    "It makes things up, knows nothing about the world, and is no source of facts or advice."
+)
+CORPORA = {
+    "cornell": "film scripts (Cornell Movie-Dialogs)",
+    "personachat": "small talk of crowd workers (PersonaChat)",
+    "daily_dialog": "dialogues for learners of English (DailyDialog)",
+    "multi_session_chat": "people who meet again (Multi-Session Chat)",
+    "jsonl": "dialogues of its makers' own",
+}
+
+
+def corpora_of(model: str) -> list[str]:
+    """The corpora that a model was trained on, as its `stats.json` tells; empty where it has none."""
+    try:
+        text = (model_folder(model) / STATISTICS_FILE).read_text(encoding="utf-8")
+        return [str(name) for name in json.loads(text)["corpora"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def about(model: str, corpora: Sequence[str]) -> str:
+    """Title and a paragraph, in Markdown."""
+    *first, last = [CORPORA.get(name, name) for name in corpora] or ["human dialogue"]
+    data = f"{', '.join(first)} and {last}" if first else last
+    return f"# {TITLE}\n\n{ABOUT.format(model=model, data=data)}"

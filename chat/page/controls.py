@@ -1,0 +1,96 @@
+"""The fields beside the chat: who the bot is, and how its replies are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from chat.decoding import (
+    BEST_OF_RANGE,
+    MAX_NEW_TOKENS_RANGE,
+    TEMPERATURE_RANGE,
+    TOP_K_RANGE,
+    TOP_P_RANGE,
+    DecodingSettings,
+)
+from chat.page.personas import FIRST, PRESETS, random_persona
+from chat.session import MAX_PERSONA_SENTENCES
+
+OWN_WORDS = "My own words"
+# Not an empty field: to programs a field without a value is one that must be given.
+ANY_SEED = -1
+
+
+@dataclass(frozen=True)
+class PersonaControls:
+    """The text, from which everything else reads the persona, and what fills it."""
+
+    text: gr.Textbox
+    preset: gr.Dropdown
+    surprise: gr.Button
+
+    @classmethod
+    def build(cls) -> PersonaControls:
+        with gr.Row():
+            preset = gr.Dropdown(
+                [*PRESETS, OWN_WORDS], value=FIRST, label="A persona", scale=3, min_width=160
+            )
+            surprise = gr.Button("Surprise me", size="sm", scale=1, min_width=100)
+        text = gr.Textbox(
+            "\n".join(PRESETS[FIRST]),
+            label="Who the bot is",
+            info=f"One sentence a line, in the first person, at most {MAX_PERSONA_SENTENCES}. "
+            "A change holds from the next reply on.",
+            lines=4,
+            max_lines=MAX_PERSONA_SENTENCES,
+        )
+        private = {"api_visibility": "private", "queue": False}
+        preset.input(
+            lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, **private
+        )
+        surprise.click(lambda: ("\n".join(random_persona()), OWN_WORDS), None, [text, preset], **private)
+        text.input(lambda: OWN_WORDS, None, preset, **private)
+        return cls(text, preset, surprise)
+
+
+def decoding_controls(own: DecodingSettings) -> list[gr.components.Component]:
+    """Temperature, top-p, top-k, longest reply, best of and seed, with the model's own settings as values."""
+
+    def slider(limits: tuple[float, float], value: float, step: float, label: str, info: str) -> gr.Slider:
+        return gr.Slider(*limits, value, step=step, label=label, info=info)
+
+    return [
+        slider(
+            TEMPERATURE_RANGE,
+            own.temperature,
+            0.05,
+            "Temperature",
+            "Low: the likeliest words, again and again. High: surprising, then nonsense.",
+        ),
+        slider(
+            TOP_P_RANGE,
+            own.top_p,
+            0.05,
+            "Top-p",
+            "Draws from the likeliest words that have this much of the probability.",
+        ),
+        slider(TOP_K_RANGE, own.top_k, 1, "Top-k", "Draws from so many of the likeliest words; 0 is all."),
+        slider(
+            MAX_NEW_TOKENS_RANGE, own.max_new_tokens, 1, "Longest reply", "In tokens, about 4 for 3 words."
+        ),
+        slider(
+            BEST_OF_RANGE,
+            own.best_of,
+            1,
+            "Best of",
+            "Thinks of so many replies and says the one that fits this conversation best.",
+        ),
+        gr.Number(
+            ANY_SEED,
+            label="Seed",
+            info="The same seed draws the same reply; -1: another one each time.",
+            precision=0,
+            minimum=ANY_SEED,
+        ),
+    ]

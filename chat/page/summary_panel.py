@@ -1,0 +1,63 @@
+"""What was said about themselves in a conversation, to look at, to change, and to begin the next one with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from chat.page.controls import OWN_WORDS, PersonaControls
+from chat.page.conversations import Places
+from chat.page.replies import new_record, turns_from
+from chat.session import persona_from
+from chat.summary import Summary, summarise
+
+NOTHING = "Nobody has said anything about themselves yet."
+
+
+@dataclass(frozen=True)
+class SummaryPanel:
+    button: gr.Button
+    text: gr.Textbox
+    of_assistant: gr.Button
+    of_user: gr.Button
+
+    @classmethod
+    def build(cls) -> SummaryPanel:
+        with gr.Accordion("Summary of this conversation", open=False):
+            button = gr.Button("Who said what about themselves", size="sm")
+            text = gr.Textbox(
+                label="Word for word, picked by rules and not by the model; change it as you like",
+                lines=6,
+                elem_id="summary",
+            )
+            gr.Markdown("Begin a new conversation in which GPT-2 is")
+            with gr.Row():
+                of_assistant = gr.Button("who it said it was", size="sm", min_width=120)
+                of_user = gr.Button("who you said you are", size="sm", min_width=120)
+        return cls(button, text, of_assistant, of_user)
+
+    def wire(self, places: Places, persona: PersonaControls) -> None:
+        private = {"api_visibility": "private", "queue": False}
+        self.button.click(_summary, [places.chatbot[1], places.persona], self.text, **private)
+        outputs = [*places.components(), persona.preset]
+        self.of_assistant.click(lambda text: _next("assistant", text), self.text, outputs, **private)
+        self.of_user.click(lambda text: _next("user", text), self.text, outputs, **private)
+
+
+def _summary(history: Any, persona: str) -> str:
+    found = summarise(turns_from(history), persona_from(persona))
+    return found.to_text() if found.user or found.assistant else NOTHING
+
+
+def _next(whose: str, text: str) -> tuple:
+    """An empty conversation whose persona is what one side said.
+
+    Raises:
+        gr.Error: that side has said nothing about itself.
+    """
+    facts = getattr(Summary.from_text(text or ""), whose)
+    if not facts:
+        raise gr.Error("The summary has nothing of that side.", print_exception=False)
+    return [], [], [], "\n".join(persona_from(facts)), new_record(), OWN_WORDS

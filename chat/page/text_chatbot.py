@@ -1,0 +1,66 @@
+"""A chatbot whose messages are shown as the text that they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+# An invisible character that takes no room: a tag's name or an entity's must follow `<` and `&` at once.
+WORD_JOINER = "\u2060"
+_OPENS_MARKUP = re.compile(r"([<&])(?!" + WORD_JOINER + ")")
+_SHOWN = re.compile(rf"([<&]){WORD_JOINER}")
+
+
+def shown(text: str) -> str:
+    """Text that HTML has no markup in, and that looks the same."""
+    return _OPENS_MARKUP.sub(rf"\1{WORD_JOINER}", text)
+
+
+def meant(text: str) -> str:
+    """The text of which `shown` made this."""
+    return _SHOWN.sub(r"\1", text)
+
+
+class TextChatbot(gr.Chatbot):
+    """Gradio sanitises messages and yet renders what markup it holds harmless; here none of it is markup."""
+
+    # Gradio's word for a component that is drawn in the browser as its parent is.
+    is_template = True
+
+    def __init__(self, **options: Any):
+        as_text = {"render_markdown": False, "sanitize_html": True, "latex_delimiters": []}
+        super().__init__(**{**options, **as_text})
+
+    def get_config(self, cls: type | None = None) -> dict[str, Any]:
+        return super().get_config(gr.Chatbot)
+
+    def postprocess(self, value: Any) -> Any:
+        return super().postprocess(_with_texts(value, shown))
+
+    def preprocess(self, payload: Any) -> Any:
+        return _with_texts(super().preprocess(payload), meant)
+
+
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """The messages, every text in them changed."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {**message, "content": _changed(message["content"], change)}
+        if isinstance(message, dict) and "content" in message
+        else message
+        for message in value
+    ]
+
+
+def _changed(content: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(content, str):
+        return change(content)
+    if isinstance(content, list):
+        return [_changed(each, change) for each in content]
+    if isinstance(content, dict) and isinstance(content.get("text"), str):
+        return {**content, "text": change(content["text"])}
+    return content

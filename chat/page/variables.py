@@ -1,0 +1,106 @@
+"""What the page takes from environment variables, checked before a model is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from chat.cli import UserError
+from chat.engine import ENGINE_VARIABLE, MAX_REQUESTS, MODEL_VARIABLE, EngineName, default_model, engine_named
+
+FEEDBACK_FOLDER = "feedback"
+MAX_QUEUE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class PageVariables:
+    """One field for each variable, `variable` its name, `help` what it sets."""
+
+    model: str = field(metadata={"variable": MODEL_VARIABLE, "help": "the model, path or Hub id"})
+    engine: EngineName = field(
+        default="auto",
+        metadata={
+            "variable": ENGINE_VARIABLE,
+            "help": "`auto`, `torch` or `openvino` (below); the terminal has `--engine`",
+        },
+    )
+    concurrent_replies: int = field(
+        default=MAX_REQUESTS,
+        metadata={
+            "variable": "CONCURRENT_REPLIES",
+            "help": f"replies drawn at once, 1 to {MAX_REQUESTS} (default {MAX_REQUESTS})",
+        },
+    )
+    queue_size: int = field(
+        default=64,
+        metadata={
+            "variable": "QUEUE_SIZE",
+            "help": "messages that wait beyond those, before others are told that it is busy (default 64)",
+        },
+    )
+    feedback_folder: str = field(
+        default=FEEDBACK_FOLDER,
+        metadata={
+            "variable": "FEEDBACK_FOLDER",
+            "help": "where messages are kept of those who allow it (default `feedback`); `off`: nowhere",
+        },
+    )
+    feedback_dataset: str = field(
+        default="",
+        metadata={
+            "variable": "FEEDBACK_DATASET",
+            "help": "a dataset on the Hub, USER/NAME, to which they are copied every five minutes",
+        },
+    )
+    mcp_server: bool = field(
+        default=True,
+        metadata={"variable": "GRADIO_MCP_SERVER", "help": "`true` or `false`: the chat as an MCP tool"},
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> PageVariables:
+        """
+        Raises:
+            UserError: a variable's value cannot be used; the message names it.
+        """
+        environment = os.environ if environment is None else environment
+        given = {
+            each.name: value
+            for each in fields(cls)
+            if (value := environment.get(each.metadata["variable"], "").strip())
+        }
+        checked: dict[str, Any] = dict(given)
+        checked["model"] = given.get("model") or default_model()
+        checked["engine"] = engine_named(given.get("engine", ""))
+        for name, highest in {"concurrent_replies": MAX_REQUESTS, "queue_size": MAX_QUEUE_SIZE}.items():
+            if name in given:
+                checked[name] = _whole_number(name, given[name], highest)
+        if "mcp_server" in given:
+            checked["mcp_server"] = _yes_or_no("mcp_server", given["mcp_server"])
+        found = cls(**checked)
+        if found.feedback_dataset and not found.keeps_feedback:
+            raise UserError("FEEDBACK_DATASET: is set while FEEDBACK_FOLDER is off; unset one of them")
+        return found
+
+    @property
+    def keeps_feedback(self) -> bool:
+        return self.feedback_folder.lower() != "off"
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a field."""
+    return next(each.metadata["variable"] for each in fields(PageVariables) if each.name == name)
+
+
+def _whole_number(name: str, value: str, highest: int) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= highest):
+        raise UserError(f"{variable_of(name)} {value}: give a whole number from 1 to {highest}")
+    return int(value)
+
+
+def _yes_or_no(name: str, value: str) -> bool:
+    if value.lower() not in ("true", "false", "1", "0"):
+        raise UserError(f"{variable_of(name)} {value}: give true or false")
+    return value.lower() in ("true", "1")

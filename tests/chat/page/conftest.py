@@ -1,0 +1,177 @@
+"""The page served on loopback over the embedded model, and a headless Chromium to visit it with."""
+
+import shutil
+import uuid
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@contextmanager
+def served(engine, log=None, port: int | None = None, **variables):
+    """The page's address while it is served."""
+    from chat.page.layout import build_page
+    from chat.page.server import launch
+    from chat.page.variables import PageVariables
+
+    page = build_page(engine, log, corpora=["cornell", "personachat"])
+    given = PageVariables(**{"model": engine.name, "mcp_server": False} | variables)
+    try:
+        yield launch(page, engine, given, quiet=True, server_name="127.0.0.1", server_port=port).rstrip("/")
+    finally:
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def pocket():
+    """The embedded model under the engine that CPUs get."""
+    from chat.engine import load_engine
+
+    engine = load_engine(str(ROOT / "models" / "pocket"), engine="openvino")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def slow_engine(tokenizer, tmp_path_factory):
+    """Replies that take seconds: a larger model of random weights, of which every token is streamed."""
+    import json
+
+    import torch
+
+    from chat.engine import load_engine
+    from training.model import build_model
+
+    folder = tmp_path_factory.mktemp("slow")
+    config = {"model_type": "gpt2", "n_layer": 12, "n_embd": 384, "n_head": 6, "n_positions": 512}
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return load_engine(str(folder), engine="torch")
+
+
+@pytest.fixture(scope="session")
+def address(pocket):
+    with served(pocket) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def slow_address(slow_engine):
+    with served(slow_engine) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not (path := next(filter(None, map(shutil.which, BROWSERS)), None)):
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """Somebody at the page, in a browser profile of their own."""
+
+    def __init__(self, chromium, address: str, **options):
+        self.context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.context.set_default_timeout(20_000)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.dialogs: list[str] = []
+        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.address = address
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        self.page.wait_for_selector("#message textarea")
+        self.page.wait_for_selector("#chatbot")
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Who said what, as it is shown."""
+        found = self.page.eval_on_selector_all(
+            "#chatbot [data-testid=user], #chatbot [data-testid=bot]",
+            "all => all.map(each => [each.dataset.testid, each.innerText])",
+        )
+        return [(who, text.strip().replace("\u2060", "")) for who, text in found]
+
+    def type(self, text: str) -> None:
+        box = self.page.locator("#message textarea")
+        box.fill(text)
+        box.press("Enter")
+
+    def say(self, text: str) -> str:
+        """Sends a message; the whole reply."""
+        before = len(self.messages())
+        self.type(text)
+        return self.reply_after(before + 1)
+
+    def reply_after(self, before: int) -> str:
+        self.until(
+            lambda: len(self.messages()) > before and self.messages()[-1][0] == "bot" and self.is_idle()
+        )
+        return self.messages()[-1][1]
+
+    def is_idle(self) -> bool:
+        return self.page.locator("#message button.submit-button").is_visible()
+
+    def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+        for _ in range(int(seconds * 20)):
+            if holds():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"not within {seconds} seconds; shown: {self.messages()}")
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).last.click()
+
+    def persona(self) -> str:
+        return self.page.get_by_label("Who the bot is").input_value()
+
+    def open_side_bar(self) -> None:
+        self.page.locator(".toggle-button").first.click()
+        self.page.get_by_role("button", name="New conversation").wait_for()
+
+    def titles(self) -> list[str]:
+        found = self.page.eval_on_selector_all(
+            "#conversations label", "all => all.map(each => each.innerText)"
+        )
+        return [text.strip() for text in found]
+
+
+@pytest.fixture
+def visitor(chromium, address):
+    found = Visitor(chromium, address)
+    yield found
+    found.context.close()
+    assert not found.errors and not found.dialogs
+
+
+@pytest.fixture
+def screenshot(request) -> Callable[[Visitor, str], Path | None]:
+    """A function that keeps a picture where SCREENSHOTS names a folder; for people to look at."""
+    import os
+
+    def keep(visitor: Visitor, name: str) -> None:
+        if folder := os.environ.get("SCREENSHOTS"):
+            visitor.page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return keep
+
+
+@pytest.fixture
+def marker() -> str:
+    """A word that nobody else says."""
+    return f"Zq{uuid.uuid4().hex[:8]}"

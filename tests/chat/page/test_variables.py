@@ -1,0 +1,60 @@
+"""Environment variables of the page: read, checked, and listed in the README."""
+
+from dataclasses import fields
+
+import pytest
+
+from chat.cli import UserError
+from chat.page.variables import PageVariables
+from tests.conftest import ROOT
+
+
+def test_what_is_not_set_takes_the_default():
+    found = PageVariables.from_environment({"MODEL_ID": "user/model", "QUEUE_SIZE": " "})
+    assert found == PageVariables(model="user/model")
+
+
+def test_each_is_read():
+    given = {
+        "MODEL_ID": "m",
+        "ENGINE": "Torch",
+        "CONCURRENT_REPLIES": "2",
+        "QUEUE_SIZE": "3",
+        "FEEDBACK_FOLDER": "kept",
+        "FEEDBACK_DATASET": "user/kept",
+        "GRADIO_MCP_SERVER": "false",
+    }
+    assert PageVariables.from_environment(given) == PageVariables(
+        "m", "torch", 2, 3, "kept", "user/kept", False
+    )
+    assert len(given) == len(fields(PageVariables))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("ENGINE", "gpu", "give one of auto, torch, openvino"),
+        ("CONCURRENT_REPLIES", "0", "give a whole number from 1 to 32"),
+        ("CONCURRENT_REPLIES", "many", "give a whole number from 1 to 32"),
+        ("QUEUE_SIZE", "9999", "give a whole number from 1 to 1000"),
+        ("QUEUE_SIZE", "²", "give a whole number from 1 to 1000"),
+        ("GRADIO_MCP_SERVER", "perhaps", "give true or false"),
+    ],
+)
+def test_what_cannot_be_used_is_an_error_that_names_it(name, value, problem):
+    with pytest.raises(UserError) as error:
+        PageVariables.from_environment({"MODEL_ID": "m", name: value})
+    assert str(error.value).startswith(f"{name} {value}") and problem in str(error.value)
+
+
+def test_a_dataset_without_a_log_is_an_error():
+    with pytest.raises(UserError, match="FEEDBACK_DATASET"):
+        PageVariables.from_environment(
+            {"MODEL_ID": "m", "FEEDBACK_FOLDER": "OFF", "FEEDBACK_DATASET": "user/kept"}
+        )
+
+
+def test_the_readme_lists_them():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for each in fields(PageVariables):
+        assert f"| `{each.metadata['variable']}` | {each.metadata['help']} |" in readme

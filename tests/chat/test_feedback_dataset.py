@@ -1,0 +1,81 @@
+"""Feedback in a private dataset: the Hub's own client and scheduler, over real HTTP on loopback."""
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+from tests.hub_server import Repositories, hub
+
+TOKEN = "hf_of_someone"
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+from huggingface_hub import constants
+from chat.cli import UserError
+from chat.feedback import FeedbackLog
+
+def error(folder, dataset, token):
+    os.environ["HF_TOKEN"] = token
+    try:
+        FeedbackLog(Path(folder), dataset)
+    except UserError as error:
+        return str(error)
+
+folder, token = sys.argv[1:]
+os.environ["HF_TOKEN"] = token
+(Path(folder) / "earlier.jsonl").write_text("{}")
+log = FeedbackLog(Path(folder), "someone/talks")
+log.liked(False, "c0ffee", "Secret.", "Hi!", True)
+log.liked(True, "c0ffee", "First.", "Hi!", True)
+log._scheduler.trigger().result()
+log.liked(True, "c0ffee", "Second.", "Hi!", False)
+log.close()
+log.liked(True, "c0ffee", "Third.", "Hi!", None)
+log.close()
+cut_off = FeedbackLog(Path(folder), "someone/talks")
+constants.HF_HUB_OFFLINE = True
+cut_off.liked(True, "c0ffee", "Fourth.", "Hi!", True)
+cut_off.close()
+constants.HF_HUB_OFFLINE = False
+names = ["someone/public", "someone/ talks", "elsewhere/talks", "elsewhere/public"]
+errors = [error(folder, name, token) for name in names]
+errors.append(error(folder, "someone/talks", "hf_of_nobody"))
+print(json.dumps({"file": str(log.file), "cut_off": str(cut_off.file), "errors": errors}))
+"""
+
+
+def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
+    (tmp_path / "feedback").mkdir()
+    public = {("dataset", f"{user}/public"): tmp_path / "feedback" for user in ("someone", "elsewhere")}
+    repositories = Repositories(public, TOKEN, tmp_path / "hub")
+    repositories.foreign.add("elsewhere")
+    with hub(repositories) as endpoint:
+        own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(tmp_path / "feedback"), TOKEN],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **own},
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    dataset = ("dataset", "someone/talks")
+    assert dataset in repositories.private
+    # What lay in the folder before is not pushed, nor what is logged when the log is closed.
+    [pushed] = repositories.files(*dataset).values()
+    assert pushed.name == os.path.basename(found["file"])
+    replies = [json.loads(line)["reply"] for line in pushed.read_text().splitlines()]
+    assert replies == ["First.", "Second."]
+    assert len(repositories.commits) == 2
+    assert "the last feedback was not pushed" in done.stderr and found["cut_off"] in done.stderr
+    is_public, is_no_id, *refused = found["errors"]
+    assert (
+        is_public.startswith("FEEDBACK_DATASET someone/public: is public") and "make it private" in is_public
+    )
+    assert is_no_id == "FEEDBACK_DATASET someone/ talks: not a dataset's id; give USER/NAME"
+    for each in refused:
+        assert "the Hub refuses (40" in each and "set HF_TOKEN to a token that may write" in each
