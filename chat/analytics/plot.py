@@ -87,7 +87,7 @@ def draw(periods: Periods, every: Every, output: Path, flag: str) -> None:
         _title(likes, f"Likes and dislikes a {every}")
         _bars(fallbacks, periods, every, {"": (FALLEN, lambda each: 100 * (each.fallback_share or 0))})
         fallbacks.yaxis.set_major_formatter(lambda share, _: f"{share:g} %")
-        _title(fallbacks, "Replies for which the model had no usable one")
+        _title(fallbacks, "Fallbacks: replies for which the model had no usable one")
         for axes in (volume, likes):
             axes.yaxis.get_major_locator().set_params(integer=True)
         fallbacks.set_xlabel("time, UTC")

@@ -58,7 +58,7 @@ class Typist:
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
 
-    def until(self, holds: Callable[[], bool], seconds: float = 120) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._read()
@@ -85,7 +85,7 @@ class Typist:
         typed = max(place for place, line in enumerate(lines) if line.startswith(f"You: {text}"[:COLUMNS]))
         return lines[typed + 1 : -1]
 
-    def ends(self, seconds: float = 60) -> int:
+    def ends(self, seconds: float = 300) -> int:
         """The exit status, when the program has ended."""
         self.until(lambda: not self.process.isalive(), seconds)
         return self.process.exitstatus

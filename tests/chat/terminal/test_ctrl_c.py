@@ -127,6 +127,6 @@ def test_a_script_is_ended_with_what_came_till_then(slow_model):
             pass
         time.sleep(0.7)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
     assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
     assert "And more." not in output and "Traceback" not in errors
