@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
-from chat.hub import STATISTICS_FILE
+from chat.hub.loading import STATISTICS_FILE
 from data_scripts import fingerprint
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _write_dataset(
 
 
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    from chat.hub import load_tokenizer
+    from chat.hub.loading import load_tokenizer
 
     tokenizer = load_tokenizer(name, "--tokenizer")
     if tokenizer.eos_token is None:
