@@ -22,7 +22,7 @@ PUBLISHED = (
 
 
 def card_data(
-    results: dict,
+    results: dict | None,
     model: ModelFolder,
     statistics: dict | None,
     model_id: str,
@@ -33,7 +33,7 @@ def card_data(
     """The metadata block; arguments as of `eval.card.render_card`."""
     from huggingface_hub import ModelCardData
 
-    found = _eval_results(results, row, _hub_ids(statistics))
+    found = _eval_results(results, row, _hub_ids(statistics)) if results else []
     index = {"model_name": model_id, "eval_results": found} if found else {}
     return ModelCardData(
         language=language,
@@ -68,7 +68,7 @@ def _hub_ids(statistics: dict | None) -> dict[str, str]:
 
 def _hub_base(base: str | None) -> str | None:
     """The base, where it is a model on the Hub."""
-    from chat.hub import is_local, looks_like_path
+    from chat.hub.loading import is_local, looks_like_path
 
     return None if not base or is_local(base) or looks_like_path(base) else base
 

@@ -52,6 +52,16 @@ class ModelFolder:
         hidden |= {"num_train_epochs" if self.train_arguments.get("max_steps", -1) > 0 else "max_steps"}
         return {name: value for name, value in self.train_arguments.items() if name not in hidden}
 
+    def parameters(self) -> int:
+        """How many numbers the weights on disk are."""
+        from safetensors import safe_open
+
+        count = 0
+        for file in sorted(self.path.glob(WEIGHTS)):
+            with safe_open(file, framework="np") as saved:
+                count += sum(math.prod(saved.get_slice(name).get_shape()) for name in saved.keys())  # noqa: SIM118
+        return count
+
     def lowest_validation_loss(self) -> dict | None:
         """The log's entry of the best evaluation."""
         entries = [entry for entry in self.trainer_state.get("log_history", []) if "eval_loss" in entry]
@@ -65,7 +75,7 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
     Raises:
         UserError: no folder, no model in it, or a file that cannot be read.
     """
-    from chat.hub import load_config
+    from chat.hub.loading import load_config
 
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -136,7 +146,7 @@ def evaluated_as(results: dict, model: str, flags: tuple[str, str]) -> str:
     Raises:
         UserError: they are of other weights.
     """
-    from chat.hub import load_causal_lm
+    from chat.hub.loading import load_causal_lm
     from eval.contenders import weights_sha256
 
     evaluated = results["models"]

@@ -2,6 +2,7 @@
 
     accelerate launch -m training.train --config training/configs/gpt2.yaml
     accelerate launch -m training.train --config training/configs/gpt2.yaml --resume
+    accelerate launch -m training.train --config training/configs/gpt2.yaml --push-to-hub user/chat
 
 Checkpoints and TensorBoard logs go to --output-dir, the trained model to --final-model-dir, from where
 `AutoModelForCausalLM.from_pretrained` loads it without any code of ours.
@@ -9,16 +10,20 @@ Checkpoints and TensorBoard logs go to --output-dir, the trained model to --fina
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
+from chat.hub.publishing import ATTEMPTS
 from training.arguments import ARGUMENTS_FILE, TrainArguments, save, tell_changed
 from training.checkpoints import (
     STATE_FILE,
@@ -32,8 +37,10 @@ if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
 
+    from chat.hub.repositories import Destination
     from training.trainer import DialogueTrainer
 
+ATTEMPTS_IN_HASTE = 2
 logger = logging.getLogger(__name__)
 
 
@@ -41,9 +48,17 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     """Trains, resumes where asked, and saves the best model; returns the trainer.
 
     Where SIGTERM stopped it (`trainer.stopped_at_step`) there is a checkpoint and no final model.
+
+    Raises:
+        UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
-    checkpoint = _starting_checkpoint(arguments)
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    if not arguments.resume:
+        _refuse_earlier_run(arguments.output_dir)
+    destination = arguments.destination()
+    if destination:
+        _begin_on_hub(arguments, destination)
+    checkpoint = _last_checkpoint(arguments.output_dir) if arguments.resume else None
     trainer = build_trainer(arguments)
     if checkpoint:
         check_same_model(checkpoint, trainer.model)
@@ -51,10 +66,46 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
         tell_changed(arguments, arguments.output_dir)
     if trainer.is_world_process_zero():
         save(arguments, arguments.output_dir)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.stopped_at_step is None:
-        save_final_model(trainer, arguments)
+    with _pushed_checkpoints(trainer, arguments, destination, checkpoint):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.stopped_at_step is None:
+            save_final_model(trainer, arguments)
+    if destination and trainer.stopped_at_step is None and trainer.is_world_process_zero():
+        from training.hub import publish_final_model
+
+        publish_final_model(arguments, destination, trainer.state.global_step)
     return trainer
+
+
+def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> None:
+    from training.hub import begin
+
+    if int(os.environ.get("RANK", 0)) == 0:
+        begin(arguments, destination)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        # The others must not look for checkpoints before they are there.
+        arguments.to_training_arguments().distributed_state.wait_for_everyone()
+
+
+@contextmanager
+def _pushed_checkpoints(
+    trainer: DialogueTrainer, arguments: TrainArguments, destination: Destination | None, resumed: Path | None
+) -> Iterator[None]:
+    """Pushes checkpoints while the block runs, if that is asked for, and at its end what is left of them."""
+    is_asked = destination and arguments.hub_strategy == "checkpoints" and trainer.is_world_process_zero()
+    if not is_asked:
+        yield
+        return
+    from training.hub import PushCheckpoints
+
+    pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, resumed)
+    trainer.add_callback(pushes)
+    try:
+        yield
+    except UserError:
+        pushes.close(attempts=1)
+        raise
+    pushes.close(attempts=ATTEMPTS_IN_HASTE if trainer.stopped_at_step else ATTEMPTS)
 
 
 def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
@@ -62,7 +113,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     import numpy as np
     from transformers import EarlyStoppingCallback, set_seed
 
-    from chat.hub import load_tokenized
+    from chat.hub.loading import load_tokenized
     from training.callbacks import RotateCheckpoints, SampleReplies, StopOnSigterm
     from training.collator import PaddedCollator, padding_id
     from training.model import build_model
@@ -152,26 +203,22 @@ def _use_all_cores() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes_here))
 
 
-def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
-    """The checkpoint to resume from, or None to start at the beginning.
-
-    Raises:
-        UserError: there are checkpoints but --resume was not given.
-    """
-    if not arguments.resume:
-        if checkpoints(arguments.output_dir):
-            raise UserError(
-                f"--output-dir {arguments.output_dir}: holds checkpoints of an earlier run; go on with it by "
-                "--resume, or give another folder"
-            )
-        return None
-    if int(os.environ.get("RANK", 0)) == 0:
-        discard_halves(arguments.output_dir)
-    checkpoint = last_whole_checkpoint(arguments.output_dir)
-    if checkpoint is None:
-        logger.warning(
-            "--resume: no whole checkpoint in %s, starting from the beginning", arguments.output_dir
+def _refuse_earlier_run(output_dir: str) -> None:
+    """Raises UserError where --output-dir has checkpoints, and --resume was not given."""
+    if checkpoints(output_dir):
+        raise UserError(
+            f"--output-dir {output_dir}: holds checkpoints of an earlier run; go on with it by --resume, or "
+            "give another folder"
         )
+
+
+def _last_checkpoint(output_dir: str) -> Path | None:
+    """The checkpoint to resume from, or None to start at the beginning."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        discard_halves(output_dir)
+    checkpoint = last_whole_checkpoint(output_dir)
+    if checkpoint is None:
+        logger.warning("--resume: no whole checkpoint in %s, starting from the beginning", output_dir)
     return checkpoint
 
 
@@ -180,7 +227,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     the statistics of its data."""
     import torch
 
-    from chat.hub import STATISTICS_FILE, dataset_statistics
+    from chat.hub.loading import STATISTICS_FILE, dataset_statistics
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
@@ -199,8 +246,11 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
         model.config.dtype = dtype
         model.config.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
-        trainer.state.save_to_json(str(folder / STATE_FILE))
-        save(arguments, folder)
+        # A model may be published, a disk not.
+        best = trainer.state.best_model_checkpoint
+        state = dataclasses.replace(trainer.state, best_model_checkpoint=best and Path(best).name)
+        state.save_to_json(str(folder / STATE_FILE))
+        save(arguments.without_folders(), folder)
         if statistics := dataset_statistics(arguments.data):
             shutil.copyfile(statistics, folder / STATISTICS_FILE)
     logger.info("the model is in %s", arguments.final_model_dir)

@@ -1,0 +1,194 @@
+"""Folders on the Hub: in one whole commit each, tried again where that may help, and tagged."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from chat.cli import UserError
+from chat.hub.errors import failure_of
+from chat.hub.loading import MODEL_FILES
+from chat.hub.repositories import Destination, make, set_tag
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+MAIN = "main"
+MODEL_TEXTS = ("README.md", "LICENSE")
+ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 60.0
+
+
+def publish_folder(
+    folder: str | Path,
+    destination: Destination,
+    *,
+    message: str,
+    allow: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
+    ours: Iterable[str] = (),
+    tag: str | None = None,
+    what: str = "",
+    again: str = "give the same command again",
+) -> str:
+    """Puts a folder's files into the repository's root as one commit; tries again where that may help.
+
+    Args:
+        message: the commit's.
+        allow, ignore: patterns of paths in the folder.
+        ours: patterns of paths in the repository, of which those that the folder lacks are deleted.
+        tag: for the commit.
+        what: what the user knows it by (default: the folder's path).
+        again: how the user makes a second try, as an imperative.
+
+    Returns:
+        The commit's id; of the last one, where nothing has changed.
+
+    Raises:
+        UserError: it is not on the Hub, and why; what is there is as it was.
+    """
+
+    def publish() -> str:
+        make(destination)
+        additions = additions_of(folder, allow=allow, ignore=ignore)
+        commit = commit_files(destination, additions, message=message, ours=ours)
+        if tag:
+            set_tag(destination, tag, commit)
+        return commit
+
+    what = what or str(folder)
+    undone = f"{what} is not on the Hub, but whole on this machine"
+    commit = persistently(publish, destination, undone=undone, again=again)
+    logger.info("%s is on the Hub: %s%s", what, destination.url, f" (tag {tag})" if tag else "")
+    return commit
+
+
+def publish_model(
+    folder: str | Path,
+    destination: Destination,
+    *,
+    message: str,
+    tag: str | None = None,
+    again: str = "give the same command again",
+) -> str:
+    """`publish_folder` for a model's folder: weights as safetensors, tokenizer, settings, card."""
+    return publish_folder(
+        folder,
+        destination,
+        message=message,
+        allow=(*MODEL_FILES, *MODEL_TEXTS),
+        ours=MODEL_FILES,
+        tag=tag,
+        again=again,
+    )
+
+
+def persistently(
+    action: Callable[[], Result],
+    destination: Destination,
+    *,
+    undone: str,
+    again: str,
+    attempts: int = ATTEMPTS,
+    wait: Callable[[float], object] = time.sleep,
+) -> Result:
+    """The action's result, tried again after growing pauses where a later try may succeed.
+
+    Args:
+        undone: how things are without it, as a sentence.
+        again: how the user makes a second try, as an imperative.
+
+    Raises:
+        UserError: the last try failed, or one failed for good.
+    """
+    pause_seconds = FIRST_WAIT_SECONDS
+    for attempt in itertools.count(1):
+        try:
+            return action()
+        except UserError:
+            raise
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.is_lasting or attempt == attempts:
+                raise UserError(
+                    f"{destination}: {undone} ({failure.reason}); {failure.remedy}, then {again}"
+                ) from error
+        seconds = max(pause_seconds, failure.retry_after_seconds)
+        logger.warning("%s: %s (%s); trying again in %.0f s", destination, undone, failure.reason, seconds)
+        wait(seconds)
+        pause_seconds = min(2 * pause_seconds, LONGEST_WAIT_SECONDS)
+
+
+def additions_of(
+    folder: str | Path,
+    path_in_repo: str = "",
+    *,
+    allow: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
+) -> list[CommitOperationAdd]:
+    """A folder's files, hidden ones left out, as additions of a commit."""
+    from huggingface_hub import CommitOperationAdd
+
+    folder, prefix = Path(folder), f"{path_in_repo}/" if path_in_repo else ""
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    wanted = [
+        path
+        for path in paths
+        if not any(part.startswith(".") for part in path.split("/"))
+        and (allow is None or _matches(path, allow))
+        and not _matches(path, ignore)
+    ]
+    return [CommitOperationAdd(prefix + path, folder / path) for path in wanted]
+
+
+def commit_files(
+    destination: Destination,
+    additions: list[CommitOperationAdd],
+    *,
+    message: str,
+    ours: Iterable[str] = (),
+    but: Iterable[str] = (),
+    revision: str = MAIN,
+) -> str:
+    """One commit of all additions, with the deletion of files of ours that are not among them; its id.
+
+    Args:
+        ours: patterns of paths in the repository.
+        but: patterns of those of them that stay.
+        revision: the branch.
+
+    `HfApi.upload_folder` would make several commits of a large folder, of which a reader may see the first.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    kept = (*(each.path_in_repo for each in additions), *but)
+    deletions = _stale(api, destination, kept, tuple(ours), revision)
+    return api.create_commit(
+        **destination.repository,
+        operations=[*deletions, *additions],
+        commit_message=message,
+        revision=revision,
+    ).oid
+
+
+def _stale(
+    api: HfApi, destination: Destination, kept: tuple[str, ...], ours: tuple[str, ...], revision: str
+) -> list[CommitOperationDelete]:
+    from huggingface_hub import CommitOperationDelete
+
+    there = api.list_repo_files(**destination.repository, revision=revision) if ours else []
+    stale = (path for path in there if _matches(path, ours) and not _matches(path, kept))
+    return [CommitOperationDelete(path, is_folder=False) for path in stale]
+
+
+def _matches(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
