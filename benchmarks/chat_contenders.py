@@ -75,7 +75,7 @@ class OnnxRuntime:
 
     def __init__(self, folder: Path):
         from chat.export.onnx import FILES, OnnxDecoder
-        from chat.hub import load_config
+        from chat.hub.loading import load_config
 
         self.eos_token_id = load_config(str(folder), "--model").eos_token_id
         self.decoder = OnnxDecoder(
@@ -98,7 +98,7 @@ class CTranslate2:
     def __init__(self, folder: Path):
         import ctranslate2
 
-        from chat.hub import load_tokenizer
+        from chat.hub.loading import load_tokenizer
 
         self.tokenizer = load_tokenizer(str(folder), "--model")
         self.generator = ctranslate2.Generator(str(folder / CTRANSLATE2), device="cpu", compute_type="int8")

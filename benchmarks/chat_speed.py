@@ -102,7 +102,7 @@ def benchmark(arguments: SpeedArguments) -> dict:
     Raises:
         UserError: a model cannot be loaded or exported, or a contender fails.
     """
-    from chat.hub import model_folder
+    from chat.hub.loading import model_folder
 
     found = {"versions": {package: version(package) for package in PACKAGES}, "cpus": os.cpu_count()}
     found["load_average_before"] = os.getloadavg()[0]
@@ -121,7 +121,7 @@ def benchmark(arguments: SpeedArguments) -> dict:
 def _save_random_model(arguments: SpeedArguments, folder: Path) -> None:
     from transformers import set_seed
 
-    from chat.hub import load_tokenizer
+    from chat.hub.loading import load_tokenizer
     from chat.template import add_chat_format
     from training.model import build_model
 
@@ -137,7 +137,7 @@ def _measure_model(folder: Path, arguments: SpeedArguments, says: bool = False) 
     Args:
         says: its replies are language, so that it can be measured with checks and sampling too.
     """
-    from chat.hub import load_causal_lm, load_tokenizer
+    from chat.hub.loading import load_causal_lm, load_tokenizer
 
     quality = _export(folder)
     tokenizer, model = load_tokenizer(str(folder), "--model"), load_causal_lm(str(folder), "--model")

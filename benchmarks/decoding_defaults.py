@@ -117,7 +117,7 @@ class Contexts:
 
 def benchmark(arguments: DecodingArguments) -> dict:
     """Figures by setting, and the human replies' own."""
-    from chat.hub import load_causal_lm, load_tokenizer
+    from chat.hub.loading import load_causal_lm, load_tokenizer
     from eval.contenders import weights_sha256
     from eval.generation import generate_replies
 

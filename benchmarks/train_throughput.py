@@ -118,7 +118,7 @@ def benchmark(arguments: ThroughputArguments) -> dict:
     import torch
     from transformers import set_seed
 
-    from chat.hub import load_tokenized
+    from chat.hub.loading import load_tokenized
     from training.model import build_model
 
     dataset, tokenizer = load_tokenized(arguments.data)

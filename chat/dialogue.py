@@ -50,11 +50,15 @@ class Dialogue:
     group: str = ""
     split: str = ""
 
-    def views(self) -> list[Dialogue]:
-        """The dialogue as training sees it: with a persona as it is, else from either speaker's side."""
-        if self.persona:
+    def views(self, both_sides: bool = False) -> list[Dialogue]:
+        """The dialogue as training sees it: with a persona as it is, else from either speaker's side.
+
+        Args:
+            both_sides: with a persona, too, from the user's side, of whom no persona is known.
+        """
+        if self.persona and not both_sides:
             return [self]
-        return [self, replace(self, turns=swapped(self.turns))]
+        return [self, replace(self, turns=swapped(self.turns), persona=())]
 
     def messages(self) -> list[dict[str, str]]:
         """The dialogue as chat messages, the persona as the system message."""

@@ -23,7 +23,7 @@ from chat.cli import UserError
 from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, USER
-from chat.hub import load_config, load_tokenizer
+from chat.hub.loading import load_config, load_tokenizer
 from chat.reply_checks import is_empty, is_looping, is_sound, was_said, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.hub import feedback_scheduler
+from chat.hub.feedback import feedback_scheduler
 from chat.session import message_from, persona_from
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
 from chat.export.openvino import MODEL_FILE, in_a_passing_thread
-from chat.hub import load_config, load_generation_config, model_folder
+from chat.hub.loading import load_config, load_generation_config, model_folder
 
 if TYPE_CHECKING:
     import openvino_genai

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
-from chat.hub import load_causal_lm
+from chat.hub.loading import load_causal_lm
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from chat.cli import UserError
 from chat.dialogue import Dialogue, alternating_turns, clean_spaced_text
-from chat.hub import load_corpus
+from chat.hub.loading import load_corpus
 
 NAME = "daily_dialog"
 

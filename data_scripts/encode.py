@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def encode_corpora(
     max_length: int,
     history_turns: int | None = None,
     plain_text: bool = False,
+    both_sides: Collection[str] = (),
     num_proc: int = 1,
 ) -> dict[str, list[Dataset]]:
     """Training sequences from every side that is learnt, per split one dataset a corpus, with `COUNTS`.
@@ -33,6 +35,7 @@ def encode_corpora(
     Args:
         max_length, history_turns: as of `chat.template.encode_dialogues`.
         plain_text: instead, as of `data_scripts.plain_text`, each dialogue once.
+        both_sides: corpora of whose training dialogues with a persona the user's side is learnt, too.
         num_proc: at most so many processes tokenise.
     """
     from datasets import Dataset, Features, List, Value
@@ -62,6 +65,7 @@ def encode_corpora(
             "max_length": max_length,
             "history_turns": history_turns,
             "plain_text": plain_text,
+            "from_both_sides": [part for part, corpus in enumerate(corpora) if corpus.name in both_sides],
         },
         desc="tokenising",
     )
@@ -83,8 +87,14 @@ def _unpickled(tokenizer: bytes) -> PreTrainedTokenizerBase:
 
 
 def _encode_batch(
-    batch: dict, pickled_tokenizer: bytes, max_length: int, history_turns: int | None, plain_text: bool
+    batch: dict,
+    pickled_tokenizer: bytes,
+    max_length: int,
+    history_turns: int | None,
+    plain_text: bool,
+    from_both_sides: list[int],
 ) -> dict[str, list]:
+    """Of the parts `from_both_sides`, dialogues with a persona are learnt from the user's side, too."""
     from chat.template import encode_dialogues
     from data_scripts.plain_text import encode_plain_texts
 
@@ -98,7 +108,9 @@ def _encode_batch(
         views = dialogues
         encoded = encode_plain_texts(tokenizer, [view for _, view in views], max_length)
     else:
-        views = [(part, view) for part, dialogue in dialogues for view in dialogue.views()]
+        views = [
+            (part, view) for part, dialogue in dialogues for view in dialogue.views(part in from_both_sides)
+        ]
         encoded = encode_dialogues(tokenizer, [view for _, view in views], max_length, history_turns)
     sequences = [
         (part, view.source, sequence)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, clean_spaced_text, swapped
-from chat.hub import load_corpus
+from chat.hub.loading import load_corpus
 from data_scripts.personas import shares_told
 
 NAME = "multi_session_chat"

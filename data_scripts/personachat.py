@@ -22,7 +22,7 @@ from chat.dialogue import (
     swapped,
     with_distractors,
 )
-from chat.hub import load_corpus
+from chat.hub.loading import load_corpus
 from data_scripts.personas import shares_told
 
 NAME = "personachat"

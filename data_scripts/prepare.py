@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
-from chat.hub import STATISTICS_FILE
+from chat.hub.loading import STATISTICS_FILE
 from data_scripts import fingerprint
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ class PrepareArguments:
         default=False,
         metadata={"help": "Plain text without roles and personas, to pre-train a base model on."},
     )
+    both_sides: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Corpora of whose training dialogues with a persona the user's side is learnt, too, as "
+            "of somebody without one."
+        },
+    )
     keep_raw_text: bool = field(
         default=False, metadata={"help": "Keep the published text, to reproduce published figures."}
     )
@@ -100,6 +107,11 @@ class PrepareArguments:
                 raise UserError(f"{flag} {value}: too small; give at least {low}")
         if self.plain_text and self.history_turns is not None:
             raise UserError("--history-turns: plain text has no replies; leave it or --plain-text out")
+        if self.plain_text and self.both_sides:
+            raise UserError("--both-sides: plain text has no sides; leave it or --plain-text out")
+        named = [specification.partition("=")[0] for specification in self.corpora]
+        for name in (name for name in self.both_sides if name not in named):
+            raise UserError(f"--both-sides {name}: no such corpus in --corpora; they are {', '.join(named)}")
         numbers_by_name(self.times, "--times", "cornell=0.5")
         if not 0 <= self.val_fraction < 1:
             raise UserError(
@@ -200,6 +212,7 @@ def _write_dataset(
             arguments.max_length,
             arguments.history_turns,
             arguments.plain_text,
+            arguments.both_sides,
             arguments.num_proc,
         )
         times = numbers_by_name(arguments.times, "--times", "cornell=0.5")
@@ -223,7 +236,7 @@ def _write_dataset(
 
 
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    from chat.hub import load_tokenizer
+    from chat.hub.loading import load_tokenizer
 
     tokenizer = load_tokenizer(name, "--tokenizer")
     if tokenizer.eos_token is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.hub import STATISTICS_FILE
+from chat.hub.loading import STATISTICS_FILE
 from eval.card_data import card_data, corpus_and_split
 from eval.markdown import code_span, escaped, one_line
 from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder

@@ -61,7 +61,7 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     from accelerate import PartialState
     from transformers import set_seed
 
-    from chat.hub import load_causal_lm, load_tokenizer
+    from chat.hub.loading import load_causal_lm, load_tokenizer
     from chat.template import extends_vocabulary, has_chat_format
     from eval.formats import PlainFormat, TemplateFormat
     from training.model import model_from_config

@@ -65,7 +65,7 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
     Raises:
         UserError: no folder, no model in it, or a file that cannot be read.
     """
-    from chat.hub import load_config
+    from chat.hub.loading import load_config
 
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -136,7 +136,7 @@ def evaluated_as(results: dict, model: str, flags: tuple[str, str]) -> str:
     Raises:
         UserError: they are of other weights.
     """
-    from chat.hub import load_causal_lm
+    from chat.hub.loading import load_causal_lm
     from eval.contenders import weights_sha256
 
     evaluated = results["models"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.hub import load_causal_lm, load_config, load_tokenizer
+from chat.hub.loading import load_causal_lm, load_config, load_tokenizer
 from chat.template import extends_vocabulary
 
 if TYPE_CHECKING:

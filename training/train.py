@@ -62,7 +62,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     import numpy as np
     from transformers import EarlyStoppingCallback, set_seed
 
-    from chat.hub import load_tokenized
+    from chat.hub.loading import load_tokenized
     from training.callbacks import RotateCheckpoints, SampleReplies, StopOnSigterm
     from training.collator import PaddedCollator, padding_id
     from training.model import build_model
@@ -180,7 +180,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     the statistics of its data."""
     import torch
 
-    from chat.hub import STATISTICS_FILE, dataset_statistics
+    from chat.hub.loading import STATISTICS_FILE, dataset_statistics
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():

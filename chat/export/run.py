@@ -11,7 +11,7 @@ from chat.export.cache import EXPORT_FILE, SHIPPED, fingerprint, record
 from chat.export.check import Decoder, ExportCheck, check
 from chat.export.quiet import quiet_libraries
 from chat.folders import whole_folder
-from chat.hub import load_causal_lm, load_config, load_tokenizer, model_folder
+from chat.hub.loading import load_causal_lm, load_config, load_tokenizer, model_folder
 from chat.template import has_chat_format
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from chat.hub import STATISTICS_FILE, model_folder
+from chat.hub.loading import STATISTICS_FILE, model_folder
 
 TITLE = "GPT-2 chat"
 ABOUT = (

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.chat_contenders import Drawn, timed
 from benchmarks.chat_report import OURS, TARGETS, render
 from benchmarks.chat_speed import EARLY_TURN, PROMPT_TOKENS, TURN_TOKENS, Prompts, _speeds
-from chat.hub import load_tokenizer
+from chat.hub.loading import load_tokenizer
 from tests.conftest import ROOT
 
 RESULTS = json.loads((ROOT / "benchmarks" / "results" / "chat_speed.json").read_text(encoding="utf-8"))

@@ -83,6 +83,13 @@ def test_either_side_is_learnt_where_there_is_no_persona():
     assert other.turns == (Turn(ASSISTANT, "Hi."), Turn(USER, "Yes?"))
 
 
+def test_the_persona_stays_with_the_assistant_where_both_sides_are_asked_for():
+    turns = (Turn(USER, "Hi."), Turn(ASSISTANT, "Yes?"))
+    own, other = Dialogue("x", turns, persona=("I am old.",)).views(both_sides=True)
+    assert own == Dialogue("x", turns, ("I am old.",))
+    assert other == Dialogue("x", (Turn(ASSISTANT, "Hi."), Turn(USER, "Yes?")))
+
+
 def test_messages_carry_the_persona_as_the_system_message():
     turns = (Turn(USER, "Hi."), Turn(ASSISTANT, "Yes?"))
     assert Dialogue("x", turns, ("I am old. ", "", "I sing.")).messages() == [

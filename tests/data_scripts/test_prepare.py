@@ -30,11 +30,16 @@ def saved(folder):
     return load_from_disk(str(folder)), AutoTokenizer.from_pretrained(folder / "tokenizer")
 
 
-def replies_of(folder, split):
-    """Every reply of the cleaned dialogues, from every side that is learnt, as the format ends it."""
+def replies_of(folder, split, both_sides: str = ""):
+    """Every reply of the cleaned dialogues, from every side that is learnt, as the format ends it.
+
+    Args:
+        both_sides: a corpus of which the user's side is learnt, too.
+    """
     from chat.template import is_reply
 
-    views = [view for each in jsonl.read(folder / "dialogues" / f"{split}.jsonl") for view in each.views()]
+    dialogues = jsonl.read(folder / "dialogues" / f"{split}.jsonl")
+    views = [view for each in dialogues for view in each.views(each.source == both_sides)]
     return sorted(
         f"{turn.text}<|endoftext|>"
         for view in views
@@ -55,6 +60,20 @@ def labelled_texts(dataset, tokenizer):
                 texts.append(tokenizer.decode(run))
                 run = []
     return sorted(texts)
+
+
+def test_the_users_side_is_learnt_of_the_corpora_that_are_named_and_of_training_alone(options, tmp_path):
+    output = tmp_path / "data"
+    prepare(dataclasses.replace(options, output=str(output), both_sides=["personachat"]))
+    dataset, tokenizer = saved(output)
+    learnt = replies_of(output, "train", both_sides="personachat")
+    assert labelled_texts(dataset["train"], tokenizer) == learnt and learnt != replies_of(output, "train")
+    assert labelled_texts(dataset["val"], tokenizer) == replies_of(output, "val")
+
+
+def test_an_unknown_corpus_of_both_sides_is_named():
+    with pytest.raises(UserError, match="--both-sides cornel: no such corpus in --corpora; they are cornell"):
+        PrepareArguments(both_sides=["cornel"])
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -60,6 +60,7 @@ CHANGED = {
     "history_turns": 3,
     "keep_raw_text": True,
     "plain_text": True,
+    "both_sides": ["personachat"],
     "val_fraction": 0.06,
     "times": ["cornell=2"],
     "seed": 1,

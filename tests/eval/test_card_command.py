@@ -18,7 +18,7 @@ def run_card(monkeypatch, *flags: str) -> None:
 
 
 def test_the_command_writes_the_folders_readme(trained_folder, prepared, tmp_path, monkeypatch, capsys):
-    from chat.hub import load_causal_lm
+    from chat.hub.loading import load_causal_lm
     from eval.contenders import weights_sha256
 
     results = results_of_version_2()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.hub_server import hub
+from tests.hub_server import client_environment, hub
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def launch(endpoint: str, data: str, short_run, tmp_path) -> subprocess.Complete
     arguments = short_run()
     names = ("base", "output_dir", "final_model_dir", "max_steps", "per_device_train_batch_size")
     flags = [item for name in names for item in (f"--{name}", str(getattr(arguments, name)))]
-    own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+    own = client_environment(endpoint, tmp_path / "home")
     return subprocess.run(
         [sys.executable, "-m", "training.train", "--data", data, *flags, "--tensorboard", "false"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env={**os.environ, **own, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_XET": "1"},
+        env={**os.environ, **own, "OMP_NUM_THREADS": "1"},
         timeout=240,
     )
 

@@ -10,7 +10,7 @@ from chat.cli import UserError
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.check import check
 from chat.export.run import export_model
-from chat.hub import load_causal_lm
+from chat.hub.loading import load_causal_lm
 from tests.conftest import ROOT, SAMPLE
 
 

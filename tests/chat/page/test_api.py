@@ -33,7 +33,9 @@ def test_a_message_is_answered_in_growing_pieces(client):
 def test_the_snippet_in_the_readme_answers(address, capsys):
     [snippet] = re.findall(r"```python\n(from gradio_client.*?)```", README, re.DOTALL)
     exec(snippet.replace("http://127.0.0.1:7860", address), {})
-    first, second = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Loaded as")]
+    first, second = [
+        line for line in capsys.readouterr().out.splitlines() if not line.startswith("Loaded as")
+    ]
     assert first and second
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
-from tests.hub_server import hub
+from tests.hub_server import client_environment, hub
 
 
 def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
@@ -21,8 +21,7 @@ def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
         )
 
     with hub({("model", "someone/model"): model_folder}) as endpoint:
-        own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
-        own |= {"HF_HUB_DISABLE_XET": "1", "GPT2_CHAT_CACHE": str(tmp_path / "exports")}
+        own = client_environment(endpoint, tmp_path)
         online = chat()
     assert online.returncode == 0, online.stderr
     assert "GPT-2: " in online.stdout

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
-from tests.hub_server import Repositories, hub
+from tests.hub_server import client_environment, hub
+from tests.hub_server.store import Repositories
 
 TOKEN = "hf_of_someone"
 SCRIPT = """
@@ -49,28 +50,26 @@ print(json.dumps({"file": str(log.file), "cut_off": str(cut_off.file), "errors":
 def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     (tmp_path / "feedback").mkdir()
     public = {("dataset", f"{user}/public"): tmp_path / "feedback" for user in ("someone", "elsewhere")}
-    repositories = Repositories(public, TOKEN, tmp_path / "hub")
+    repositories = Repositories(public, TOKEN)
     repositories.foreign.add("elsewhere")
     with hub(repositories) as endpoint:
-        own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(tmp_path / "feedback"), TOKEN],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            env={**os.environ, **own},
+            env={**os.environ, **client_environment(endpoint, tmp_path / "home")},
             timeout=120,
         )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     dataset = ("dataset", "someone/talks")
-    assert dataset in repositories.private
+    assert repositories.get(dataset).private
     # What lay in the folder before is not pushed, nor what is logged when the log is closed.
-    [pushed] = repositories.files(*dataset).values()
-    assert pushed.name == os.path.basename(found["file"])
-    replies = [json.loads(line)["reply"] for line in pushed.read_text().splitlines()]
-    assert replies == ["First.", "Second."]
-    assert len(repositories.commits) == 2
+    [(name, pushed)] = repositories.contents(dataset).items()
+    assert name == os.path.basename(found["file"])
+    assert [json.loads(line)["reply"] for line in pushed.splitlines()] == ["First.", "Second."]
+    assert len(repositories.messages(dataset)) == 2
     assert "the last feedback was not pushed" in done.stderr and found["cut_off"] in done.stderr
     is_public, is_no_id, *refused = found["errors"]
     assert (
@@ -78,4 +77,4 @@ def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     )
     assert is_no_id == "FEEDBACK_DATASET someone/ talks: not a dataset's id; give USER/NAME"
     for each in refused:
-        assert "the Hub refuses (40" in each and "set HF_TOKEN to a token that may write" in each
+        assert "the Hub refuses the token (40" in each and "set HF_TOKEN to a token that may do this" in each

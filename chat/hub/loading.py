@@ -1,4 +1,4 @@
-"""The one place that loads things by path or Hub id, and turns what can go wrong into one-line errors.
+"""Loading by path or Hub id; what can go wrong becomes an error of one line.
 
 Nothing here falls back to something else: what cannot be loaded is an error that names flag and value.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+from chat.hub.errors import failure_of, one_line
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-    from huggingface_hub import CommitScheduler
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
@@ -47,17 +47,15 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
         with _offline_mode() if unreachable else nullcontext():
             yield
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = next(
-            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-        )
+        reason = one_line(error)
         if local:
             raise UserError(
                 f"{flag} {name}: no usable {what} ({reason}); give a folder that holds one"
             ) from error
         if unreachable:
             raise UserError(
-                f"{flag} {name}: no such folder, and the Hub cannot be reached ({unreachable}); check "
-                f"the network, or give the {what}'s path"
+                f"{flag} {name}: no such folder, and {unreachable}; check the network, or give the "
+                f"{what}'s path"
             ) from error
         raise UserError(f"{flag} {name}: the Hub has it, but not as a usable {what} ({reason})") from error
 
@@ -80,9 +78,8 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
     Raises:
         UserError: the Hub answers that there is no such repository, or that it may not be read.
     """
-    import httpx2
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
         HfApi().repo_info(name, repo_type=repo_type, timeout=10)
@@ -93,12 +90,13 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
             f"{flag} {name}: neither a local folder nor a {repo_type} on the Hub; check the spelling, and "
             "set HF_TOKEN if it is private"
         ) from None
-    except (OSError, httpx2.HTTPError, HfHubHTTPError) as error:
-        return (
-            "offline mode"
-            if "offline mode" in str(error)
-            else str(error).splitlines()[0] or type(error).__name__
-        )
+    except OfflineModeIsEnabled:
+        return "the Hub cannot be reached (offline mode)"
+    except Exception as error:
+        failure = failure_of(error)
+        if failure.is_lasting:
+            raise UserError(f"{flag} {name}: {failure}") from error
+        return failure.reason
     return None
 
 
@@ -232,49 +230,3 @@ def _tokenized_repository(name: str, flag: str) -> tuple[dict[str, Dataset], Pre
             "data_scripts.prepare` made"
         )
     return dataset, load_tokenizer(str(tokenizer), flag)
-
-
-def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str) -> CommitScheduler:
-    """Pushes a file that grows to a private dataset, in the background, till it is stopped.
-
-    Nothing else in the file's folder is pushed: users consented to what was done with it then, not now.
-
-    Args:
-        dataset: USER/NAME; made, private, where it does not exist.
-        flag: what gave the name, for errors.
-
-    Raises:
-        UserError: no token, none that may write there, a public dataset, or no Hub.
-    """
-    import httpx2
-    from huggingface_hub import CommitScheduler, HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    if not get_token():
-        raise UserError(f"{flag} {dataset}: no token; set HF_TOKEN to one that may write to this dataset")
-    api, repository = HfApi(), {"repo_id": dataset, "repo_type": "dataset"}
-    try:
-        if dataset.count("/") != 1:
-            raise HFValidationError
-        api.create_repo(**repository, private=True, exist_ok=True)
-        api.auth_check(**repository, write=True)
-        if not api.repo_info(**repository).private:
-            raise UserError(
-                f"{flag} {dataset}: is public, but conversations are not; make it private, or name another"
-            )
-        return CommitScheduler(
-            **repository, folder_path=file.parent, allow_patterns=[file.name], every=every_minutes
-        )
-    except HFValidationError:
-        raise UserError(f"{flag} {dataset}: not a dataset's id; give USER/NAME") from None
-    except HfHubHTTPError as error:
-        raise UserError(
-            f"{flag} {dataset}: the Hub refuses ({error.response.status_code}); set HF_TOKEN to a token that "
-            "may write to this dataset"
-        ) from error
-    except (OSError, httpx2.HTTPError) as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UserError(
-            f"{flag} {dataset}: the Hub cannot be reached ({reason}); check the network, or unset {flag} to "
-            "log on this machine only"
-        ) from error

@@ -1,0 +1,34 @@
+"""Pushing what users allowed to be kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+from chat.hub.publishing import Destination, make_ready
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitScheduler
+
+
+def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str) -> CommitScheduler:
+    """Pushes a file that grows to a private dataset, in the background, till it is stopped.
+
+    Nothing else in the file's folder is pushed: users consented to what was done with it then, not now.
+
+    Args:
+        dataset: USER/NAME; made, private, where it does not exist.
+        flag: what gave the name, for errors.
+
+    Raises:
+        UserError: no token, none that may write there, a public dataset, or no Hub.
+    """
+    from huggingface_hub import CommitScheduler
+
+    destination = Destination(dataset, "dataset", flag=flag, public_flag=None)
+    if failure := make_ready(destination):
+        raise UserError(f"{destination}: {failure}, or unset {flag} to log on this machine only")
+    return CommitScheduler(
+        **destination.repository, folder_path=file.parent, allow_patterns=[file.name], every=every_minutes
+    )
