@@ -1,4 +1,4 @@
-"""The GitHub workflow: the tests run, the Space is synced after them from main alone, with the least rights."""
+"""The GitHub workflow: tests first, then the Space from main alone, with the least rights."""
 
 import re
 
@@ -70,17 +70,15 @@ def test_the_command_is_one_that_there_is():
     from chat.space.arguments import SpaceArguments
 
     [command] = (command for command in commands("sync") if command.startswith(PUBLISHED))
-    flags = (
-        command.removeprefix(PUBLISHED).replace('"$SPACE"', "user/space").replace('"$MODEL"', "user/model")
-    )
-    arguments = parse_arguments(SpaceArguments, flags.split())
+    given = {'"$SPACE"': "user/space", '"$MODEL"': "user/model"}
+    flags = [given.get(word, word) for word in command.removeprefix(PUBLISHED).split()]
+    arguments = parse_arguments(SpaceArguments, flags)
     assert (arguments.push_to_hub, arguments.model) == ("user/space", "user/model")
 
 
 def test_torch_is_the_version_of_the_requirements():
-    [torch] = re.findall(
-        r"^torch==.*$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    [torch] = re.findall(r"^torch==.*$", requirements, re.MULTILINE)
     assert re.fullmatch(r"torch==[\d.]+", torch)
     installs = [command for job in JOBS for command in commands(job) if "pip install" in command]
     assert installs and all("grep '^torch==' requirements.txt" in command for command in installs)

@@ -1,4 +1,4 @@
-"""Cards, the READMEs of repositories, on the Hub: read, and changed without losing what others wrote there."""
+"""Cards, the READMEs of repositories: read, and changed on the Hub without losing what others wrote."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
+from chat.hub.errors import failure_of, one_line
 from chat.hub.loading import explained
 from chat.hub.publishing import MAIN, Destination, persistently
 
@@ -56,9 +57,7 @@ def card_metadata(path: Path) -> dict[str, Any]:
     try:
         return RepoCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
     except (ValueError, YAMLError) as error:
-        raise UserError(
-            f"{path}: its metadata cannot be read ({str(error).splitlines()[0]}); mend it"
-        ) from None
+        raise UserError(f"{path}: its metadata cannot be read ({one_line(error)}); mend it") from None
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class RepositoryState:
 
 
 def state_of(destination: Destination) -> RepositoryState:
-    """Raises what the Hub's client raises."""
+    """What is there now; raises what the Hub's client raises."""
     from huggingface_hub import HfApi, hf_hub_download
 
     info = HfApi().repo_info(**destination.repository)
@@ -87,6 +86,18 @@ def state_of(destination: Destination) -> RepositoryState:
         path = hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
         card = Path(path).read_text(encoding="utf-8")
     return RepositoryState(info.sha, files, card)
+
+
+def readable_state(destination: Destination) -> RepositoryState:
+    """What is there now.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached.
+    """
+    try:
+        return state_of(destination)
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
 
 
 def change_card(

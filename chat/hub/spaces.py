@@ -18,4 +18,4 @@ def set_variable(destination: Destination, name: str, value: str, *, again: str)
         if there is None or there.value != value:
             HfApi().add_space_variable(destination.repo_id, name, value)
 
-    persistently(try_once, destination, what=f"the variable {name}", again=again)
+    persistently(try_once, destination, what=f"{name}={value}", again=again)

@@ -3,8 +3,8 @@
     python -m chat.space --push-to-hub USER/NAME --model USER/MODEL
     python -m chat.space --output space
 
-The Space's model is one on the Hub or, uploaded with it, a folder: by default the embedded one. To run a Gradio
-Space, the Hub asks for a paid plan or paid hardware.
+The Space's model is one on the Hub or, uploaded with it, a folder: by default the embedded one. To run a
+Gradio Space, the Hub asks for a paid plan or paid hardware.
 """
 
 from __future__ import annotations

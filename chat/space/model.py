@@ -19,9 +19,7 @@ def checked_model(name: str, flag: str) -> SpaceModel:
         UserError: there is no such model, or it was not trained in our chat format.
     """
     if not has_chat_format(load_tokenizer(name, flag)):
-        raise UserError(
-            f"{flag} {name}: was not trained in this project's chat format; the page chats with no other model"
-        )
+        raise UserError(f"{flag} {name}: was not trained in this project's chat format; give one that was")
     if is_local(name):
         card = Path(name).expanduser() / "README.md"
         return SpaceModel(

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from chat.cli import UserError
 from chat.engine import MODEL_VARIABLE
-from chat.hub.cards import state_of
-from chat.hub.publishing import Destination, make_ready, persistently, publish_folder
+from chat.hub.cards import readable_state
+from chat.hub.publishing import Destination, make_ready, publish_folder
 from chat.hub.secrets import refuse_tokens
 from chat.hub.spaces import set_variable
 from chat.space.arguments import SpaceArguments
@@ -34,11 +34,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
     destination = None
     if arguments.push_to_hub:
         destination = Destination(
-            arguments.push_to_hub,
-            "space",
-            public=arguments.hub_public,
-            public_flag="--hub-public",
-            space_sdk="gradio",
+            arguments.push_to_hub, "space", public=arguments.hub_public, space_sdk="gradio"
         )
     model = checked_model(arguments.model, "--model")
     if destination:
@@ -56,7 +52,7 @@ def _check_destination(destination: Destination) -> None:
     """Makes the Space where there is none; what somebody else made is left alone."""
     if failure := make_ready(destination):
         raise UserError(f"{destination}: {failure}")
-    state = persistently(lambda: state_of(destination), destination, what="the Space", again=AGAIN)
+    state = readable_state(destination)
     if APP_FILE in state.files and not is_ours(state.card or ""):
         raise UserError(f"{destination}: is another Space, which this would overwrite; name another")
 

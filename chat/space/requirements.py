@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 FILE, FIRST_FILE = "requirements.txt", "pre-requirements.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -19,7 +22,7 @@ def gradio_version(root: Path) -> str:
         UserError: it is none that this project's requirements allow.
     """
     installed = version("gradio")
-    [required] = (each for each in _requirements(root) if each.name == "gradio")
+    required = _requirements(root)["gradio"]
     if not required.specifier.contains(installed):
         raise UserError(
             f"gradio {installed} is installed, but {FILE} asks for {required}; install it with "
@@ -35,26 +38,23 @@ def requirements_files(root: Path, is_for_cpu: bool) -> dict[str, str]:
     `FIRST_FILE` it installs beforehand: on a CPU that is PyTorch's small build, which satisfies the
     requirement of `torch` afterwards, so that only this one comes from PyTorch's own index.
     """
-    lines = ["# Written by `python -m chat.space`."]
-    for each in _requirements(root):
-        if each.name == "gradio":
-            extras = f"[{','.join(sorted(each.extras))}]" if each.extras else ""
-            lines.append(f"gradio{extras}=={gradio_version(root)}")
-        else:
-            lines.append(str(each))
-    files = {FILE: "\n".join(lines) + "\n"}
+    from packaging.specifiers import SpecifierSet
+
+    required = _requirements(root)
+    required["gradio"].specifier = SpecifierSet(f"=={gradio_version(root)}")
+    files = {FILE: "".join(f"{each}\n" for each in required.values())}
     if is_for_cpu:
-        [torch] = (each for each in _requirements(root) if each.name == "torch")
         files[FIRST_FILE] = (
-            f"# PyTorch's build for CPUs: the default one brings gigabytes for GPUs.\n"
-            f"--index-url {CPU_INDEX}\n{torch}\n"
+            "# PyTorch's build for CPUs: the default one brings gigabytes for GPUs.\n"
+            f"--index-url {CPU_INDEX}\n{required['torch']}\n"
         )
     return files
 
 
-def _requirements(root: Path) -> Iterator:
+def _requirements(root: Path) -> dict[str, Requirement]:
+    """By name."""
     from packaging.requirements import Requirement
 
-    for line in (root / FILE).read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("#"):
-            yield Requirement(line)
+    lines = (line.strip() for line in (root / FILE).read_text(encoding="utf-8").splitlines())
+    found = (Requirement(line) for line in lines if line and not line.startswith("#"))
+    return {each.name: each for each in found}
