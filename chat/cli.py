@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 Arguments = TypeVar("Arguments")
 
@@ -104,6 +106,20 @@ def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, floa
         if not 0 < numbers[name] < float("inf"):
             raise UserError(f"{flag} {item}: give a number above 0, such as {example}")
     return numbers
+
+
+def command_line(module: str, argument_class: type, values: dict[str, Any]) -> str:
+    """The command that gives the arguments these values, without those that are the defaults."""
+    words = ["python", "-m", module]
+    for each in dataclasses.fields(argument_class):
+        factory = each.default_factory
+        default = each.default if factory is dataclasses.MISSING else factory()
+        value = values.get(each.name)
+        if value is not None and value != default:
+            items = value if isinstance(value, list) else [value]
+            words += ["--" + each.name.replace("_", "-")]
+            words += [str(item).lower() if isinstance(item, bool) else str(item) for item in items]
+    return shlex.join(words)
 
 
 def _suggestion(name: str, known) -> str:

@@ -7,7 +7,6 @@ The template is `model_card.md`. Every figure comes from the results, the folder
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shlex
@@ -15,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, command_line, parse_arguments, run
 from chat.hub.loading import STATISTICS_FILE
+from chat.markdown import code_span, escaped, one_line
+from data_scripts.provenance import PROVENANCE
 from eval.card_data import card_data, corpus_and_split
-from eval.markdown import code_span, escaped, one_line
 from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder
 from eval.report import corpus_tables, notes, write_text
 from eval.results_file import as_current, load_results, results_path
@@ -117,6 +117,7 @@ def render_card(
         compared_with=code_span(published(results["models"][other]["name"])),
         compared_parameters=results["models"][other]["parameters"],
         corpora=_corpora(results, statistics),
+        described=PROVENANCE,
         statistics=statistics,
         times=escaped(", ".join((statistics or {}).get("options", {}).get("times") or [])),
         settings=_written(model.settings),
@@ -169,25 +170,11 @@ def _commands(results: dict, statistics: dict | None, model_id: str, row: str) -
     names = {each: published(results["models"][each]["name"]) for each in ("model", "base")}
     settings = {**results["settings"], **names, row: model_id}
     settings["share"] = [f"{name}={share}" for name, share in (settings.get("share") or {}).items()]
-    commands = {"evaluate": _command("eval.run", EvalArguments, settings)}
+    commands = {"evaluate": command_line("eval.run", EvalArguments, settings)}
     if statistics:
         options = {**statistics["options"], "num_proc": None}
-        commands["prepare"] = _command("data_scripts.prepare", PrepareArguments, options)
+        commands["prepare"] = command_line("data_scripts.prepare", PrepareArguments, options)
     return commands
-
-
-def _command(module: str, argument_class: type, values: dict) -> str:
-    """The command line that gives the arguments these values, without those that are the defaults."""
-    words = ["python", "-m", module]
-    for each in dataclasses.fields(argument_class):
-        factory = each.default_factory
-        default = each.default if factory is dataclasses.MISSING else factory()
-        value = values.get(each.name)
-        if value is not None and value != default:
-            items = value if isinstance(value, list) else [value]
-            words += ["--" + each.name.replace("_", "-")]
-            words += [str(item).lower() if isinstance(item, bool) else str(item) for item in items]
-    return shlex.join(words)
 
 
 def load_statistics(data: str, flag: str) -> dict:

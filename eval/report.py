@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
-from eval.markdown import code_span
+from chat.markdown import code_span
 from eval.results_file import as_current, check_version, load_replies, load_results, results_path
 from eval.table import FIRST_TABLE, GREEDY_TABLE, INTERVALS, LEGEND, MAIN_FIGURES, build_table, has_intervals
 

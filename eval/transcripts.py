@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from chat.dialogue import persona_text
 from chat.engine import FALLBACK_REPLY
+from chat.markdown import code_span, escaped
 from eval.figures import Figures, metric
-from eval.markdown import code_span, escaped
 from eval.report import describe_model
 from eval.table import ARROWS, LOWER, Figure, Table, figure
 

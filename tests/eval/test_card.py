@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import ModelCard
 
+from chat.markdown import code_span, escaped
 from data_scripts.corpora import LOADERS
 from eval import card
 from eval.card import load_statistics, render_card
 from eval.card_data import PUBLISHED
-from eval.markdown import code_span, escaped
 from eval.model_folder import read_model_folder
 from eval.report import corpus_tables
 from eval.results_file import as_current

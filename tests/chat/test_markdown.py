@@ -1,6 +1,6 @@
 """Names in Markdown."""
 
-from eval.markdown import code_span, escaped
+from chat.markdown import code_span, escaped
 
 
 def test_markdown_is_escaped():
