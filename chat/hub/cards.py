@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
-from chat.hub.errors import failure_of, one_line
+from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
 from chat.hub.publishing import MAIN, Destination, persistently
 
@@ -100,6 +100,24 @@ def readable_state(destination: Destination) -> RepositoryState:
         raise UserError(f"{destination}: {failure_of(error)}") from error
 
 
+def changeable_card(destination: Destination) -> RepositoryState:
+    """What is there now, of a repository that is there and that the token may write to.
+
+    Raises:
+        UserError: it is not, or the Hub cannot be reached.
+    """
+    from huggingface_hub import HfApi, get_token
+
+    if not get_token():
+        raise UserError(f"{destination}: no token; {NEW_TOKEN}")
+    state = readable_state(destination)
+    try:
+        HfApi().auth_check(**destination.repository, write=True)
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
+    return state
+
+
 def change_card(
     destination: Destination, change: Callable[[str | None], str], *, message: str, again: str
 ) -> bool:
@@ -131,3 +149,18 @@ def change_card(
         return True
 
     return persistently(try_once, destination, what="the card", again=again)
+
+
+def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files that the Hub keeps as LFS files, by path; "" of others.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        found = HfApi().get_paths_info(**destination.repository, paths=sorted(paths))
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
+    return {each.path: each.lfs.sha256 if each.lfs else "" for each in found}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chat.hub.publishing import Destination, persistently
+from chat.cli import UserError
+from chat.hub.cards import readable_state
+from chat.hub.publishing import Destination, make_ready, persistently
 
 
 def set_variable(destination: Destination, name: str, value: str, *, again: str) -> None:
@@ -19,3 +21,20 @@ def set_variable(destination: Destination, name: str, value: str, *, again: str)
             HfApi().add_space_variable(destination.repo_id, name, value)
 
     persistently(try_once, destination, what=f"{name}={value}", again=again)
+
+
+def make_space_ready(destination: Destination, mark: str, main_file: str) -> None:
+    """Makes the Space where there is none; another one by this name is left alone.
+
+    Args:
+        mark: what the README of a Space of ours holds.
+        main_file: of a Space that is in use; one without it has just been made.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached, or it is another Space.
+    """
+    if failure := make_ready(destination):
+        raise UserError(f"{destination}: {failure}")
+    state = readable_state(destination)
+    if main_file in state.files and mark not in (state.card or ""):
+        raise UserError(f"{destination}: is another Space, which this would overwrite; name another")

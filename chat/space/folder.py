@@ -26,13 +26,8 @@ def check_output(output: str, flag: str = "--output") -> None:
     """Raises UserError where a Space's folder would take the place of something else."""
     card = Path(output) / CARD_FILE
     is_free = not Path(output).exists() or (Path(output).is_dir() and not any(Path(output).iterdir()))
-    if not is_free and not is_ours(card.read_text(encoding="utf-8") if card.is_file() else ""):
+    if not is_free and WRITTEN_BY_US not in (card.read_text(encoding="utf-8") if card.is_file() else ""):
         raise UserError(f"{flag} {output}: already holds something else than a Space; give another folder")
-
-
-def is_ours(card: str) -> bool:
-    """Whether we wrote this README of a Space."""
-    return WRITTEN_BY_US in card
 
 
 def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path, flag: str) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chat.cli import UserError
 from chat.engine import MODEL_VARIABLE
-from chat.hub.cards import readable_state
-from chat.hub.publishing import Destination, make_ready, publish_folder
+from chat.hub.publishing import Destination, publish_folder
 from chat.hub.secrets import refuse_tokens
-from chat.hub.spaces import set_variable
+from chat.hub.spaces import make_space_ready, set_variable
 from chat.space.arguments import SpaceArguments
-from chat.space.card import SpaceModel
-from chat.space.folder import OURS, check_output, is_ours, write_space
+from chat.space.card import WRITTEN_BY_US, SpaceModel
+from chat.space.folder import OURS, check_output, write_space
 from chat.space.model import checked_model
 
 APP_FILE = "app.py"
@@ -38,7 +36,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
         )
     model = checked_model(arguments.model, "--model")
     if destination:
-        _check_destination(destination)
+        make_space_ready(destination, WRITTEN_BY_US, APP_FILE)
     with TemporaryDirectory() as scratch:
         folder = Path(arguments.output or Path(scratch) / "space").expanduser()
         write_space(arguments, model, folder, "--output")
@@ -46,15 +44,6 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
         if destination:
             _publish(folder, destination, model)
     return model, destination
-
-
-def _check_destination(destination: Destination) -> None:
-    """Makes the Space where there is none; what somebody else made is left alone."""
-    if failure := make_ready(destination):
-        raise UserError(f"{destination}: {failure}")
-    state = readable_state(destination)
-    if APP_FILE in state.files and not is_ours(state.card or ""):
-        raise UserError(f"{destination}: is another Space, which this would overwrite; name another")
 
 
 def _publish(folder: Path, destination: Destination, model: SpaceModel) -> None:
