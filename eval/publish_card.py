@@ -29,16 +29,12 @@ def card_destination(model_id: str, folder: Path, flag: str = "--push-to-hub") -
     destination = Destination(model_id, public=True, flag=flag)
     state = changeable_card(destination)
     there = {path for path in state.files if Path(path).match(WEIGHTS) and "/" not in path}
-    if not there:
-        raise UserError(
-            f"{destination}: holds no model yet; publish it first: `python -m chat.publish --model {folder} "
-            f"{flag} {model_id}`"
-        )
     here = {path.name: _sha256(path) for path in folder.glob(WEIGHTS)}
-    if here != checksums(destination, there):
+    if not there or here != checksums(destination, there):
+        held = "holds other weights" if there else "holds no model"
         raise UserError(
-            f"{destination}: holds other weights than {folder}; publish these first: "
-            f"`python -m chat.publish --model {folder} {flag} {model_id}`, or name another model"
+            f"{destination}: {held}, and these results are of {folder}; publish that first with `python -m "
+            f"eval.publish_model --model {folder} {flag} {model_id}`, or name another model"
         )
     return destination
 
