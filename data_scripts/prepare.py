@@ -2,6 +2,7 @@
 
     python -m data_scripts.prepare                              # Cornell and PersonaChat, downloaded
     python -m data_scripts.prepare --corpora cornell=movie-corpus.zip personachat=persona-chat
+    python -m data_scripts.prepare --push-to-hub user/dialogues # and to the Hub, private
 
 The output folder is a `DatasetDict` with `train` and `val` (`input_ids`, `labels`, `length`, `source`), the
 tokenizer beside it, the cleaned text as `dialogues/{train,val}.jsonl`, and `stats.json`. It appears whole or
@@ -24,6 +25,7 @@ from data_scripts import fingerprint
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from chat.hub.repositories import Destination
     from data_scripts.corpora import Corpus
 
 logger = logging.getLogger(__name__)
@@ -96,6 +98,16 @@ class PrepareArguments:
             "help": "Prepare even where nothing has changed; what is downloaded is known by its name alone."
         },
     )
+    push_to_hub: str | None = field(
+        default=None,
+        metadata={"help": "Dataset on the Hub, USER/NAME, to push it to; made if it is not there."},
+    )
+    hub_public: bool = field(
+        default=False,
+        metadata={
+            "help": "Let all see it there; private otherwise, since film dialogue has no clear licence."
+        },
+    )
 
     def __post_init__(self):
         for flag, value, low in (
@@ -121,6 +133,13 @@ class PrepareArguments:
             raise UserError(
                 f"--train-tokenizer-vocab-size {self.train_tokenizer_vocab_size}: give at least 300, or 0"
             )
+        if self.hub_public and not self.push_to_hub:
+            raise UserError("--hub-public: says who sees what is pushed; give --push-to-hub USER/NAME, too")
+
+    def deciding(self) -> dict:
+        """The options that decide what is in the dataset, or how it is made."""
+        elsewhere = ("output", "refresh", "push_to_hub", "hub_public")
+        return {name: value for name, value in asdict(self).items() if name not in elsewhere}
 
 
 def prepare(arguments: PrepareArguments) -> dict:
@@ -132,14 +151,14 @@ def prepare(arguments: PrepareArguments) -> dict:
 
 
 def _inputs(arguments: PrepareArguments) -> dict[str, str]:
-    options = {name: value for name, value in asdict(arguments).items() if name not in ("output", "refresh")}
     learnt = arguments.train_tokenizer_vocab_size
-    return fingerprint.of_inputs(options, arguments.corpora, None if learnt else arguments.tokenizer)
+    return fingerprint.of_inputs(
+        arguments.deciding(), arguments.corpora, None if learnt else arguments.tokenizer
+    )
 
 
 def _published_options(arguments: PrepareArguments) -> dict:
-    options = {name: value for name, value in asdict(arguments).items() if name not in ("output", "refresh")}
-    return options | {
+    return arguments.deciding() | {
         "corpora": [fingerprint.without_folders(specification) for specification in arguments.corpora],
         "tokenizer": fingerprint.without_folders(arguments.tokenizer),
     }
@@ -275,7 +294,24 @@ def report(stats: dict, output: str) -> str:
 
 def main() -> None:
     arguments = parse_arguments(PrepareArguments, description=__doc__.splitlines()[0])
+    destination = _destination(arguments)
     print(report(prepare(arguments), arguments.output))
+    if destination:
+        from data_scripts.publish import publish
+
+        publish(arguments.output, destination)
+
+
+def _destination(arguments: PrepareArguments) -> Destination | None:
+    """Where the dataset is to be pushed, found usable before anything is prepared."""
+    if not arguments.push_to_hub:
+        return None
+    from chat.hub.repositories import Destination, make_ready
+
+    destination = Destination(arguments.push_to_hub, "dataset", public=arguments.hub_public)
+    if failure := make_ready(destination):
+        logger.warning("%s: %s; it is tried again when the dataset is there", destination, failure.reason)
+    return destination
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _check_model_id(model_id: str) -> None:
 
 
 def render_card(
-    results: dict,
+    results: dict | None,
     model: ModelFolder,
     statistics: dict | None = None,
     *,
@@ -108,7 +108,7 @@ def render_card(
     """The card, with its metadata.
 
     Args:
-        results: of `eval.run`, of any known format version.
+        results: of `eval.run`, of any known format version; None for a model that was not evaluated yet.
         model: the folder of the model that was evaluated.
         statistics: `stats.json` of the dataset it was trained on.
         model_id: the name by which the card's snippets load the model.
@@ -116,8 +116,7 @@ def render_card(
     """
     from huggingface_hub import ModelCard
 
-    results, model_id = as_current(results), one_line(model_id)
-    other = "base" if row == "model" else "model"
+    results, model_id = results and as_current(results), one_line(model_id)
     return ModelCard.from_template(
         card_data(results, model, statistics, model_id, license, language, row),
         template_path=str(TEMPLATE),
@@ -129,13 +128,11 @@ def render_card(
         architecture=escaped(model.architecture),
         is_base=row == "base",
         train_command=code_span(shlex.join(["--base", model_id])),
-        parameters=results["models"][row]["parameters"],
+        parameters=results["models"][row]["parameters"] if results else model.parameters(),
         positions=model.positions,
         sizes=model.sizes,
         base=model.base and code_span(published(model.base)),
         base_is_random=bool(model.base and model.base.endswith(".json")),
-        compared_with=code_span(published(results["models"][other]["name"])),
-        compared_parameters=results["models"][other]["parameters"],
         corpora=_corpora(results, statistics),
         described=PROVENANCE,
         statistics=statistics,
@@ -143,13 +140,26 @@ def render_card(
         settings=_written(model.settings),
         trainer_state=model.trainer_state,
         best=model.lowest_validation_loss(),
-        notes=notes(results),
-        tables={escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]},
-        decoding=_written(results["settings"].get("decoding") or {}),
-        libraries=_written(results["libraries"]),
-        device=escaped(str(results.get("device") or "")),
+        is_evaluated=bool(results),
         commands=_commands(results, statistics, model_id, row),
+        **(_evaluation(results, row) if results else {}),
     )
+
+
+def _evaluation(results: dict, row: str) -> dict:
+    """What the template tells of the figures."""
+    other = results["models"]["base" if row == "model" else "model"]
+    return {
+        "compared_with": code_span(published(other["name"])),
+        "compared_parameters": other["parameters"],
+        "notes": notes(results),
+        "tables": {
+            escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]
+        },
+        "decoding": _written(results["settings"].get("decoding") or {}),
+        "libraries": _written(results["libraries"]),
+        "device": escaped(str(results.get("device") or "")),
+    }
 
 
 def published(name: str) -> str:
@@ -166,10 +176,10 @@ def _written(values: dict) -> dict[str, str]:
     }
 
 
-def _corpora(results: dict, statistics: dict | None) -> dict[str, dict]:
+def _corpora(results: dict | None, statistics: dict | None) -> dict[str, dict]:
     """By name, the corpora of the training data; without its statistics, those of the evaluation."""
     if not statistics:
-        sources = (corpus_and_split(source, results)[0] for source in results["figures"])
+        sources = (corpus_and_split(source, results)[0] for source in (results or {"figures": ()})["figures"])
         return {name: {"label": escaped(name), "rows": []} for name in dict.fromkeys(sources)}
     copies = dict(each.partition("=")[::2] for each in statistics["options"]["corpora"])
     return {
@@ -182,15 +192,17 @@ def _corpora(results: dict, statistics: dict | None) -> dict[str, dict]:
     }
 
 
-def _commands(results: dict, statistics: dict | None, model_id: str, row: str) -> dict[str, str]:
+def _commands(results: dict | None, statistics: dict | None, model_id: str, row: str) -> dict[str, str]:
     """How data and figures were made, as far as statistics and results tell."""
     from data_scripts.prepare import PrepareArguments
     from eval.run import EvalArguments
 
-    names = {each: published(results["models"][each]["name"]) for each in ("model", "base")}
-    settings = {**results["settings"], **names, row: model_id}
-    settings["share"] = [f"{name}={share}" for name, share in (settings.get("share") or {}).items()]
-    commands = {"evaluate": command_line("eval.run", EvalArguments, settings)}
+    commands = {}
+    if results:
+        names = {each: published(results["models"][each]["name"]) for each in ("model", "base")}
+        settings = {**results["settings"], **names, row: model_id}
+        settings["share"] = [f"{name}={share}" for name, share in (settings.get("share") or {}).items()]
+        commands["evaluate"] = command_line("eval.run", EvalArguments, settings)
     if statistics:
         options = {**statistics["options"], "num_proc": None}
         commands["prepare"] = command_line("data_scripts.prepare", PrepareArguments, options)
@@ -226,6 +238,25 @@ def own_statistics(model: ModelFolder, flag: str) -> dict | None:
     """What the model's folder keeps of the dataset that it was trained on, if it keeps it."""
     has_own = (model.path / STATISTICS_FILE).is_file()
     return load_statistics(str(model.path), flag) if has_own else None
+
+
+def write_card_without_results(folder: str, model_id: str) -> None:
+    """A card that says that the model was not evaluated, unless the folder has a card already.
+
+    Args:
+        folder: that training wrote.
+        model_id: the name by which the card's snippets load the model.
+    """
+    path = Path(folder) / "README.md"
+    if path.exists():
+        return
+    model = read_model_folder(folder, "--final-model-dir")
+    has_statistics = (model.path / STATISTICS_FILE).is_file()
+    statistics = load_statistics(folder, "--final-model-dir") if has_statistics else None
+    row = "base" if statistics and statistics["options"].get("plain_text") else "model"
+    write_text(
+        path, str(render_card(None, model, statistics, model_id=model_id, row=row)), "--final-model-dir"
+    )
 
 
 def _check_output(output: Path) -> None:

@@ -22,7 +22,7 @@ PUBLISHED = (
 
 
 def card_data(
-    results: dict,
+    results: dict | None,
     model: ModelFolder,
     statistics: dict | None,
     model_id: str,
@@ -33,7 +33,7 @@ def card_data(
     """The metadata block; arguments as of `eval.card.render_card`."""
     from huggingface_hub import ModelCardData
 
-    found = _eval_results(results, row, _hub_ids(statistics))
+    found = _eval_results(results, row, _hub_ids(statistics)) if results else []
     index = {"model_name": model_id, "eval_results": found} if found else {}
     return ModelCardData(
         language=language,

@@ -52,6 +52,16 @@ class ModelFolder:
         hidden |= {"num_train_epochs" if self.train_arguments.get("max_steps", -1) > 0 else "max_steps"}
         return {name: value for name, value in self.train_arguments.items() if name not in hidden}
 
+    def parameters(self) -> int:
+        """How many numbers the weights on disk are."""
+        from safetensors import safe_open
+
+        count = 0
+        for file in sorted(self.path.glob(WEIGHTS)):
+            with safe_open(file, framework="np") as saved:
+                count += sum(math.prod(saved.get_slice(name).get_shape()) for name in saved.keys())  # noqa: SIM118
+        return count
+
     def lowest_validation_loss(self) -> dict | None:
         """The log's entry of the best evaluation."""
         entries = [entry for entry in self.trainer_state.get("log_history", []) if "eval_loss" in entry]

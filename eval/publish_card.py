@@ -12,7 +12,7 @@ from chat.cli import UserError
 from chat.hub.cards import change_card, changeable_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
-from chat.hub.publishing import Destination
+from chat.hub.repositories import Destination
 from eval.card import MARKS, OWN_METADATA, own_statistics, render_card
 from eval.model_folder import WEIGHTS, ModelFolder, read_model_folder
 

@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import whole_folder
-from chat.hub.publishing import Destination, publish_folder
+from chat.hub.publishing import publish_folder
+from chat.hub.repositories import Destination
 from chat.hub.secrets import refuse_tokens
 from chat.hub.spaces import make_space_ready
 

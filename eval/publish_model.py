@@ -18,7 +18,7 @@ from chat.cli import UserError, parse_arguments, run
 from chat.hub.cards import CARD_FILE, readable_state
 from chat.hub.loading import MODEL_FILES
 from chat.hub.merged_cards import merged_card
-from chat.hub.publishing import MODEL_TEXTS, publish_model
+from chat.hub.publishing import MODEL_TEXTS, publish_folder
 from chat.hub.repositories import Destination, check_tag_is_free, make_ready
 from chat.hub.secrets import refuse_tokens
 from eval.card import MARKS, OWN_METADATA, own_statistics, render_card, write_card_without_results
@@ -68,8 +68,13 @@ def publish(arguments: PublishModelArguments) -> Destination:
         write_card_without_results(str(folder), destination.repo_id)
         _merge_with_hub(folder / CARD_FILE, destination)
         refuse_tokens(folder)
-        publish_model(
-            folder, destination, message="Publish the model", tag=arguments.hub_tag, what=arguments.model
+        publish_folder(
+            folder,
+            destination,
+            message="Publish the model",
+            ours=MODEL_FILES,
+            tag=arguments.hub_tag,
+            what=arguments.model,
         )
     return destination
 

@@ -1,25 +1,50 @@
-"""Our commands in processes of their own, as a user on a fresh machine runs them."""
+"""Our commands in processes of their own, as on machines that share nothing but a Hub."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.conftest import ROOT
 
 
-def command(module: str, *flags: str) -> list[str]:
-    return [sys.executable, "-m", module, *map(str, flags)]
+def _settings(environment: dict[str, str]) -> dict:
+    return {"cwd": ROOT, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1", **environment}}
 
 
-def python(*arguments: str, environment: dict[str, str], timeout: float = 240) -> subprocess.CompletedProcess:
-    """Runs Python with these arguments from the project's root, on one thread."""
-    return subprocess.run(
+def python(
+    *arguments: object, environment: dict[str, str], timeout: float = 240
+) -> subprocess.CompletedProcess:
+    """Runs Python from the project's root, on one thread, to its end."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=timeout, **_settings(environment))
+
+
+def started(*arguments: object, environment: dict[str, str]) -> subprocess.Popen:
+    """The same, while it runs; all it says is in its `stdout`."""
+    return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **_settings(environment),
     )
+
+
+def mentions(secret: str, folder: Path, *outputs: str) -> list[str]:
+    """Where a secret is: the files below a folder, and which of the outputs."""
+    found = [f"output {number}" for number, output in enumerate(outputs) if secret in output]
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        if secret.encode() in path.read_bytes():
+            found.append(str(path))
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files below a folder, by their paths in it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

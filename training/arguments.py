@@ -6,7 +6,7 @@ import importlib.util
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,8 @@ from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, Decodin
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
+
+    from chat.hub.repositories import Destination
 
 logger = logging.getLogger(__name__)
 ARGUMENTS_FILE = "train_arguments.json"
@@ -36,6 +38,11 @@ FREE_TO_CHANGE = {
     "trackio",
     "sample_prompts",
     "dataloader_num_workers",
+    "push_to_hub",
+    "hub_public",
+    "hub_strategy",
+    "hub_every_minutes",
+    "hub_tag",
 }
 
 
@@ -79,7 +86,30 @@ class TrainArguments:
         metadata={"help": "Replies of which the chat gives the best, unless one asks else; 1 streams it."},
     )
     resume: bool = field(
-        default=False, metadata={"help": "Go on from the last whole checkpoint in --output-dir."}
+        default=False,
+        metadata={
+            "help": "Go on from the last whole checkpoint in --output-dir, or in the repository of "
+            "--push-to-hub if that has a newer one."
+        },
+    )
+    push_to_hub: str | None = field(
+        default=None, metadata={"help": "Model on the Hub, USER/NAME, to push to; made if it is not there."}
+    )
+    hub_strategy: Literal["checkpoints", "end"] = field(
+        default="checkpoints",
+        metadata={
+            "help": "checkpoints: push each when it is saved, to the branch `checkpoints`, and the trained "
+            "model to `main`. end: the trained model alone."
+        },
+    )
+    hub_every_minutes: float = field(
+        default=0.0, metadata={"help": "Minutes between pushes of checkpoints, at least; the last is pushed."}
+    )
+    hub_public: bool = field(
+        default=False, metadata={"help": "Let all see a repository that is made; private otherwise."}
+    )
+    hub_tag: str | None = field(
+        default=None, metadata={"help": "Tag of the trained model on the Hub, such as v1."}
     )
 
     num_train_epochs: float = field(default=3.0, metadata={"help": "Passes over the training data."})
@@ -181,6 +211,7 @@ class TrainArguments:
             "packed_row_length",
             "warmup_steps",
             "dataloader_num_workers",
+            "hub_every_minutes",
         )
         for name in at_least_one:
             if getattr(self, name) < 1:
@@ -199,6 +230,20 @@ class TrainArguments:
             )
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
+        for name in ("hub_public", "hub_tag"):
+            if getattr(self, name) and not self.push_to_hub:
+                raise UserError(
+                    f"--{name.replace('_', '-')}: tells how to push; give --push-to-hub USER/NAME, too"
+                )
+        self.destination()
+
+    def destination(self) -> Destination | None:
+        """Where the run is pushed to, if it is."""
+        if not self.push_to_hub:
+            return None
+        from chat.hub.repositories import Destination
+
+        return Destination(self.push_to_hub, public=self.hub_public)
 
     def decoding(self) -> DecodingSettings:
         """The trained model's decoding defaults."""
@@ -264,9 +309,10 @@ def _has_tf32() -> bool:
 
 
 def save(arguments: TrainArguments, folder: str | Path) -> None:
-    """Writes the arguments beside what they made."""
+    """Writes the arguments beside what they made; whoever trains by them again pushes nowhere."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(asdict(arguments), indent=2) + "\n", "utf-8")
+    kept = asdict(replace(arguments, push_to_hub=None, hub_public=False, hub_tag=None))
+    (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
 
 def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:

@@ -20,15 +20,19 @@ def is_whole(checkpoint: Path) -> bool:
     """
     try:
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-        return state["global_step"] == int(checkpoint.name.rpartition("-")[2])
+        return state["global_step"] == step_of(checkpoint)
     except (OSError, ValueError, KeyError):
         return False
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def checkpoints(output_dir: str | Path) -> list[Path]:
     """The folder's checkpoints, whole or not, by step."""
     found = (path for path in Path(output_dir).glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit())
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    return sorted(found, key=step_of)
 
 
 def last_whole_checkpoint(output_dir: str | Path) -> Path | None:

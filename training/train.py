@@ -2,6 +2,7 @@
 
     accelerate launch -m training.train --config training/configs/gpt2.yaml
     accelerate launch -m training.train --config training/configs/gpt2.yaml --resume
+    accelerate launch -m training.train --config training/configs/gpt2.yaml --push-to-hub user/chat
 
 Checkpoints and TensorBoard logs go to --output-dir, the trained model to --final-model-dir, from where
 `AutoModelForCausalLM.from_pretrained` loads it without any code of ours.
@@ -14,11 +15,14 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
+from chat.hub.publishing import ATTEMPTS
 from training.arguments import ARGUMENTS_FILE, TrainArguments, save, tell_changed
 from training.checkpoints import (
     STATE_FILE,
@@ -32,8 +36,10 @@ if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
 
+    from chat.hub.repositories import Destination
     from training.trainer import DialogueTrainer
 
+ATTEMPTS_IN_HASTE = 2
 logger = logging.getLogger(__name__)
 
 
@@ -41,9 +47,15 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     """Trains, resumes where asked, and saves the best model; returns the trainer.
 
     Where SIGTERM stopped it (`trainer.stopped_at_step`) there is a checkpoint and no final model.
+
+    Raises:
+        UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
-    checkpoint = _starting_checkpoint(arguments)
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    destination = arguments.destination()
+    if destination:
+        _begin_on_hub(arguments, destination)
+    checkpoint = _starting_checkpoint(arguments)
     trainer = build_trainer(arguments)
     if checkpoint:
         check_same_model(checkpoint, trainer.model)
@@ -51,10 +63,46 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
         tell_changed(arguments, arguments.output_dir)
     if trainer.is_world_process_zero():
         save(arguments, arguments.output_dir)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.stopped_at_step is None:
-        save_final_model(trainer, arguments)
+    with _pushed_checkpoints(trainer, arguments, destination, is_resumed=checkpoint is not None):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.stopped_at_step is None:
+            save_final_model(trainer, arguments)
+    if destination and trainer.stopped_at_step is None and trainer.is_world_process_zero():
+        from training.hub import publish_final_model
+
+        publish_final_model(arguments, destination, trainer.state.global_step)
     return trainer
+
+
+def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> None:
+    from training.hub import begin
+
+    if int(os.environ.get("RANK", 0)) == 0:
+        begin(arguments, destination)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        # The others must not look for checkpoints before they are there.
+        arguments.to_training_arguments().distributed_state.wait_for_everyone()
+
+
+@contextmanager
+def _pushed_checkpoints(
+    trainer: DialogueTrainer, arguments: TrainArguments, destination: Destination | None, is_resumed: bool
+) -> Iterator[None]:
+    """Pushes checkpoints while the block runs, if that is asked for, and at its end what is left of them."""
+    is_asked = destination and arguments.hub_strategy == "checkpoints" and trainer.is_world_process_zero()
+    if not is_asked:
+        yield
+        return
+    from training.hub import PushCheckpoints
+
+    pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, is_resumed)
+    trainer.add_callback(pushes)
+    try:
+        yield
+    except UserError:
+        pushes.close(attempts=1)
+        raise
+    pushes.close(attempts=ATTEMPTS_IN_HASTE if trainer.stopped_at_step else ATTEMPTS)
 
 
 def build_trainer(arguments: TrainArguments) -> DialogueTrainer:

@@ -10,7 +10,8 @@ from typing import Any
 from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
-from chat.hub.publishing import MAIN, Destination, persistently
+from chat.hub.publishing import MAIN, persistently
+from chat.hub.repositories import Destination
 
 CARD_FILE = "README.md"
 
@@ -148,7 +149,7 @@ def change_card(
         )
         return True
 
-    return persistently(try_once, destination, what="the card", again=again)
+    return persistently(try_once, destination, undone="the card is as it was", again=again)
 
 
 def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chat.cli import UserError
+
 TOKEN_PATTERN = re.compile(r"\b(hf|api_org|hf_oauth)_[A-Za-z0-9_]{4,}")
 NEW_TOKEN = "set HF_TOKEN to a token that may do this (https://huggingface.co/settings/tokens)"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -41,6 +43,12 @@ def failure_of(error: BaseException) -> Failure:
         OfflineModeIsEnabled,
     )
 
+    if isinstance(error, UserError):
+        reason, _, remedy = str(error).partition("; ")
+        return Failure(reason, remedy, is_lasting=True)
+    if type(error) is ValueError:
+        # The client's own checks, such as of a card's metadata, tell more than what they were raised from.
+        return Failure(without_tokens(" ".join(str(error).split())), "mend that", is_lasting=True)
     for each in _causes(error):
         if isinstance(each, OfflineModeIsEnabled):
             return Failure(
@@ -61,7 +69,7 @@ def failure_of(error: BaseException) -> Failure:
         if type(each).__name__ == "XetAuthenticationError":
             return Failure("the Hub's storage refuses the token", NEW_TOKEN, is_lasting=True)
     is_lasting = isinstance(error, ValueError | FileNotFoundError | PermissionError)
-    return Failure(one_line(error), "try again" if not is_lasting else "mend that and try again", is_lasting)
+    return Failure(one_line(error), "mend that" if is_lasting else "try again", is_lasting)
 
 
 def one_line(error: BaseException) -> str:

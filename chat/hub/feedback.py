@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
-from chat.hub.publishing import Destination, make_ready
+from chat.hub.repositories import Destination, make_ready
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitScheduler

@@ -221,9 +221,10 @@ def _tokenized_repository(name: str, flag: str) -> tuple[dict[str, Dataset], Pre
     from huggingface_hub import snapshot_download
 
     with explained(flag, name, "tokenised dataset", repo_type="dataset"):
-        folder = snapshot_download(name, repo_type="dataset", allow_patterns=["tokenizer/*"])
-        dataset = load_dataset(name)
-    tokenizer = Path(folder) / "tokenizer"
+        folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=["tokenizer/*"]))
+        # Of the same commit as the tokenizer, whatever is pushed in between.
+        dataset = load_dataset(name, revision=folder.name)
+    tokenizer = folder / "tokenizer"
     if not tokenizer.is_dir():
         raise UserError(
             f"{flag} {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "

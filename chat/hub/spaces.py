@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chat.cli import UserError
 from chat.hub.cards import readable_state
-from chat.hub.publishing import Destination, make_ready, persistently
+from chat.hub.publishing import persistently
+from chat.hub.repositories import Destination, make_ready
 
 
 def set_variable(destination: Destination, name: str, value: str, *, again: str) -> None:
@@ -20,7 +21,7 @@ def set_variable(destination: Destination, name: str, value: str, *, again: str)
         if there is None or there.value != value:
             HfApi().add_space_variable(destination.repo_id, name, value)
 
-    persistently(try_once, destination, what=f"{name}={value}", again=again)
+    persistently(try_once, destination, undone=f"the variable {name} is not set", again=again)
 
 
 def make_space_ready(destination: Destination, mark: str, main_file: str) -> None:

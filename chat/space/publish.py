@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.engine import MODEL_VARIABLE
-from chat.hub.publishing import Destination, publish_folder
+from chat.hub.publishing import publish_folder
+from chat.hub.repositories import Destination
 from chat.hub.secrets import refuse_tokens
 from chat.hub.spaces import make_space_ready, set_variable
 from chat.space.arguments import SpaceArguments

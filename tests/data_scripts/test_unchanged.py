@@ -52,6 +52,7 @@ def test_what_is_downloaded_is_said_to_be_known_by_name(unchanged, caplog, monke
     assert caplog.messages[0].endswith("(--corpora cornell by name only; --refresh prepares anew)")
 
 
+PUSHING = {"push_to_hub": "someone/talk", "hub_public": True}
 CHANGED = {
     "corpora": [SAMPLE_CORPORA[1]],
     "tokenizer": "openai-community/gpt2",
@@ -69,7 +70,9 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(PrepareArguments)])
+@pytest.mark.parametrize(
+    "option", [field.name for field in dataclasses.fields(PrepareArguments) if field.name not in PUSHING]
+)
 def test_every_other_option_prepares_anew(unchanged, option, tmp_path):
     arguments, written = unchanged
     prepare(dataclasses.replace(arguments, **{option: {**CHANGED, "output": str(tmp_path / "new")}[option]}))
@@ -116,6 +119,12 @@ from data_scripts.prepare import main
 atexit.register(lambda: print(*sorted(sys.modules)))
 run(main)
 """
+
+
+def test_what_is_prepared_is_pushed_as_it_is(unchanged):
+    arguments, written = unchanged
+    prepare(dataclasses.replace(arguments, **PUSHING))
+    assert not written
 
 
 def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_tokenizer_folder):

@@ -1,0 +1,182 @@
+"""Our repositories on the Hub: made, private unless it is said otherwise; their branches and tags."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat.cli import UserError
+from chat.hub.errors import Failure, failure_of
+
+logger = logging.getLogger(__name__)
+CONNECT_SECONDS = 20.0
+ANSWER_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where something is published, and what the user said of it.
+
+    Attributes:
+        repo_id: USER/NAME.
+        repo_type: model, dataset or space.
+        public: whether all may see it; a repository is made private otherwise.
+        flag: what gave `repo_id`, for errors.
+        public_flag: what would have made it public, where the user could.
+        space_sdk: of a space that is to be made.
+    """
+
+    repo_id: str
+    repo_type: str = "model"
+    public: bool = False
+    flag: str = "--push-to-hub"
+    public_flag: str | None = "--hub-public"
+    space_sdk: str | None = None
+
+    def __post_init__(self):
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id
+
+        try:
+            validate_repo_id(self.repo_id)
+            is_id = self.repo_id.count("/") == 1
+        except HFValidationError:
+            is_id = False
+        if not is_id:
+            raise UserError(f"{self}: not a {self.repo_type}'s id; give USER/NAME")
+
+    def __str__(self) -> str:
+        return f"{self.flag} {self.repo_id}"
+
+    @property
+    def repository(self) -> dict[str, str]:
+        """It as the Hub's client wants it."""
+        return {"repo_id": self.repo_id, "repo_type": self.repo_type}
+
+    @property
+    def url(self) -> str:
+        from huggingface_hub import constants
+
+        folder = "" if self.repo_type == "model" else f"{self.repo_type}s/"
+        return f"{constants.ENDPOINT}/{folder}{self.repo_id}"
+
+
+def make_ready(destination: Destination) -> Failure | None:
+    """Makes the repository where there is none, before the work that is to be published there.
+
+    Returns:
+        Why the Hub cannot be asked now, where a later try may succeed.
+
+    Raises:
+        UserError: no token, one that may not write there, or a public repository for what is to be private.
+    """
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise UserError(
+            f"{destination}: no token; set HF_TOKEN to one that may write there "
+            "(https://huggingface.co/settings/tokens)"
+        )
+    try:
+        make(destination)
+    except UserError:
+        raise
+    except Exception as error:
+        failure = failure_of(error)
+        if failure.is_lasting:
+            raise UserError(f"{destination}: {failure}") from error
+        return failure
+    return None
+
+
+def make(destination: Destination) -> None:
+    """Makes the repository where there is none; raises what the Hub's client raises, and as `make_ready`."""
+    from huggingface_hub import HfApi
+
+    _bound_waiting()
+    api = HfApi()
+    api.create_repo(
+        **destination.repository,
+        private=not destination.public,
+        exist_ok=True,
+        space_sdk=destination.space_sdk,
+    )
+    api.auth_check(**destination.repository, write=True)
+    is_private = api.repo_info(**destination.repository).private
+    if not (is_private or destination.public):
+        raise UserError(
+            f"{destination}: is public on the Hub; make it private in its settings, or name another"
+            + (f", or give {destination.public_flag} true" if destination.public_flag else "")
+        )
+    if is_private and destination.public:
+        logger.warning("%s: is private and stays so; its settings on the Hub can change that", destination)
+
+
+@functools.cache
+def _bound_waiting() -> None:
+    """The Hub's client waits for an answer for ever, and a run would never end."""
+    import httpx2
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    def client() -> httpx2.Client:
+        made = default_client_factory()
+        made.timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        return made
+
+    set_client_factory(client)
+
+
+def make_branch(destination: Destination, branch: str) -> None:
+    """Begins a branch where `main` is, unless there is one of this name."""
+    from huggingface_hub import HfApi
+
+    HfApi().create_branch(**destination.repository, branch=branch, exist_ok=True)
+
+
+def check_tag_is_free(destination: Destination, tag: str) -> None:
+    """Raises UserError where the repository has a tag of this name."""
+    if tag in _tags(destination):
+        raise UserError(f"--hub-tag {tag}: {destination.repo_id} has this tag already; give another one")
+
+
+def _tags(destination: Destination) -> dict[str, str]:
+    from huggingface_hub import HfApi
+
+    refs = HfApi().list_repo_refs(**destination.repository)
+    return {each.name: each.target_commit for each in refs.tags}
+
+
+def set_tag(destination: Destination, tag: str, commit: str) -> None:
+    """Names a commit; again is allowed, another commit by the same name is not."""
+    from huggingface_hub import HfApi
+
+    there = _tags(destination)
+    if tag not in there:
+        HfApi().create_tag(**destination.repository, tag=tag, revision=commit)
+    elif there[tag] != commit:
+        raise UserError(
+            f"--hub-tag {tag}: {destination.repo_id} has this tag on another commit ({there[tag][:8]}); the "
+            "files are on the Hub without it; give another tag"
+        )
+
+
+def files_on(destination: Destination, branch: str) -> list[str]:
+    """The paths on a branch; none where there is no such branch or repository."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        return HfApi().list_repo_files(**destination.repository, revision=branch)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return []
+
+
+def download(destination: Destination, branch: str, folder: Path, allow: Iterable[str]) -> None:
+    """A branch's files, of one commit, into a folder; what is there whole of an earlier try is kept."""
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(**destination.repository, revision=branch, local_dir=folder, allow_patterns=list(allow))

@@ -1,0 +1,126 @@
+"""A tokenised dataset on the Hub: the rows as Parquet, with tokenizer, dialogues, statistics and a card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError, command_line
+from chat.folders import is_write_failure
+from chat.hub.loading import STATISTICS_FILE
+from chat.hub.publishing import publish_folder
+from chat.hub.repositories import Destination
+from chat.markdown import code_span
+from data_scripts.provenance import PROVENANCE
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from huggingface_hub import DatasetCard
+
+TEMPLATE = Path(__file__).parent / "dataset_card.md"
+SHARD_BYTES = 500 * 10**6
+COUNTED = ("dialogues", "sequences", "replies", "tokens", "reply_tokens")
+OURS = ("data/*", "tokenizer/*", "dialogues/*", STATISTICS_FILE)
+SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+)
+
+
+def publish(output: str | Path, destination: Destination) -> str:
+    """Pushes a dataset that `data_scripts.prepare` wrote, as one commit; the commit's id.
+
+    Raises:
+        UserError: it is not on the Hub, and why; the dataset is whole where it was.
+    """
+    with _laid_out(Path(output), destination.repo_id) as folder:
+        return publish_folder(
+            folder,
+            destination,
+            message="Dataset of data_scripts.prepare",
+            ours=OURS,
+            what=str(output),
+            again="give the same command again: what is prepared is not prepared anew",
+        )
+
+
+@contextmanager
+def _laid_out(output: Path, repo_id: str) -> Iterator[Path]:
+    """The files as `load_dataset` expects them, in a folder beside the dataset, while the block lasts."""
+    from datasets import load_from_disk
+
+    folder = output.parent / f".{output.name}.publishing"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        (folder / "data").mkdir(parents=True)
+        for split, rows in load_from_disk(str(output)).items():
+            _write_shards(rows, folder / "data", split)
+        for name in ("tokenizer", "dialogues"):
+            shutil.copytree(output / name, folder / name)
+        shutil.copyfile(output / STATISTICS_FILE, folder / STATISTICS_FILE)
+        statistics = json.loads((output / STATISTICS_FILE).read_text(encoding="utf-8"))
+        (folder / "README.md").write_text(str(render_card(statistics, repo_id)), encoding="utf-8")
+        yield folder
+    except Exception as error:
+        if isinstance(error, UserError) or not is_write_failure(error):
+            raise
+        raise UserError(
+            f"--output {output}: no room beside it for the files to push ({str(error).splitlines()[0]}); the "
+            "dataset is whole; make room and give the same command again"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_shards(rows: Dataset, folder: Path, split: str) -> None:
+    count = max(1, -(-rows.data.nbytes // SHARD_BYTES))
+    for index in range(count):
+        shard = rows.shard(count, index, contiguous=True) if count > 1 else rows
+        shard.to_parquet(folder / f"{split}-{index:05d}-of-{count:05d}.parquet")
+
+
+def render_card(statistics: dict, repo_id: str) -> DatasetCard:
+    """The dataset's card: what is in it, where it comes from, under which terms, and how it is made again.
+
+    Args:
+        statistics: `stats.json` of the dataset.
+    """
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    from data_scripts.prepare import PrepareArguments
+
+    corpora, options = statistics["corpora"], statistics["options"]
+    copies = dict(each.partition("=")[::2] for each in options["corpora"])
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "val")]
+    sequences = sum(each["sequences"] for each in statistics["total"].values())
+    data = DatasetCardData(
+        language="en",
+        license="other",
+        license_name="terms-of-the-corpora",
+        task_categories=["text-generation"],
+        size_categories=[next((label for limit, label in SIZES if sequences < limit), "n>10M")],
+        tags=["conversational", "tokenized"],
+        pretty_name=repo_id.split("/")[-1],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    return DatasetCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        repo_id=repo_id,
+        title=repo_id,
+        options=options,
+        vocab_size=statistics["vocab_size"],
+        corpora=corpora,
+        counted=COUNTED,
+        described=PROVENANCE,
+        read_from={name: copies.get(name) and code_span(copies[name]) for name in corpora},
+        command=command_line("data_scripts.prepare", PrepareArguments, {**options, "num_proc": None}),
+        citations=[PROVENANCE[name].citation for name in corpora if PROVENANCE[name].citation],
+    )

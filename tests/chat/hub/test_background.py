@@ -1,0 +1,93 @@
+"""The thread that pushes: the newest first, again after failures, and never in the caller's way."""
+
+import threading
+
+import pytest
+
+from chat.cli import UserError
+from chat.hub import background
+from chat.hub.background import NewestPush, Push
+from chat.hub.repositories import Destination
+
+
+class Hub:
+    """Takes what is pushed, after failures; notes what was discarded."""
+
+    def __init__(self):
+        self.taken, self.discarded, self.failures = [], [], []
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+        self.may_go_on.set()
+
+    def push(self, name: str) -> Push:
+        def action():
+            self.begun.set()
+            assert self.may_go_on.wait(10)
+            if self.failures:
+                raise self.failures.pop(0)
+            self.taken.append(name)
+
+        return Push(name, action, lambda: self.discarded.append(name))
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setattr(background, "FIRST_WAIT_SECONDS", 0.01)
+    return Hub()
+
+
+@pytest.fixture
+def pushes():
+    return NewestPush(Destination("someone/chat"))
+
+
+def test_what_waits_gives_way_to_what_is_newer(hub, pushes):
+    hub.may_go_on.clear()
+    pushes.submit(hub.push("first"))
+    assert hub.begun.wait(10)
+    pushes.submit(hub.push("second"))
+    pushes.submit(hub.push("third"))
+    assert hub.discarded == ["second"] and not hub.taken
+    hub.may_go_on.set()
+    assert pushes.close() is None
+    assert hub.taken == ["first", "third"] and hub.discarded == ["second", "first", "third"]
+
+
+def test_a_failure_is_logged_and_tried_again(hub, pushes, caplog):
+    hub.failures = [ConnectionError("it broke hf_abcdefgh"), ConnectionError("again")]
+    pushes.submit(hub.push("first"))
+    assert pushes.close() is None
+    assert hub.taken == hub.discarded == ["first"]
+    assert len(caplog.messages) == 2 and "hf_abc" not in caplog.text
+    assert caplog.messages[0].startswith(
+        "--push-to-hub someone/chat: first is not on the Hub yet (it broke hf_...); trying again in "
+    )
+
+
+def test_a_newer_one_takes_the_place_of_one_that_failed(hub, pushes):
+    hub.failures = [UserError("--push-to-hub someone/chat: no rights; ask for them")]
+    pushes.submit(hub.push("first"))
+    assert hub.begun.wait(10)
+    # Nothing is tried till there is something new.
+    pushes._thread.join(0.2)
+    assert not hub.taken
+    pushes.submit(hub.push("second"))
+    assert pushes.close() is None
+    assert hub.taken == ["second"] and hub.discarded == ["first", "second"]
+
+
+def test_what_cannot_be_pushed_is_told_at_the_end_and_kept(hub, pushes):
+    hub.failures = [ConnectionError("down")] * 99
+    pushes.submit(hub.push("first"))
+    failure = pushes.close(attempts=3)
+    assert failure.reason == "down" and not failure.is_lasting
+    assert not hub.taken and not hub.discarded
+
+
+def test_an_interval_is_kept_but_not_at_the_end(hub):
+    pushes = NewestPush(Destination("someone/chat"), every_seconds=3600)
+    pushes.submit(hub.push("first"))
+    assert hub.begun.wait(10)
+    for name in ("second", "third"):
+        pushes.submit(hub.push(name))
+    assert pushes.close() is None
+    assert hub.taken == ["first", "third"]

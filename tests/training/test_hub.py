@@ -1,0 +1,226 @@
+"""Runs that push to the Hub while they train, and go on from it elsewhere, in processes of their own."""
+
+import json
+import shlex
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from chat.cli import command_line
+from tests.hub_server import client_environment, hub
+from tests.hub_server.store import Repositories
+from tests.processes import contents, mentions, python, started
+from training.arguments import TrainArguments
+
+TOKEN = "hf_OfSomeoneWhoMayWrite"
+CHAT, TALK = ("model", "someone/chat"), ("dataset", "someone/talk")
+WEIGHTS = "model.safetensors"
+ANSWER = """
+import json, sys
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+model = AutoModelForCausalLM.from_pretrained("someone/chat", revision=sys.argv[1])
+model.save_pretrained(sys.argv[2])
+chat = pipeline("text-generation", "someone/chat", revision=sys.argv[1], max_new_tokens=5)
+messages = [{"role": "system", "content": "I have two cats."}, {"role": "user", "content": "Hi!"}]
+print(json.dumps(chat(messages)[0]["generated_text"]))
+"""
+
+
+@pytest.fixture
+def repositories() -> Repositories:
+    return Repositories(token=TOKEN)
+
+
+def flags_of(arguments: TrainArguments) -> list[str]:
+    return shlex.split(command_line("training.train", TrainArguments, asdict(arguments)))[1:]
+
+
+@pytest.fixture
+def machine(tmp_path, short_run):
+    """A function: flags and environment of a run on a machine of its own, with empty folders and caches."""
+
+    def build(name: str, endpoint: str, token: str = TOKEN, **changes) -> dict:
+        home = tmp_path / name
+        own = {"output_dir": str(home / "run"), "final_model_dir": str(home / "final")}
+        arguments = short_run(push_to_hub="someone/chat", **own | changes)
+        return {
+            "arguments": flags_of(arguments),
+            "environment": client_environment(endpoint, home / "cache", token),
+            "final": home / "final",
+            "run": home / "run",
+        }
+
+    return build
+
+
+def trained(machine: dict):
+    return python(*machine["arguments"], environment=machine["environment"])
+
+
+def history(folder: Path) -> list[dict]:
+    """The log without what depends on the clock."""
+    timed = ("runtime", "per_second")
+    entries = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return [
+        {name: value for name, value in entry.items() if not any(each in name for each in timed)}
+        for entry in entries
+    ]
+
+
+def steps_on_branch(repositories: Repositories) -> set[str]:
+    return {path.split("/")[0] for path in repositories.contents(CHAT, "checkpoints") if "/" in path}
+
+
+def test_a_run_is_pushed_while_the_hub_fails(repositories, machine, tmp_path):
+    repositories.faults.add("POST .*/commit/checkpoints", status=500, times=2)
+    repositories.faults.add("PUT /storage/", reset_after_bytes=1000)
+    repositories.faults.add("POST .*/commit/main", status=429, headers={"Retry-After": "1"})
+    with hub(repositories) as endpoint:
+        here = machine("a", endpoint, hub_tag="v1", save_total_limit=1)
+        done = trained(here)
+        assert done.returncode == 0, done.stderr
+        other = trained(machine("b", endpoint, hub_tag="v2"))
+    local = contents(here["run"])
+    pushed = repositories.contents(CHAT, "checkpoints")
+    assert repositories.get(CHAT).private
+    # What the folder has, and nothing that is unpickled as code.
+    assert pushed == {
+        path: content
+        for path, content in local.items()
+        if (path.startswith("checkpoint-") and "training_args" not in path) or path == "train_arguments.json"
+    }
+    assert "is not on the Hub yet (the Hub has a failure of its own (500: It went wrong.))" in done.stderr
+    published = repositories.contents(CHAT, "v1")
+    assert published == contents(here["final"]) and repositories.messages(CHAT) == ["Model of step 6"]
+    assert "It has not been evaluated yet." in published["README.md"].decode()
+    assert json.loads(published["train_arguments.json"])["push_to_hub"] is None
+    assert not list(here["run"].glob(".*")) or not list((here["run"] / ".pushing").iterdir())
+    assert not mentions(TOKEN, tmp_path, done.stdout, done.stderr) and not repositories.leaks
+    # A new run must not take the place of this one's checkpoints.
+    assert other.returncode == 2, other.stderr
+    assert "holds checkpoints of an earlier run, up to step 6; go on with it by --resume" in other.stderr
+    assert len(repositories.messages(CHAT)) == 1
+
+
+@pytest.mark.slow
+def test_what_is_killed_goes_on_from_the_hub_to_the_same_weights(
+    repositories, machine, prepared, base_tokenizer_folder, tmp_path
+):
+    """Dataset, training, kill in mid-push, another machine, model: each with a cache of its own."""
+    from tests.conftest import SAMPLE_CORPORA
+
+    with hub(repositories) as endpoint:
+        flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", base_tokenizer_folder]
+        flags += ["--output", tmp_path / "data", "--push-to-hub", "someone/talk"]
+        environment = client_environment(endpoint, tmp_path / "prepare", TOKEN)
+        said = python("-m", "data_scripts.prepare", *flags, environment=environment)
+        assert said.returncode == 0, said.stderr
+        unbroken = machine("unbroken", endpoint, push_to_hub=None)
+        whole = trained(unbroken)
+        assert whole.returncode == 0, whole.stderr
+
+        fault = repositories.faults.add("POST .*/commit/checkpoints", hangs=True, skip=1)
+        first = machine("first", endpoint, data="someone/talk")
+        process = started(*first["arguments"], environment=first["environment"])
+        assert fault.reached.wait(timeout=200)
+        process.send_signal(signal.SIGKILL)
+        output = process.communicate(timeout=60)[0]
+        repositories.faults.clear()
+        there = steps_on_branch(repositories)
+        assert there and "checkpoint-6" not in there and not repositories.contents(CHAT)
+
+        second = machine("second", endpoint, data="someone/talk", resume=True, hub_tag="v1")
+        done = trained(second)
+        assert done.returncode == 0, done.stderr
+        assert "resuming from" in done.stderr and "fetching its checkpoints, up to step" in done.stderr
+        elsewhere = client_environment(endpoint, tmp_path / "elsewhere", TOKEN)
+        answer = python("-c", ANSWER, "v1", tmp_path / "copy", environment=elsewhere)
+        chat = python("-m", "chat", "--model", "someone/chat", "--help", environment=elsewhere)
+    assert answer.returncode == 0 and chat.returncode == 0, answer.stderr
+    weights = (unbroken["final"] / WEIGHTS).read_bytes()
+    assert (second["final"] / WEIGHTS).read_bytes() == weights
+    assert repositories.contents(CHAT, "v1")[WEIGHTS] == weights
+    assert (tmp_path / "copy" / WEIGHTS).read_bytes() == weights
+    assert history(second["final"]) == history(unbroken["final"])
+    assert [each["role"] for each in json.loads(answer.stdout)] == ["system", "user", "assistant"]
+    assert not mentions(TOKEN, tmp_path, output, said.stderr, done.stdout, done.stderr, answer.stderr)
+
+
+@pytest.mark.slow
+def test_a_run_ends_without_the_hub_and_a_second_command_pushes_it(repositories, machine, tmp_path):
+    """A token that was taken away while it trained: the run ends, says what to do, and loses nothing."""
+    repositories.faults.add("POST .*/(preupload|commit)/", status=401, times=99, message="Invalid token")
+    with hub(repositories) as endpoint:
+        here = machine("here", endpoint)
+        failed = trained(here)
+        assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
+        error = failed.stderr.splitlines()[-1]
+        assert error.startswith(f"error: --push-to-hub someone/chat: {here['final']} is not on the Hub, but")
+        assert "set HF_TOKEN to a token that may do this" in error
+        assert error.endswith("give the same command again with --resume, which trains no further step")
+        assert not repositories.contents(CHAT) and not repositories.contents(CHAT, "checkpoints")
+        before = contents(here["final"])
+        repositories.faults.clear()
+        here["arguments"] += ["--resume"]
+        done = trained(here)
+    assert done.returncode == 0, done.stderr
+    assert repositories.contents(CHAT)[WEIGHTS] == before[WEIGHTS]
+    assert "checkpoint-6" in steps_on_branch(repositories)
+    assert not mentions(TOKEN, tmp_path, failed.stderr, done.stderr)
+
+
+@pytest.mark.slow
+def test_a_hub_that_is_not_there_stops_no_run(repositories, machine, tmp_path):
+    with hub(repositories) as endpoint:
+        pass
+    here = machine("here", endpoint)
+    failed = trained(here)
+    assert failed.returncode == 2, failed.stderr
+    assert "the Hub cannot be reached (" in failed.stderr.splitlines()[0]
+    assert (here["final"] / WEIGHTS).is_file() and (here["run"] / "checkpoint-6").is_dir()
+    port = int(endpoint.rpartition(":")[2])
+    with hub(repositories, port):
+        here["arguments"] += ["--resume"]
+        done = trained(here)
+    assert done.returncode == 0, done.stderr
+    assert repositories.contents(CHAT)[WEIGHTS] == (here["final"] / WEIGHTS).read_bytes()
+
+
+@pytest.mark.slow
+def test_sigterm_pushes_the_checkpoint_and_the_rest_is_trained_elsewhere(repositories, machine):
+    with hub(repositories) as endpoint:
+        unbroken = machine("unbroken", endpoint, push_to_hub=None)
+        assert trained(unbroken).returncode == 0
+        first = machine("first", endpoint, max_steps=6, save_every_steps=100, eval_every_steps=100)
+        process = started(*first["arguments"], environment=first["environment"])
+        for line in process.stdout:
+            if "'loss'" in line or "loss" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        output = process.communicate(timeout=120)[0]
+        assert process.returncode == 128 + signal.SIGTERM, output
+        [stopped] = steps_on_branch(repositories)
+        assert stopped != "checkpoint-6"
+        second = machine("second", endpoint, resume=True)
+        done = trained(second)
+    assert done.returncode == 0, done.stderr
+    assert (second["final"] / WEIGHTS).read_bytes() == (unbroken["final"] / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"push_to_hub": "chat"}, "--push-to-hub chat: not a model's id; give USER/NAME"),
+        ({"hub_tag": "v1"}, "--hub-tag: tells how to push; give --push-to-hub USER/NAME, too"),
+        ({"hub_public": True}, "--hub-public: tells how to push; give --push-to-hub USER/NAME, too"),
+        ({"hub_every_minutes": -1.0}, "--hub-every-minutes -1.0: give 0 or more"),
+    ],
+)
+def test_bad_flags_are_refused_at_once(changes, error):
+    from chat.cli import UserError
+
+    with pytest.raises(UserError, match=f"^{error}$"):
+        TrainArguments(**changes)

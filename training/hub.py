@@ -1,0 +1,222 @@
+"""A run on the Hub: checkpoints on a branch of their own while it trains, the model on `main` at its end.
+
+The branch holds what --output-dir holds: the newest checkpoints and the best, so that another machine can go
+on exactly. `main` never holds a half-trained model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers import TrainerCallback
+
+from chat.cli import UserError
+from chat.hub.background import NewestPush, Push
+from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
+from chat.hub.repositories import (
+    Destination,
+    check_tag_is_free,
+    download,
+    files_on,
+    make,
+    make_branch,
+    make_ready,
+)
+from training.arguments import ARGUMENTS_FILE
+from training.checkpoints import STATE_FILE, checkpoints, is_whole, last_whole_checkpoint, step_of
+
+if TYPE_CHECKING:
+    from training.arguments import TrainArguments
+
+logger = logging.getLogger(__name__)
+BRANCH = "checkpoints"
+OURS = ("checkpoint-*/*",)
+# Pickled arguments, with this machine's paths; nothing reads them.
+NOT_PUSHED = ("*/training_args.bin",)
+SNAPSHOTS = ".pushing"
+DOWNLOAD = ".from-hub"
+AGAIN = "give the same command again with --resume, which trains no further step"
+
+
+def begin(arguments: TrainArguments, destination: Destination) -> None:
+    """Before the work: the repository is made, and holds no other run, or gives its checkpoints to this one.
+
+    Raises:
+        UserError: nothing can be pushed there, or it holds another run, or the tag that is to be set.
+    """
+    if failure := make_ready(destination):
+        logger.warning("%s: %s; the run goes on, and tries again", destination, failure.reason)
+    if arguments.resume:
+        fetch_checkpoints(destination, arguments.output_dir)
+    elif not failure:
+        refuse_other_run(destination)
+        if arguments.hub_tag:
+            check_tag_is_free(destination, arguments.hub_tag)
+
+
+class PushCheckpoints(TrainerCallback):
+    """Pushes the checkpoints after each save, off the training thread; to stand after what deletes old ones.
+
+    What is pushed are hard links: checkpoints may be deleted meanwhile, and nothing is copied.
+    """
+
+    def __init__(self, destination: Destination, output_dir: str, every_minutes: float, is_resumed: bool):
+        """
+        Args:
+            every_minutes: between two pushes, at least.
+            is_resumed: the checkpoints on the Hub, if there are any, are this run's.
+        """
+        self.destination, self.output_dir = destination, Path(output_dir)
+        self._has_begun = is_resumed
+        self._pushed: set[str] = set()
+        shutil.rmtree(self.output_dir / SNAPSHOTS, ignore_errors=True)
+        self._pushes = NewestPush(destination, 60 * every_minutes)
+
+    def on_save(self, args, state, control, **kwargs):
+        if not state.is_world_process_zero:
+            return
+        try:
+            self._submit(state.global_step)
+        except OSError as error:
+            logger.warning(
+                "%s: the checkpoint of step %d is not pushed (%s)", self.destination, state.global_step, error
+            )
+
+    def _submit(self, step: int) -> None:
+        folder = self.output_dir / SNAPSHOTS / str(step)
+        shutil.rmtree(folder, ignore_errors=True)
+        for checkpoint in filter(is_whole, checkpoints(self.output_dir)):
+            shutil.copytree(checkpoint, folder / checkpoint.name, copy_function=_link)
+        shutil.copyfile(self.output_dir / ARGUMENTS_FILE, folder / ARGUMENTS_FILE)
+        self._pushes.submit(
+            Push(
+                f"the checkpoint of step {step}",
+                action=lambda: self._commit(folder, step),
+                discard=lambda: shutil.rmtree(folder, ignore_errors=True),
+            )
+        )
+
+    def _commit(self, folder: Path, step: int) -> None:
+        """One commit after which the branch holds the folder's checkpoints and no others."""
+        make(self.destination)
+        if not self._has_begun:
+            # At the start the Hub may have been out of reach.
+            refuse_other_run(self.destination)
+        make_branch(self.destination, BRANCH)
+        self._has_begun = True
+        names = {path.name for path in folder.iterdir() if path.is_dir()}
+        there = [f"{name}/*" for name in names & self._pushed]
+        commit_files(
+            self.destination,
+            additions_of(folder, ignore=(*NOT_PUSHED, *there)),
+            message=f"Checkpoint of step {step}",
+            ours=OURS,
+            but=there,
+            revision=BRANCH,
+        )
+        self._pushed = names
+
+    def close(self, attempts: int = ATTEMPTS) -> None:
+        """Pushes what has not been pushed; says so where that fails."""
+        if failure := self._pushes.close(attempts):
+            logger.warning(
+                "%s: the last checkpoint is not on the Hub, but whole in %s (%s); %s",
+                self.destination,
+                self.output_dir,
+                failure.reason,
+                failure.remedy,
+            )
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        # Some file systems have no hard links.
+        shutil.copyfile(source, target)
+
+
+def steps_on_hub(destination: Destination) -> list[int]:
+    """The steps of the checkpoints that the Hub has, in order; raises what the Hub's client raises."""
+    states = (path for path in files_on(destination, BRANCH) if path.endswith(f"/{STATE_FILE}"))
+    return sorted(step_of(Path(path).parent) for path in states if path.startswith("checkpoint-"))
+
+
+def refuse_other_run(destination: Destination) -> None:
+    """Raises UserError where the Hub holds checkpoints, which a new run would replace."""
+    if steps := steps_on_hub(destination):
+        raise UserError(
+            f"{destination}: holds checkpoints of an earlier run, up to step {steps[-1]}; go on with it by "
+            f"--resume, name another repository, or delete them by `hf repos branch delete "
+            f"{destination.repo_id} {BRANCH}`"
+        )
+
+
+def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
+    """Brings the Hub's checkpoints into --output-dir, unless it has as new ones itself.
+
+    Raises:
+        UserError: the Hub cannot be asked, and there is no checkpoint to go on from here.
+    """
+    here = last_whole_checkpoint(output_dir)
+
+    def fetch() -> None:
+        steps = steps_on_hub(destination)
+        if steps and (here is None or steps[-1] > step_of(here)):
+            logger.info("%s: fetching its checkpoints, up to step %d", destination, steps[-1])
+            _fetch(destination, Path(output_dir))
+
+    undone = "its checkpoints are not here"
+    try:
+        persistently(fetch, destination, undone=undone, again="give the same command again")
+    except UserError as error:
+        if here is None:
+            raise
+        logger.warning("%s; going on from %s", error, here)
+
+
+def _fetch(destination: Destination, output_dir: Path) -> None:
+    """Downloads beside the checkpoints and moves each to its place whole, the newest last."""
+    fetched = output_dir / DOWNLOAD
+    download(destination, BRANCH, fetched, allow=(*OURS, ARGUMENTS_FILE))
+    for checkpoint in filter(is_whole, checkpoints(fetched)):
+        _name_best_checkpoint(checkpoint, output_dir)
+        place = output_dir / checkpoint.name
+        if not is_whole(place):
+            shutil.rmtree(place, ignore_errors=True)
+            checkpoint.rename(place)
+    if not (output_dir / ARGUMENTS_FILE).is_file() and (fetched / ARGUMENTS_FILE).is_file():
+        (fetched / ARGUMENTS_FILE).rename(output_dir / ARGUMENTS_FILE)
+    shutil.rmtree(fetched, ignore_errors=True)
+
+
+def _name_best_checkpoint(checkpoint: Path, output_dir: Path) -> None:
+    """The state names the best checkpoint by its path on the machine that saved it: here it is another."""
+    path = checkpoint / STATE_FILE
+    state = json.loads(path.read_text(encoding="utf-8"))
+    if state.get("best_global_step"):
+        state["best_model_checkpoint"] = str(output_dir / f"checkpoint-{state['best_global_step']}")
+        path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def publish_final_model(arguments: TrainArguments, destination: Destination, step: int) -> None:
+    """The trained model to `main`, with a card; tagged where asked.
+
+    Raises:
+        UserError: it is not on the Hub, and why; the folder is whole.
+    """
+    from eval.card import write_card_without_results
+
+    write_card_without_results(arguments.final_model_dir, destination.repo_id)
+    publish_model(
+        arguments.final_model_dir,
+        destination,
+        message=f"Model of step {step}",
+        tag=arguments.hub_tag,
+        again=AGAIN,
+    )
