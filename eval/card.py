@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, parse_arguments, run
 from chat.hub.loading import STATISTICS_FILE
-from chat.hub.merged_cards import Marks
+from chat.hub.merged_cards import Marks, merged_card
 from chat.markdown import code_span, escaped, one_line
 from data_scripts.provenance import PROVENANCE
 from eval.card_data import card_data, corpus_and_split
@@ -257,6 +257,11 @@ def write_card_without_results(folder: str, model_id: str) -> None:
     write_text(
         path, str(render_card(None, model, statistics, model_id=model_id, row=row)), "--final-model-dir"
     )
+
+
+def merge_with_hub(there: str | None, card: str) -> str:
+    """A card for the Hub: ours is merged with the one there, one that its author wrote is taken as it is."""
+    return merged_card(there, card, MARKS, OWN_METADATA) if MARKS.begin in card else card
 
 
 def _check_output(output: Path) -> None:

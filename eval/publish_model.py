@@ -15,13 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
-from chat.hub.cards import CARD_FILE, readable_state
+from chat.hub.cards import CARD_FILE
 from chat.hub.loading import MODEL_FILES
-from chat.hub.merged_cards import merged_card
-from chat.hub.publishing import MODEL_TEXTS, publish_folder
+from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, make_ready
 from chat.hub.secrets import refuse_tokens
-from eval.card import MARKS, OWN_METADATA, own_statistics, render_card, write_card_without_results
+from eval.card import merge_with_hub, own_statistics, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, read_model_folder
 from eval.results_file import load_results, results_path
 
@@ -60,21 +59,25 @@ def publish(arguments: PublishModelArguments) -> Destination:
     if failure := make_ready(destination):
         raise UserError(f"{destination}: {failure}")
     if arguments.hub_tag:
-        check_tag_is_free(destination, arguments.hub_tag)
+        persistently(
+            lambda: check_tag_is_free(destination, arguments.hub_tag),
+            destination,
+            undone="nothing was published",
+            again="give the same command again",
+        )
     with _staged(model.path) as folder:
         if card:
             (folder / CARD_FILE).unlink(missing_ok=True)
             (folder / CARD_FILE).write_text(card, encoding="utf-8")
         write_card_without_results(str(folder), destination.repo_id)
-        _merge_with_hub(folder / CARD_FILE, destination)
         refuse_tokens(folder)
-        publish_folder(
+        publish_model(
             folder,
             destination,
             message="Publish the model",
-            ours=MODEL_FILES,
             tag=arguments.hub_tag,
             what=arguments.model,
+            merge_card=merge_with_hub,
         )
     return destination
 
@@ -97,19 +100,6 @@ def _staged(source: Path) -> Iterator[Path]:
                 link.parent.mkdir(exist_ok=True)
                 link.symlink_to(path.resolve())
         yield Path(scratch)
-
-
-def _merge_with_hub(card: Path, destination: Destination) -> None:
-    """A card of ours is merged with the one on the Hub; one that its author wrote is taken as it is."""
-    text = card.read_text(encoding="utf-8")
-    if MARKS.begin not in text:
-        return
-    try:
-        merged = merged_card(readable_state(destination).card, text, MARKS, OWN_METADATA)
-    except UserError as error:
-        raise UserError(f"{destination}: {error}") from error
-    card.unlink()
-    card.write_text(merged, encoding="utf-8")
 
 
 def main() -> None:

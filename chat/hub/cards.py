@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
 from chat.hub.publishing import MAIN, persistently
 from chat.hub.repositories import Destination
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
 
 CARD_FILE = "README.md"
 
@@ -165,3 +168,25 @@ def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
     except Exception as error:
         raise UserError(f"{destination}: {failure_of(error)}") from error
     return {each.path: each.lfs.sha256 if each.lfs else "" for each in found}
+
+
+def with_merged_card(
+    destination: Destination, additions: list[CommitOperationAdd], merge: Callable[[str | None, str], str]
+) -> list[CommitOperationAdd]:
+    """The additions of a commit, the card among them merged with the repository's.
+
+    Raises what the Hub's client raises, and as `merge`.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    def merged(addition: CommitOperationAdd) -> CommitOperationAdd:
+        if addition.path_in_repo != CARD_FILE:
+            return addition
+        ours = Path(addition.path_or_fileobj).read_text(encoding="utf-8")
+        there = state_of(destination).card
+        try:
+            return CommitOperationAdd(CARD_FILE, merge(there, ours).encode("utf-8"))
+        except UserError as error:
+            raise UserError(f"{destination}: {error}") from error
+
+    return [merged(each) for each in additions]
