@@ -63,7 +63,7 @@ def served(tmp_path_factory):
 
 
 def run(environment: dict, *arguments: str):
-    done = python(*arguments, environment=environment)
+    done = python(*arguments, environment=environment, timeout=1200)
     assert TOKEN not in done.stdout + done.stderr
     return done
 
@@ -112,7 +112,7 @@ def test_our_chat_answers_with_it_on_another_machine(served, published, engine):
         env={**os.environ, **machine("")},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.strip()) > 5

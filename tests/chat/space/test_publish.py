@@ -32,7 +32,7 @@ def served(tmp_path_factory):
 
 
 def publish(environment: dict, *flags: str):
-    done = python("-m", "chat.space", *flags, environment=environment)
+    done = python("-m", "chat.space", *flags, environment=environment, timeout=600)
     assert TOKEN not in done.stdout + done.stderr
     return done
 
