@@ -15,11 +15,11 @@ def _settings(environment: dict[str, str]) -> dict:
 
 
 def python(
-    *arguments: object, environment: dict[str, str], timeout: float = 240
+    *arguments: object, environment: dict[str, str], says: str = "", timeout: float = 600
 ) -> subprocess.CompletedProcess:
-    """Runs Python from the project's root, on one thread, to its end."""
+    """Runs Python from the project's root, on one thread, to its end; `says` is what a user types."""
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=timeout, **_settings(environment))
+    return subprocess.run(command, input=says, capture_output=True, timeout=timeout, **_settings(environment))
 
 
 def started(*arguments: object, environment: dict[str, str]) -> subprocess.Popen:

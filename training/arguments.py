@@ -249,6 +249,12 @@ class TrainArguments:
         """The trained model's decoding defaults."""
         return DecodingSettings(temperature=self.temperature, top_p=self.top_p, best_of=self.best_of)
 
+    def without_folders(self) -> TrainArguments:
+        """The same with the last part of each path on this machine alone, to be published."""
+        paths = ("data", "base", "output_dir", "final_model_dir")
+        given = {name: Path(getattr(self, name)).expanduser() for name in paths}
+        return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
+
     def to_training_arguments(self) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
         import torch

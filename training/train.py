@@ -10,6 +10,7 @@ Checkpoints and TensorBoard logs go to --output-dir, the trained model to --fina
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -52,10 +53,12 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
         UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    if not arguments.resume:
+        _refuse_earlier_run(arguments.output_dir)
     destination = arguments.destination()
     if destination:
         _begin_on_hub(arguments, destination)
-    checkpoint = _starting_checkpoint(arguments)
+    checkpoint = _last_checkpoint(arguments.output_dir) if arguments.resume else None
     trainer = build_trainer(arguments)
     if checkpoint:
         check_same_model(checkpoint, trainer.model)
@@ -200,26 +203,22 @@ def _use_all_cores() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes_here))
 
 
-def _starting_checkpoint(arguments: TrainArguments) -> Path | None:
-    """The checkpoint to resume from, or None to start at the beginning.
-
-    Raises:
-        UserError: there are checkpoints but --resume was not given.
-    """
-    if not arguments.resume:
-        if checkpoints(arguments.output_dir):
-            raise UserError(
-                f"--output-dir {arguments.output_dir}: holds checkpoints of an earlier run; go on with it by "
-                "--resume, or give another folder"
-            )
-        return None
-    if int(os.environ.get("RANK", 0)) == 0:
-        discard_halves(arguments.output_dir)
-    checkpoint = last_whole_checkpoint(arguments.output_dir)
-    if checkpoint is None:
-        logger.warning(
-            "--resume: no whole checkpoint in %s, starting from the beginning", arguments.output_dir
+def _refuse_earlier_run(output_dir: str) -> None:
+    """Raises UserError where --output-dir has checkpoints, and --resume was not given."""
+    if checkpoints(output_dir):
+        raise UserError(
+            f"--output-dir {output_dir}: holds checkpoints of an earlier run; go on with it by --resume, or "
+            "give another folder"
         )
+
+
+def _last_checkpoint(output_dir: str) -> Path | None:
+    """The checkpoint to resume from, or None to start at the beginning."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        discard_halves(output_dir)
+    checkpoint = last_whole_checkpoint(output_dir)
+    if checkpoint is None:
+        logger.warning("--resume: no whole checkpoint in %s, starting from the beginning", output_dir)
     return checkpoint
 
 
@@ -247,8 +246,11 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
         model.config.dtype = dtype
         model.config.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
-        trainer.state.save_to_json(str(folder / STATE_FILE))
-        save(arguments, folder)
+        # A model may be published, a disk not.
+        best = trainer.state.best_model_checkpoint
+        state = dataclasses.replace(trainer.state, best_model_checkpoint=best and Path(best).name)
+        state.save_to_json(str(folder / STATE_FILE))
+        save(arguments.without_folders(), folder)
         if statistics := dataset_statistics(arguments.data):
             shutil.copyfile(statistics, folder / STATISTICS_FILE)
     logger.info("the model is in %s", arguments.final_model_dir)

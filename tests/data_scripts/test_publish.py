@@ -1,0 +1,125 @@
+"""A tokenised dataset on the Hub, pushed by the command and loaded again with a cache of its own."""
+
+import json
+import os
+
+import pytest
+import yaml
+
+from chat.cli import UserError
+from data_scripts.prepare import PrepareArguments
+from data_scripts.publish import render_card
+from tests.conftest import SAMPLE_CORPORA
+from tests.hub_server import client_environment, hub
+from tests.hub_server.store import Repositories
+from tests.processes import contents, mentions, python
+
+TOKEN = "hf_OfSomeoneWhoMayWrite"
+TALK = ("dataset", "someone/talk")
+COMPARE = """
+import json, sys
+from datasets import load_dataset, load_from_disk
+from chat.hub.loading import load_tokenized
+
+local, loaded = load_from_disk(sys.argv[1]), load_dataset("someone/talk")
+_, tokenizer = load_tokenized("someone/talk")
+for split, rows in local.items():
+    assert rows.features == loaded[split].features
+    assert rows.to_list() == loaded[split].to_list()
+print(json.dumps({"splits": list(loaded), "vocabulary": len(tokenizer)}))
+"""
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+from chat.cli import run
+from data_scripts.prepare import main
+run(main)
+"""
+
+
+@pytest.fixture
+def flags(prepared, base_tokenizer_folder, tmp_path):
+    """Of a command that finds its dataset prepared, and pushes it."""
+    import shutil
+
+    shutil.copytree(prepared, tmp_path / "data")
+    return [
+        *("--corpora", *SAMPLE_CORPORA),
+        *("--tokenizer", str(base_tokenizer_folder)),
+        *("--output", str(tmp_path / "data"), "--push-to-hub", "someone/talk"),
+    ]
+
+
+def test_what_is_pushed_is_what_is_loaded(flags, tmp_path):
+    repositories = Repositories(token=TOKEN)
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        pushed = python("-m", "data_scripts.prepare", *flags, environment=environment)
+        assert pushed.returncode == 0, pushed.stderr
+        again = python("-m", "data_scripts.prepare", *flags, environment=environment)
+        fresh = client_environment(endpoint, tmp_path / "elsewhere", TOKEN)
+        loaded = python("-c", COMPARE, tmp_path / "data", environment=fresh)
+    offline = python("-c", COMPARE, tmp_path / "data", environment={**fresh, "HF_HUB_OFFLINE": "1"})
+    assert loaded.returncode == again.returncode == 0, loaded.stderr
+    stats = json.loads((tmp_path / "data" / "stats.json").read_text())
+    assert json.loads(loaded.stdout) == {"splits": ["train", "val"], "vocabulary": stats["vocab_size"]}
+    assert offline.stdout == loaded.stdout, offline.stderr
+    # Private, in one commit, and a second push of the same is none.
+    assert repositories.get(TALK).private
+    assert repositories.messages(TALK) == ["Dataset of data_scripts.prepare"]
+    assert json.loads(repositories.contents(TALK)["stats.json"]) == stats
+    assert not list(tmp_path.glob(".*"))
+    assert not mentions(TOKEN, tmp_path, pushed.stdout, pushed.stderr, loaded.stderr)
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_the_push_and_not_the_dataset(flags, tmp_path):
+    repositories, before = Repositories(token=TOKEN), contents(tmp_path / "data")
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        full = python("-c", FULL_DISK, 20_000, *flags, environment=environment)
+        assert full.returncode == 2 and "Traceback" not in full.stderr, full.stderr
+        assert "; the dataset is whole; make room and give the same command again" in full.stderr
+        assert contents(tmp_path / "data") == before and not repositories.contents(TALK)
+        assert not list(tmp_path.glob(".*"))
+        done = python("-m", "data_scripts.prepare", *flags, environment=environment)
+    assert done.returncode == 0 and repositories.contents(TALK), done.stderr
+
+
+def test_a_token_that_is_missing_is_found_missing_before_the_work(flags, tmp_path):
+    repositories = Repositories(token=TOKEN)
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home")
+        done = python("-m", "data_scripts.prepare", *flags, environment=environment)
+    assert done.returncode == 2 and not done.stdout and not repositories.requests
+    assert done.stderr.startswith("error: --push-to-hub someone/talk: no token; set HF_TOKEN")
+
+
+def test_public_without_a_place_is_refused():
+    with pytest.raises(UserError, match=r"^--hub-public: .+ give --push-to-hub USER/NAME, too$"):
+        PrepareArguments(hub_public=True)
+
+
+@pytest.mark.parametrize("plain_text", [False, True])
+def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_text):
+    stats = json.loads((prepared / "stats.json").read_text())
+    stats["options"] |= {"plain_text": plain_text, "times": ["cornell=0.5"]}
+    card = render_card(stats, "someone/talk")
+    metadata = yaml.safe_load(str(card).split("---")[1])
+    assert metadata["license"] == "other" and metadata["language"] == "en"
+    [config] = metadata["configs"]
+    assert [each["path"] for each in config["data_files"]] == ["data/train-*.parquet", "data/val-*.parquet"]
+    for corpus, counts in stats["corpora"].items():
+        for split in ("train", "val"):
+            assert f"| {corpus} | {split} | {counts[split]['dialogues']:,} | " in card.text
+    for part in (
+        "the scripts' own rights are not cleared",
+        "none stated with the copy on the Hub",
+        "python -m data_scripts.prepare --corpora cornell=movie-corpus personachat=persona-chat ",
+        "--times cornell=0.5",
+        "danescu2011chameleons",
+        "zhang2018personalizing",
+    ):
+        assert part in card.text
+    assert ("--plain-text true" in card.text) == plain_text
+    assert os.sep + "data_scripts" not in card.text and "Undefined" not in str(card)
