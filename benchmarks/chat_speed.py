@@ -232,8 +232,8 @@ def _measure_ours(process: Process, prompts: Prompts, rounds: int, says: bool) -
         ),
     }
     if says:
+        from chat import jsonl
         from chat.export.arguments import SAMPLE_DIALOGUES
-        from data_scripts import jsonl
 
         asked = [each.messages()[:2] for each in jsonl.read(SAMPLE_DIALOGUES, flag="--dialogues")][:20]
         asked = [messages for messages in asked if messages[-1]["role"] == USER]

@@ -66,7 +66,7 @@ class Dialogue:
         return system + [{"role": turn.role, "content": turn.text} for turn in self.turns]
 
     def to_json(self) -> dict:
-        """The JSONL record of `data_scripts.jsonl`, the format of a user's own corpus."""
+        """The JSONL record of `chat.jsonl`, the format of a user's own corpus."""
         return {
             "source": self.source,
             "group": self.group,

@@ -14,7 +14,10 @@ from pathlib import Path
 DIGESTED_BYTES = 64 * 2**20
 LIBRARIES = ("convokit", "datasets", "pyarrow", "tokenizers", "transformers")
 CODE = Path(__file__).parent
-CHAT_CODE = ("dialogue.py", "template.py", "hub/loading.py", "chat_template.jinja", "proper_nouns.txt")
+CHAT_CODE = (
+    *("dialogue.py", "jsonl.py", "template.py", "hub/loading.py"),
+    *("chat_template.jinja", "proper_nouns.txt"),
+)
 BY_NAME = "by name"
 
 

@@ -217,8 +217,8 @@ def _write_dataset(
 ) -> dict:
     from datasets import DatasetDict, concatenate_datasets
 
+    from chat import jsonl
     from chat.template import add_chat_format
-    from data_scripts import jsonl
     from data_scripts.encode import COUNTS, SPLITS, encode_corpora, statistics
     from data_scripts.mixture import mix
 

@@ -1,8 +1,10 @@
 """The model card of a trained model, rendered from its results: the README.md of its folder.
 
     python -m eval.card --model final_model --results eval_results --data tokenized_combined_dialog_data
+    python -m eval.card --model final_model --results eval_results --push-to-hub USER/MODEL
 
 The template is `model_card.md`. Every figure comes from the results, the folder or the dataset's statistics.
+What others wrote into the card on the Hub, outside the marks of ours, stays there.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, parse_arguments, run
 from chat.hub.loading import STATISTICS_FILE
+from chat.hub.merged_cards import Marks, merged_card
 from chat.markdown import code_span, escaped, one_line
 from data_scripts.provenance import PROVENANCE
 from eval.card_data import card_data, corpus_and_split
@@ -27,7 +30,12 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
-WRITTEN_BY_US = "<!-- Written by `python -m eval.card`"
+# What the model's folder tells better than an older card.
+OWN_METADATA = ("base_model", "library_name", "pipeline_tag")
+MARKS = Marks(
+    "<!-- Written by `python -m eval.card`", "<!-- Here ends what `python -m eval.card` writes. -->"
+)
+OTHER_LICENSE = "other"
 COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")
 
 
@@ -46,15 +54,20 @@ class CardArguments:
         },
     )
     model_id: str | None = field(
-        default=None, metadata={"help": "Hub id to call the model by (default: the folder's name)."}
+        default=None,
+        metadata={"help": "Hub id to call the model by (default: --push-to-hub, else the folder's name)."},
     )
     license: str = field(
-        default="other",
+        default=OTHER_LICENSE,
         metadata={"help": "The Hub's name of the licence; `other`: the terms of base and corpora."},
     )
     language: str = field(default="en", metadata={"help": "Language of the dialogues, as ISO 639 code."})
     output: str | None = field(
         default=None, metadata={"help": "File for the card (default: README.md in the model's folder)."}
+    )
+    push_to_hub: str | None = field(
+        default=None,
+        metadata={"help": "USER/MODEL, this model on the Hub, whose card is brought up to date as well."},
     )
 
     def __post_init__(self):
@@ -64,6 +77,12 @@ class CardArguments:
             raise UserError(f"--language {self.language}: give an ISO 639 code, such as en")
         if self.model_id is not None:
             _check_model_id(self.model_id)
+
+    def given_metadata(self) -> list[str]:
+        """What of the metadata the flags say; of the rest, what a card on the Hub says stays."""
+        defaults = {each.name: each.default for each in fields(self)}
+        given = [name for name in ("license", "language") if getattr(self, name) != defaults[name]]
+        return [*given, "license_name"] if "license" in given else given
 
 
 def _check_model_id(model_id: str) -> None:
@@ -83,7 +102,7 @@ def render_card(
     *,
     model_id: str,
     row: str = "model",
-    license: str = "other",
+    license: str = OTHER_LICENSE,
     language: str = "en",
 ) -> ModelCard:
     """The card, with its metadata.
@@ -101,7 +120,8 @@ def render_card(
     return ModelCard.from_template(
         card_data(results, model, statistics, model_id, license, language, row),
         template_path=str(TEMPLATE),
-        written_by_us=WRITTEN_BY_US,
+        begin=MARKS.begin,
+        end=MARKS.end,
         title=escaped(model_id),
         model_literal=json.dumps(model_id, ensure_ascii=False),
         chat_command=code_span(shlex.join(["python", "-m", "chat", "--model", model_id])),
@@ -211,8 +231,13 @@ def load_statistics(data: str, flag: str) -> dict:
 def _statistics(arguments: CardArguments, model: ModelFolder) -> dict | None:
     if arguments.data:
         return load_statistics(arguments.data, "--data")
+    return own_statistics(model, "--model")
+
+
+def own_statistics(model: ModelFolder, flag: str) -> dict | None:
+    """What the model's folder keeps of the dataset that it was trained on, if it keeps it."""
     has_own = (model.path / STATISTICS_FILE).is_file()
-    return load_statistics(str(model.path), "--model") if has_own else None
+    return load_statistics(str(model.path), flag) if has_own else None
 
 
 def write_card_without_results(folder: str, model_id: str) -> None:
@@ -234,11 +259,16 @@ def write_card_without_results(folder: str, model_id: str) -> None:
     )
 
 
+def merge_with_hub(there: str | None, card: str) -> str:
+    """A card for the Hub: ours is merged with the one there, one that its author wrote is taken as it is."""
+    return merged_card(there, card, MARKS, OWN_METADATA) if MARKS.begin in card else card
+
+
 def _check_output(output: Path) -> None:
     """Raises UserError where the card would take the place of something that somebody else wrote."""
     if output.is_dir():
         raise UserError(f"--output {output}: is a folder; give a file, such as README.md")
-    if output.exists() and WRITTEN_BY_US not in output.read_text(encoding="utf-8", errors="replace"):
+    if output.exists() and MARKS.begin not in output.read_text(encoding="utf-8", errors="replace"):
         raise UserError(
             f"--output {output}: is there and was not written by `python -m eval.card`; move it away, or "
             "give another file"
@@ -254,17 +284,25 @@ def main() -> None:
     output = Path(arguments.output).expanduser() if arguments.output else model.path / "README.md"
     _check_output(output)
     row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
+    destination = None
+    if arguments.push_to_hub:
+        from eval.publish_card import card_destination, push_card
+
+        destination = card_destination(arguments.push_to_hub, model.path)
     card = render_card(
         results,
         model,
         statistics,
         row=row,
-        model_id=arguments.model_id or model.path.resolve().name,
+        model_id=arguments.model_id or arguments.push_to_hub or model.path.resolve().name,
         license=arguments.license,
         language=arguments.language,
     )
     write_text(output, str(card), "--output")
     print(f"saved to {output}")
+    if destination:
+        push_card(destination, card, arguments.given_metadata(), again="give the same command again")
+        print(f"published to {destination.url}")
 
 
 if __name__ == "__main__":

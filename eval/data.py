@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue
-from data_scripts import jsonl
 
 
 def read_views(

@@ -2,6 +2,7 @@
 
     python -m eval.run --model final_model --base openai-community/gpt2 --data tokenized_combined_dialog_data
     python -m eval.run --model final_model --quick true
+    python -m eval.run --model final_model --push-to-hub USER/MODEL
 
 Writes `results.json`, every generated reply as `replies.jsonl`, `report.md` and `report.html` to --output. A
 killed run goes on when it is started again with the same settings.
@@ -13,6 +14,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
@@ -23,6 +25,9 @@ from eval.results_file import REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
 from eval.stages import Stages
 from eval.training_log import read_curves
+
+if TYPE_CHECKING:
+    from eval.publish_card import CardToPublish
 
 RESULTS_FORMAT_VERSION = 2
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
@@ -70,6 +75,10 @@ class EvalArguments:
     timed_replies: int = field(default=20, metadata={"help": "Replies per model whose latency is measured."})
     seed: int = field(
         default=0, metadata={"help": "Seed of the choice of dialogues and of the generated replies."}
+    )
+    push_to_hub: str | None = field(
+        default=None,
+        metadata={"help": "USER/MODEL, this model on the Hub, into whose card the results go."},
     )
 
     def __post_init__(self):
@@ -153,8 +162,27 @@ def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None
 
 def main() -> None:
     arguments = parse_arguments(EvalArguments, description=__doc__.splitlines()[0])
-    print(render(evaluate_models(arguments)))
+    card = None
+    if arguments.push_to_hub:
+        from eval.publish_card import CardToPublish
+
+        card = CardToPublish.checked(arguments.push_to_hub, arguments.model)
+    results = evaluate_models(arguments)
+    print(render(results))
     print(f"saved to {arguments.output}")
+    if card:
+        _publish(card, results, arguments)
+
+
+def _publish(card: CardToPublish, results: dict, arguments: EvalArguments) -> None:
+    from accelerate import PartialState
+
+    if PartialState().is_main_process:
+        flags = (
+            f"--model {card.model.path} --results {arguments.output} --push-to-hub {arguments.push_to_hub}"
+        )
+        card.push(results, again=f"`python -m eval.card {flags}`")
+        print(f"published to {card.destination.url}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def test_the_files_that_it_names_exist():
 
 
 def test_its_example_dialogue_is_a_dialogue(tmp_path):
-    from data_scripts import jsonl
+    from chat import jsonl
 
     [example] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     json.loads(example)

@@ -213,7 +213,7 @@ def publish_final_model(arguments: TrainArguments, destination: Destination, ste
     Raises:
         UserError: it is not on the Hub, and why; the folder is whole.
     """
-    from eval.card import write_card_without_results
+    from eval.card import merge_with_hub, write_card_without_results
 
     write_card_without_results(arguments.final_model_dir, destination.repo_id)
     publish_model(
@@ -222,4 +222,5 @@ def publish_final_model(arguments: TrainArguments, destination: Destination, ste
         message=f"Model of step {step}",
         tag=arguments.hub_tag,
         again=AGAIN,
+        merge_card=merge_with_hub,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-SAMPLE_DIALOGUES = Path(__file__).resolve().parents[2] / "data_scripts" / "sample" / "dialogues.jsonl"
+SAMPLE_DIALOGUES = Path(__file__).resolve().parent / "dialogues.jsonl"
 
 
 @dataclass(frozen=True)

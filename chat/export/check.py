@@ -108,12 +108,12 @@ def check(
     """Compares an export with the model that it was made from.
 
     Args:
-        dialogues: JSON lines (see `data_scripts.jsonl`).
+        dialogues: JSON lines (see `chat.jsonl`).
 
     Raises:
         UserError: no such file, or a line of it is no dialogue.
     """
-    from data_scripts import jsonl
+    from chat import jsonl
 
     positions = model.config.max_position_embeddings
     encoded = encode_dialogues(tokenizer, list(jsonl.read(dialogues, flag="--dialogues")), positions)

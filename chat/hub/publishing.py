@@ -38,6 +38,7 @@ def publish_folder(
     tag: str | None = None,
     what: str = "",
     again: str = "give the same command again",
+    merge_card: Callable[[str | None, str], str] | None = None,
 ) -> str:
     """Puts a folder's files into the repository's root as one commit; tries again where that may help.
 
@@ -48,6 +49,7 @@ def publish_folder(
         tag: for the commit.
         what: what the user knows it by (default: the folder's path).
         again: how the user makes a second try, as an imperative.
+        merge_card: makes one of the repository's card, None where there is none, and the folder's.
 
     Returns:
         The commit's id; of the last one, where nothing has changed.
@@ -56,9 +58,13 @@ def publish_folder(
         UserError: it is not on the Hub, and why; what is there is as it was.
     """
 
+    from chat.hub.cards import with_merged_card
+
     def publish() -> str:
         make(destination)
         additions = additions_of(folder, allow=allow, ignore=ignore)
+        if merge_card:
+            additions = with_merged_card(destination, additions, merge_card)
         commit = commit_files(destination, additions, message=message, ours=ours)
         if tag:
             set_tag(destination, tag, commit)
@@ -77,7 +83,9 @@ def publish_model(
     *,
     message: str,
     tag: str | None = None,
+    what: str = "",
     again: str = "give the same command again",
+    merge_card: Callable[[str | None, str], str] | None = None,
 ) -> str:
     """`publish_folder` for a model's folder: weights as safetensors, tokenizer, settings, card."""
     return publish_folder(
@@ -87,7 +95,9 @@ def publish_model(
         allow=(*MODEL_FILES, *MODEL_TEXTS),
         ours=MODEL_FILES,
         tag=tag,
+        what=what,
         again=again,
+        merge_card=merge_card,
     )
 
 

@@ -60,7 +60,7 @@ def test_the_prepared_dataset_has_the_chat_templates_ids(prepared):
     from datasets import load_from_disk
     from transformers import AutoTokenizer
 
-    from data_scripts import jsonl
+    from chat import jsonl
 
     saved = AutoTokenizer.from_pretrained(prepared / "tokenizer")
     rows = {tuple(row) for row in load_from_disk(str(prepared))["train"]["input_ids"]}

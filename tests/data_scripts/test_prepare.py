@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from chat import jsonl
 from chat.cli import UserError
 from chat.template import IGNORED_LABEL
-from data_scripts import encode, jsonl
+from data_scripts import encode
 from data_scripts.prepare import PrepareArguments, prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
 

@@ -13,7 +13,7 @@ PHRASE = "I don't know."
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, prepared, base_tokenizer_folder, tiny_config_file):
     """Three tiny models: trained on the sample, on one phrase, and not at all."""
-    from data_scripts import jsonl
+    from chat import jsonl
     from data_scripts.prepare import PrepareArguments, prepare
     from training.arguments import TrainArguments
     from training.train import train

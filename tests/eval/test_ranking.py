@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from chat import jsonl
 from chat.dialogue import Dialogue, Turn
-from data_scripts import jsonl
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids
 from eval.ranking import rankable, score_candidates
 

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat import jsonl
 from chat.dialogue import Dialogue, Turn
 from chat.template import add_chat_format, is_reply
-from data_scripts import jsonl
 from eval import scoring
 from eval.figures import metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences

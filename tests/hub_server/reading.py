@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+import yaml
+
 from tests.hub_server.messages import Answer, Request
 from tests.hub_server.store import Refused, git_oid
 
@@ -25,10 +27,20 @@ def info(request: Request) -> Answer:
         "lastModified": date.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
         "tags": [],
         "siblings": [{"rfilename": path} for path in files],
+        "cardData": _card_data(request, files),
     }
     if request.key[0] == "space":
         found["sdk"] = repository.settings.get("sdk")
     return Answer(found)
+
+
+def _card_data(request: Request, files: dict[str, dict]) -> dict:
+    """The metadata at the top of the README, as YAML."""
+    if "README.md" not in files:
+        return {}
+    card = request.repositories.blob(files["README.md"]["sha256"]).read_text(encoding="utf-8")
+    found = re.match(r"---\r?\n(.*?)\n---\r?\n", card, re.DOTALL)
+    return yaml.safe_load(found[1]) if found else {}
 
 
 def refs(request: Request) -> Answer:

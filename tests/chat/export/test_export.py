@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -132,11 +131,11 @@ def test_the_command_prints_the_figures_and_reports_to_nobody(model_folder, tmp_
 def test_the_sample_dialogues_are_those_of_the_sample_corpus():
     from collections import Counter
 
-    from data_scripts import jsonl, personachat
+    from chat import jsonl
+    from data_scripts import personachat
 
     def texts(dialogues):
         return [(each.persona, [(turn.role, turn.text) for turn in each.turns]) for each in dialogues]
 
     corpus = personachat.load(str(SAMPLE / "persona-chat"), False, Counter())
     assert texts(jsonl.read(SAMPLE_DIALOGUES)) == texts(each for each in corpus if each.split == "val")
-    assert Path(SAMPLE_DIALOGUES).parent == SAMPLE

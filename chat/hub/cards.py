@@ -1,0 +1,192 @@
+"""Cards, the READMEs of repositories: read, and changed on the Hub without losing what others wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chat.cli import UserError
+from chat.hub.errors import NEW_TOKEN, failure_of, one_line
+from chat.hub.loading import explained
+from chat.hub.publishing import MAIN, persistently
+from chat.hub.repositories import Destination
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
+
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True)
+class ModelOnHub:
+    """
+    Attributes:
+        url: of its page.
+        is_private: it is shown to some people only, for being private or gated.
+        metadata: of its card.
+    """
+
+    url: str
+    is_private: bool
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def model_on_hub(name: str, flag: str) -> ModelOnHub:
+    """What the Hub tells of a model.
+
+    Raises:
+        UserError: there is no such model, or the Hub cannot be reached.
+    """
+    from huggingface_hub import HfApi, constants
+
+    with explained(flag, name, "model"):
+        info = HfApi().model_info(name)
+    metadata = info.card_data.to_dict() if info.card_data else {}
+    return ModelOnHub(f"{constants.ENDPOINT}/{name}", bool(info.private or info.gated), metadata)
+
+
+def card_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a card on this machine; empty where there is no such file.
+
+    Raises:
+        UserError: it is no valid YAML.
+    """
+    from huggingface_hub import RepoCard
+    from yaml import YAMLError
+
+    if not path.is_file():
+        return {}
+    try:
+        return RepoCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
+    except (ValueError, YAMLError) as error:
+        raise UserError(f"{path}: its metadata cannot be read ({one_line(error)}); mend it") from None
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """A repository at one moment.
+
+    Attributes:
+        commit: the latest one.
+        files: paths of all files.
+        card: the text of its README; None where there is none.
+    """
+
+    commit: str
+    files: tuple[str, ...]
+    card: str | None
+
+
+def state_of(destination: Destination) -> RepositoryState:
+    """What is there now; raises what the Hub's client raises."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    info = HfApi().repo_info(**destination.repository)
+    files = tuple(each.rfilename for each in info.siblings or ())
+    card = None
+    if CARD_FILE in files:
+        path = hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
+        card = Path(path).read_text(encoding="utf-8")
+    return RepositoryState(info.sha, files, card)
+
+
+def readable_state(destination: Destination) -> RepositoryState:
+    """What is there now.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached.
+    """
+    try:
+        return state_of(destination)
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
+
+
+def changeable_card(destination: Destination) -> RepositoryState:
+    """What is there now, of a repository that is there and that the token may write to.
+
+    Raises:
+        UserError: it is not, or the Hub cannot be reached.
+    """
+    from huggingface_hub import HfApi, get_token
+
+    if not get_token():
+        raise UserError(f"{destination}: no token; {NEW_TOKEN}")
+    state = readable_state(destination)
+    try:
+        HfApi().auth_check(**destination.repository, write=True)
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
+    return state
+
+
+def change_card(
+    destination: Destination, change: Callable[[str | None], str], *, message: str, again: str
+) -> bool:
+    """Puts what `change` makes of a repository's card in its place, as one commit; whether it differs.
+
+    Where somebody else changes the repository in between, it is read and changed anew.
+
+    Args:
+        change: gets the card's text, None where there is none.
+        again: how the user makes a second try, as an imperative.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached; or of `change`.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    def try_once() -> bool:
+        state = state_of(destination)
+        text = change(state.card)
+        if text == state.card:
+            return False
+        HfApi().create_commit(
+            **destination.repository,
+            operations=[CommitOperationAdd(CARD_FILE, text.encode("utf-8"))],
+            commit_message=message,
+            revision=MAIN,
+            parent_commit=state.commit,
+        )
+        return True
+
+    return persistently(try_once, destination, undone="the card is as it was", again=again)
+
+
+def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files that the Hub keeps as LFS files, by path; "" of others.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        found = HfApi().get_paths_info(**destination.repository, paths=sorted(paths))
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
+    return {each.path: each.lfs.sha256 if each.lfs else "" for each in found}
+
+
+def with_merged_card(
+    destination: Destination, additions: list[CommitOperationAdd], merge: Callable[[str | None, str], str]
+) -> list[CommitOperationAdd]:
+    """The additions of a commit, the card among them merged with the repository's.
+
+    Raises what the Hub's client raises, and as `merge`.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    def merged(addition: CommitOperationAdd) -> CommitOperationAdd:
+        if addition.path_in_repo != CARD_FILE:
+            return addition
+        ours = Path(addition.path_or_fileobj).read_text(encoding="utf-8")
+        there = state_of(destination).card
+        try:
+            return CommitOperationAdd(CARD_FILE, merge(there, ours).encode("utf-8"))
+        except UserError as error:
+            raise UserError(f"{destination}: {error}") from error
+
+    return [merged(each) for each in additions]

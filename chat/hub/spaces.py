@@ -1,0 +1,41 @@
+"""What a Space has beside its files."""
+
+from __future__ import annotations
+
+from chat.cli import UserError
+from chat.hub.cards import readable_state
+from chat.hub.publishing import persistently
+from chat.hub.repositories import Destination, make_ready
+
+
+def set_variable(destination: Destination, name: str, value: str, *, again: str) -> None:
+    """Gives the Space an environment variable, which anybody can read; where it changes, the Space restarts.
+
+    Raises:
+        UserError: the Hub refuses, or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    def try_once() -> None:
+        there = HfApi().get_space_variables(destination.repo_id).get(name)
+        if there is None or there.value != value:
+            HfApi().add_space_variable(destination.repo_id, name, value)
+
+    persistently(try_once, destination, undone=f"the variable {name} is not set", again=again)
+
+
+def make_space_ready(destination: Destination, mark: str, main_file: str) -> None:
+    """Makes the Space where there is none; another one by this name is left alone.
+
+    Args:
+        mark: what the README of a Space of ours holds.
+        main_file: of a Space that is in use; one without it has just been made.
+
+    Raises:
+        UserError: the Hub refuses or cannot be reached, or it is another Space.
+    """
+    if failure := make_ready(destination):
+        raise UserError(f"{destination}: {failure}")
+    state = readable_state(destination)
+    if main_file in state.files and mark not in (state.card or ""):
+        raise UserError(f"{destination}: is another Space, which this would overwrite; name another")

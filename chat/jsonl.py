@@ -1,0 +1,71 @@
+"""Dialogues as JSON lines: a user's own corpus, and the form in which `prepare` keeps the cleaned text.
+
+One object a line:
+
+    {"turns": [{"role": "user", "text": "Hi!"}, {"role": "assistant", "text": "Hello!"}],
+     "persona": ["I have two cats."], "group": "any", "split": "train", "source": "mine"}
+
+Only `turns` is required. With a `persona` the assistant's turns are learnt; without one, either side's.
+Dialogues of one `group` are never divided between training and validation; `split` (`train` or `val`) decides
+by hand. A turn may carry `distractors`, a list of false replies for the evaluation's hits@1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from chat.cli import UserError
+from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, with_distractors
+
+NAME = "jsonl"
+
+
+def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data") -> Iterator[Dialogue]:
+    """Dialogues of a JSONL file.
+
+    Raises:
+        UserError: no such file, or a line that is not a dialogue (named by its number).
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{flag} {path}: no such file; give dialogues as JSON lines (see the README)")
+    dropped = Counter() if dropped is None else dropped
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    yield _dialogue(json.loads(line), dropped)
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
+                    raise UserError(
+                        f"{flag} {path}: line {number} is not a dialogue ({reason}); mend it"
+                    ) from None
+
+
+def write(dialogues: Iterable[Dialogue], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(dialogue.to_json(), ensure_ascii=False) + "\n" for dialogue in dialogues)
+
+
+def _dialogue(record: dict, dropped: Counter) -> Dialogue:
+    for turn in record["turns"]:
+        if turn["role"] not in (USER, ASSISTANT):
+            raise ValueError(f"role `{turn['role']}` is neither user nor assistant")
+    persona = record.get("persona") or []
+    if isinstance(persona, str):
+        raise ValueError("`persona` must be a list of sentences")
+    split = record.get("split", "")
+    if split not in ("", "train", "val"):
+        raise ValueError(f"split `{split}` is neither train nor val")
+    turns = alternating_turns([(turn["role"], turn["text"].strip()) for turn in record["turns"]], dropped)
+    distractors = {turn["text"].strip(): tuple(turn.get("distractors", ())) for turn in record["turns"]}
+    return Dialogue(
+        source=record.get("source", NAME),
+        turns=with_distractors(turns, distractors),
+        persona=tuple(sentence.strip() for sentence in persona),
+        group=str(record.get("group", "")),
+        split=split,
+    )

@@ -1,0 +1,1 @@
+"""Makes and publishes the Space: `python -m chat.space`."""

@@ -1,0 +1,72 @@
+"""The Space's folder: everything that is uploaded, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from chat.cli import UserError
+from chat.engine import LOCAL_MODELS, ROOT
+from chat.folders import whole_folder
+from chat.hub.loading import MODEL_FILES, is_local
+from chat.space.arguments import SpaceArguments
+from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
+from chat.space.needed import needed_files
+from chat.space.requirements import gradio_version, requirements_files
+
+CARD_FILE = "README.md"
+LICENSE_FILE = "LICENSE"
+# What training keeps beside a model, and chatting does not read.
+TRAINING_FILES = ("train_arguments.json", "trainer_state.json")
+# What is removed from a Space that lacks it now; what others put there stays.
+OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
+
+
+def check_output(output: str, flag: str = "--output") -> None:
+    """Raises UserError where a Space's folder would take the place of something else."""
+    card = Path(output) / CARD_FILE
+    is_free = not Path(output).exists() or (Path(output).is_dir() and not any(Path(output).iterdir()))
+    if not is_free and WRITTEN_BY_US not in (card.read_text(encoding="utf-8") if card.is_file() else ""):
+        raise UserError(f"{flag} {output}: already holds something else than a Space; give another folder")
+
+
+def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path, flag: str) -> None:
+    """Writes the Space's files to a folder, which appears whole or not at all.
+
+    Raises:
+        UserError: it cannot be written, or this installation lacks what the Space needs.
+    """
+    card = render_card(
+        model,
+        title=arguments.title,
+        space=arguments.push_to_hub or "USER/NAME",
+        sdk_version=gradio_version(ROOT),
+        hardware=arguments.hardware,
+    )
+    texts = {CARD_FILE: f"{card}\n", **requirements_files(ROOT, arguments.hardware.startswith("cpu"))}
+    with whole_folder(output, CARD_FILE, flag) as folder:
+        for path in (*needed_files(ROOT), LICENSE_FILE):
+            _copy(ROOT / path, folder / path)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if is_local(arguments.model):
+            source = Path(arguments.model).expanduser()
+            for path in model_files(source):
+                _copy(path, folder / model.name / path.relative_to(source))
+
+
+def folder_in_space(model: str) -> str:
+    """Where a model that is uploaded lies, so that the page finds it without being told."""
+    trained, embedded = LOCAL_MODELS
+    return embedded if Path(model).expanduser().resolve() == (ROOT / embedded).resolve() else trained
+
+
+def model_files(source: Path) -> list[Path]:
+    """What chatting with a model reads of its folder."""
+    found = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
+    return sorted(path for path in found if path.name not in TRAINING_FILES)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -1,0 +1,98 @@
+"""A model's card on the Hub, brought up to date with results of `eval.run`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+from chat.hub.cards import change_card, changeable_card, checksums
+from chat.hub.loading import model_folder
+from chat.hub.merged_cards import merged_card
+from chat.hub.repositories import Destination
+from eval.card import MARKS, OWN_METADATA, own_statistics, render_card
+from eval.model_folder import WEIGHTS, ModelFolder, read_model_folder
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
+
+
+def card_destination(model_id: str, folder: Path, flag: str = "--push-to-hub") -> Destination:
+    """Where the card of the model in `folder` goes, checked before the work whose results it is to tell.
+
+    Raises:
+        UserError: there is no such repository, the token may not write there, or it holds another model.
+    """
+    destination = Destination(model_id, public=True, flag=flag)
+    state = changeable_card(destination)
+    there = {path for path in state.files if Path(path).match(WEIGHTS) and "/" not in path}
+    here = {path.name: _sha256(path) for path in folder.glob(WEIGHTS)}
+    if not there or here != checksums(destination, there):
+        held = "holds other weights" if there else "holds no model"
+        raise UserError(
+            f"{destination}: {held}, and these results are of {folder}; publish that first with `python -m "
+            f"eval.publish_model --model {folder} {flag} {model_id}`, or name another model"
+        )
+    return destination
+
+
+@dataclass(frozen=True)
+class CardToPublish:
+    """The card of a model whose results are still to come.
+
+    Attributes:
+        statistics: of the dataset that it was trained on, if its folder has them.
+    """
+
+    destination: Destination
+    model: ModelFolder
+    statistics: dict | None
+
+    @classmethod
+    def checked(cls, model_id: str, model: str) -> CardToPublish:
+        """
+        Args:
+            model_id: of the repository, given by --push-to-hub.
+            model: the model that is evaluated, path or Hub id, given by --model.
+
+        Raises:
+            UserError: as `card_destination`, and where the model's folder cannot be read.
+        """
+        folder = read_model_folder(str(model_folder(model)), "--model")
+        return cls(card_destination(model_id, folder.path), folder, own_statistics(folder, "--model"))
+
+    def push(self, results: dict, again: str) -> None:
+        """Renders the card with the results, and merges it with the one on the Hub."""
+        model_id = self.destination.repo_id
+        card = render_card(results, self.model, self.statistics, model_id=model_id)
+        push_card(self.destination, card, again=again)
+
+
+def push_card(
+    destination: Destination, card: ModelCard, own_metadata: Iterable[str] = (), *, again: str
+) -> bool:
+    """Merges the card with the one on the Hub, as one commit; whether there was anything to change.
+
+    Args:
+        own_metadata: names of what the user has said of the metadata; else what is there stays.
+        again: how the user makes a second try, as an imperative.
+
+    Raises:
+        UserError: it is not on the Hub, and why.
+    """
+
+    def merged(there: str | None) -> str:
+        try:
+            return merged_card(there, str(card), MARKS, (*OWN_METADATA, *own_metadata))
+        except UserError as error:
+            raise UserError(f"{destination}: {error}") from error
+
+    return change_card(destination, merged, message="Results of eval.run", again=again)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

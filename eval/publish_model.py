@@ -1,0 +1,111 @@
+"""Publishes a model's folder, weights, tokenizer, settings and card, as one commit; a release gets a tag.
+
+    python -m eval.publish_model --model models/pocket --push-to-hub USER/MODEL
+    python -m eval.publish_model --model final_model --results eval_results --push-to-hub USER/MODEL
+
+What others wrote into the card on the Hub stays there. The folder itself is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from chat.cli import UserError, parse_arguments, run
+from chat.hub.cards import CARD_FILE
+from chat.hub.loading import MODEL_FILES
+from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
+from chat.hub.repositories import Destination, check_tag_is_free, make_ready
+from chat.hub.secrets import refuse_tokens
+from eval.card import merge_with_hub, own_statistics, render_card, write_card_without_results
+from eval.model_folder import ModelFolder, evaluated_as, read_model_folder
+from eval.results_file import load_results, results_path
+
+
+@dataclass(frozen=True)
+class PublishModelArguments:
+    model: str = field(metadata={"help": "Folder of the trained model."})
+    push_to_hub: str = field(
+        metadata={"help": "USER/MODEL, which is created where there is none, and updated else."}
+    )
+    results: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder that `eval.run` wrote for this model, for its card (default: the README.md in "
+            "the model's folder, else a card without figures)."
+        },
+    )
+    hub_tag: str | None = field(
+        default=None, metadata={"help": "Tag by which this release can be loaded later, such as v1.0."}
+    )
+    hub_public: bool = field(
+        default=False,
+        metadata={"help": "Whether all may see the model; else the repository must be private."},
+    )
+
+
+def publish(arguments: PublishModelArguments) -> Destination:
+    """Publishes the model as the flags say; where.
+
+    Raises:
+        UserError: the folder or the results cannot be used, a file holds a token, or the Hub refuses.
+    """
+    destination = Destination(arguments.push_to_hub, public=arguments.hub_public)
+    model = read_model_folder(arguments.model, "--model")
+    card = _card_with_results(arguments, model) if arguments.results else None
+    if failure := make_ready(destination):
+        raise UserError(f"{destination}: {failure}")
+    if arguments.hub_tag:
+        persistently(
+            lambda: check_tag_is_free(destination, arguments.hub_tag),
+            destination,
+            undone="nothing was published",
+            again="give the same command again",
+        )
+    with _staged(model.path) as folder:
+        if card:
+            (folder / CARD_FILE).unlink(missing_ok=True)
+            (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        write_card_without_results(str(folder), destination.repo_id)
+        refuse_tokens(folder)
+        publish_model(
+            folder,
+            destination,
+            message="Publish the model",
+            tag=arguments.hub_tag,
+            what=arguments.model,
+            merge_card=merge_with_hub,
+        )
+    return destination
+
+
+def _card_with_results(arguments: PublishModelArguments, model: ModelFolder) -> str:
+    path = results_path(arguments.results)
+    results = load_results(path, "--results")
+    row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
+    statistics = own_statistics(model, "--model")
+    return str(render_card(results, model, statistics, model_id=arguments.push_to_hub, row=row))
+
+
+@contextmanager
+def _staged(source: Path) -> Iterator[Path]:
+    """A folder of links to the model's files, to which a card can be added."""
+    with TemporaryDirectory() as scratch:
+        for path in {each for pattern in (*MODEL_FILES, *MODEL_TEXTS) for each in source.glob(pattern)}:
+            if path.is_file():
+                link = Path(scratch) / path.relative_to(source)
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(path.resolve())
+        yield Path(scratch)
+
+
+def main() -> None:
+    destination = publish(parse_arguments(PublishModelArguments, description=__doc__.splitlines()[0]))
+    print(f"published to {destination.url}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,81 @@
+"""Two cards made one: figures are brought up to date, and nothing that somebody else wrote is lost."""
+
+import pytest
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from chat.cli import UserError
+from chat.hub.merged_cards import Marks, merged_card
+
+MARKS = Marks("<!-- Written by us", "<!-- End of ours. -->")
+
+
+def card(text: str, *results: EvalResult, **data) -> str:
+    index = {"model_name": "m", "eval_results": [*results]} if results else {}
+    return str(ModelCard(f"---\n{ModelCardData(**data, **index).to_yaml()}\n---\n{text}"))
+
+
+def result(value: float, metric: str = "perplexity", dataset: str = "talks") -> EvalResult:
+    return EvalResult("text-generation", dataset, dataset, metric, value, metric_name=metric)
+
+
+def ours(body: str) -> str:
+    return f"\n{MARKS.begin}: mind. -->\n{body}\n\n{MARKS.end}\n"
+
+
+@pytest.mark.parametrize("there", [None, "", " \n"])
+def test_without_a_card_it_is_ours(there):
+    rendered = card(ours("# New"), result(3.0))
+    assert merged_card(there, rendered, MARKS) == rendered
+
+
+def test_of_our_card_what_stands_outside_the_marks_stays():
+    there = card("# Hello\n" + ours("# Old") + "\n## Thanks\nTo my cat.\n", license="mit")
+    merged = ModelCard(merged_card(there, card(ours("# New")), MARKS))
+    assert "# Old" not in merged.text
+    assert merged.text.split() == ("# Hello" + ours("# New") + "## Thanks To my cat.").split()
+    again = merged_card(str(merged), card(ours("# New")), MARKS)
+    assert again == str(merged)
+
+
+def test_a_card_of_ours_without_an_end_is_ours_to_its_end():
+    there = card(f"{MARKS.begin}: mind. -->\n# Old\n")
+    assert ModelCard(merged_card(there, card(ours("# New")), MARKS)).text.strip() == ours("# New").strip()
+
+
+def test_anothers_text_stays_whole():
+    text = "# Mine\nI wrote this.\n"
+    merged = ModelCard(merged_card(card(text), card(ours("# New"), result(3.0)), MARKS))
+    assert merged.text == text and [each.metric_value for each in merged.data.eval_results] == [3.0]
+
+
+def test_figures_of_the_same_metric_on_the_same_data_are_replaced_and_others_stay():
+    there = card("# Mine", result(9.0), result(0.4, "hits_at_1"), result(7.0, dataset="other"))
+    merged = ModelCard(merged_card(there, card(ours("# New"), result(3.0), result(0.1, "f1")), MARKS))
+    found = {(each.dataset_name, each.metric_type): each.metric_value for each in merged.data.eval_results}
+    assert found == {
+        ("talks", "perplexity"): 3.0,
+        ("talks", "hits_at_1"): 0.4,
+        ("other", "perplexity"): 7.0,
+        ("talks", "f1"): 0.1,
+    }
+
+
+def test_metadata_of_others_stays_lists_are_joined_and_what_is_ours_to_say_is_said():
+    old = {"license": "mit", "tags": ["mine"], "datasets": "mine/data", "base_model": "old", "thumbnail": "x"}
+    new = {"license": "other", "license_name": "terms", "tags": ["conversational"], "datasets": ["a/b"]}
+    rendered = card(ours("# New"), **new, base_model="new", pipeline_tag="text-generation")
+    data = ModelCard(merged_card(card("# Mine", **old), rendered, MARKS, ["base_model"])).data.to_dict()
+    assert data["tags"] == ["mine", "conversational"] and data["datasets"] == ["mine/data", "a/b"]
+    assert data["license"] == "mit" and data["base_model"] == "new" and data["thumbnail"] == "x"
+    assert data["pipeline_tag"] == "text-generation"
+    own = ["license", "license_name"]
+    data = ModelCard(
+        merged_card(str(rendered), card(ours("# New"), license="mit"), MARKS, own)
+    ).data.to_dict()
+    assert data["license"] == "mit" and "license_name" not in data
+
+
+@pytest.mark.parametrize("there", ["---\n- a\n---\n# Mine", "---\na: [\n---\n# Mine"])
+def test_metadata_that_cannot_be_read_is_not_lost(there):
+    with pytest.raises(UserError, match="metadata cannot be read"):
+        merged_card(there, card(ours("# New")), MARKS)

@@ -1,0 +1,165 @@
+"""The Space's folder: all that the page needs and nothing else, with a README that the Hub can read."""
+
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from huggingface_hub import RepoCard
+from packaging.requirements import Requirement
+
+from chat.cli import UserError, parse_arguments
+from chat.space.__main__ import main
+from chat.space.arguments import SpaceArguments
+from chat.space.card import SpaceModel, render_card
+from chat.space.needed import needed_files
+from tests.conftest import ROOT
+
+COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+
+
+def make(monkeypatch, *flags: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["space", *map(str, flags)])
+    main()
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = tmp_path_factory.mktemp("made") / "space"
+        make(monkeypatch, "--output", folder)
+    return folder
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def requirements_of(file: Path) -> dict[str, Requirement]:
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line[0] not in "#-"]
+    return {each.name: each for each in map(Requirement, lines)}
+
+
+def test_it_holds_what_the_page_needs_and_no_more(space):
+    found = files_of(space)
+    code = {path for path in found if path.startswith("chat/")}
+    model = {path for path in found if path.startswith("models/pocket/")}
+    texts = {"README.md", "LICENSE", "requirements.txt", "pre-requirements.txt"}
+    assert found == {"app.py"} | code | model | texts
+    assert {"chat/page/layout.py", "chat/chat_template.jinja", "chat/export/dialogues.jsonl"} <= code
+    assert not any(re.match(r"chat/(space|__main__|export/__main__|.*pyc$)", path) for path in code)
+    assert "models/pocket/openvino/openvino_model.bin" in model
+    assert not model & {"models/pocket/train_arguments.json", "models/pocket/trainer_state.json"}
+    for path in found - texts:
+        assert (space / path).read_bytes() == (ROOT / path).read_bytes(), path
+
+
+def test_imports_are_followed_into_functions_packages_and_their_data(tmp_path):
+    files = {
+        "app.py": "def f():\n    from one import two\n    import three.four",
+        "one/__init__.py": "",
+        "one/two.py": "from one.five import name",
+        "one/five.py": "import json, elsewhere",
+        "one/words.txt": "",
+        "one/unused.py": "",
+        "one/.hidden": "",
+        "three/__init__.py": "",
+        "three/four.py": "",
+        "three/four.pyi": "",
+        "three/unused/text.txt": "",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    unneeded = {"one/unused.py", "one/.hidden", "three/four.pyi", "three/unused/text.txt"}
+    assert needed_files(tmp_path) == sorted(set(files) - unneeded)
+
+
+def test_its_readme_is_valid_front_matter(space):
+    card = RepoCard.load(space / "README.md")
+    data = card.data.to_dict()
+    assert data["title"] == "GPT-2 chat" and len(data["emoji"]) == 1 and not data["emoji"].isascii()
+    assert {data["colorFrom"], data["colorTo"]} <= COLORS
+    assert data["sdk"] == "gradio" and data["app_file"] == "app.py" and (space / "app.py").is_file()
+    assert data["sdk_version"] == version("gradio")
+    assert tuple(map(int, data["python_version"].split("."))) >= (3, 11)
+    assert data["suggested_hardware"] == "cpu-basic" and len(data["short_description"]) <= 60
+    # What lies in the Space has the terms of what it learnt from, and is no model of the Hub's.
+    assert data["license"] == "other" and not {"models", "preload_from_hub"} & set(data)
+    assert "Cornell" in card.text and "free" not in card.text
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_model_of_the_hub_is_named_and_preloaded_if_the_hub_may_see_it(is_private):
+    model = SpaceModel("user/model", "https://hub/user/model", is_private, ("user/data",))
+    card = render_card(model, title="Chat", space="user/space", sdk_version="6.31.0", hardware="cpu-basic")
+    data = card.data.to_dict()
+    assert data["models"] == ["user/model"] and data["datasets"] == ["user/data"]
+    assert data.get("preload_from_hub") == (None if is_private else ["user/model"])
+    assert data["license"] == "apache-2.0" and "[user/model](https://hub/user/model)" in card.text
+    [snippet] = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+    compile(snippet, "README.md", "exec")
+    assert 'Client("user/space")' in snippet
+
+
+def test_what_it_installs_does_not_contradict_the_readme(space):
+    own, ours = requirements_of(space / "requirements.txt"), requirements_of(ROOT / "requirements.txt")
+    assert str(own["gradio"].specifier) == f"=={version('gradio')}" and own["gradio"].extras == {"mcp"}
+    assert list(own) == list(ours)
+    assert all(str(own[name]) == str(ours[name]) for name in own if name != "gradio")
+    first = space / "pre-requirements.txt"
+    assert "--index-url https://download.pytorch.org/whl/cpu\n" in first.read_text()
+    # The build that is there already must satisfy the requirement, or the other one would take its place.
+    assert own["torch"].specifier.contains("2.13.0+cpu") and requirements_of(first)["torch"] == own["torch"]
+
+
+def test_hardware_with_a_gpu_gets_the_default_build_of_torch(monkeypatch, model_folder, tmp_path):
+    make(monkeypatch, "--output", tmp_path / "space", "--hardware", "t4-small", "--model", model_folder)
+    found = files_of(tmp_path / "space")
+    assert "pre-requirements.txt" not in found and "final_model/model.safetensors" in found
+    assert RepoCard.load(tmp_path / "space" / "README.md").data["suggested_hardware"] == "t4-small"
+
+
+def test_a_folder_is_replaced_only_if_it_is_a_space(monkeypatch, space, tmp_path):
+    (space / "chat" / "old.py").write_text("")
+    make(monkeypatch, "--output", space)
+    assert not (space / "chat" / "old.py").exists()
+    (tmp_path / "README.md").write_text("# Mine")
+    (tmp_path / "app.py").write_text("")
+    with pytest.raises(UserError, match="already holds something else than a Space"):
+        make(monkeypatch, "--output", tmp_path)
+    with pytest.raises(UserError, match="already holds something else than a Space"):
+        make(monkeypatch, "--output", ROOT)
+    assert (tmp_path / "README.md").read_text() == "# Mine"
+
+
+def test_a_token_in_a_file_is_refused_and_not_shown(monkeypatch, model_folder, tmp_path):
+    import shutil
+
+    shutil.copytree(model_folder, tmp_path / "model")
+    token = "hf_" + "aB3" * 12
+    (tmp_path / "model" / "notes.json").write_text(f'{{"login": "{token}"}}')
+    with pytest.raises(UserError, match=r"final_model/notes.json: holds a token") as error:
+        make(monkeypatch, "--output", tmp_path / "space", "--model", tmp_path / "model")
+    assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ([], "--push-to-hub or --output: give a Space"),
+        (["--output", "x", "--title", " "], "--title: give 1 to 60 characters"),
+        (["--output", "x", "--hardware", "toaster"], "--hardware toaster: give one of cpu-basic,"),
+    ],
+)
+def test_bad_flags_are_named(flags, problem):
+    with pytest.raises(UserError, match=re.escape(problem)):
+        parse_arguments(SpaceArguments, flags)
+
+
+def test_a_model_that_cannot_chat_is_refused(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="pocket-base: was not trained in this project's chat format"):
+        make(monkeypatch, "--output", tmp_path / "space", "--model", ROOT / "models" / "pocket-base")
+    with pytest.raises(UserError, match="--push-to-hub space: not a space's id; give USER/NAME"):
+        make(monkeypatch, "--push-to-hub", "space")

@@ -1,0 +1,44 @@
+"""Dialogues as JSON lines: what is written is read back, and bad lines are named."""
+
+import json
+
+import pytest
+
+from chat import jsonl
+from chat.cli import UserError
+from chat.dialogue import Dialogue, Turn
+
+TURNS = [{"role": "user", "text": "Hi! "}, {"role": "assistant", "text": "Hello , you !"}]
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    dialogues = [
+        Dialogue("a", (Turn("user", "Hé!"), Turn("assistant", "\u2028")), ("I sing.",), "film"),
+        Dialogue("b", (Turn("assistant", "Hi."), Turn("user", "Yes?"))),
+    ]
+    jsonl.write(dialogues, tmp_path / "deep" / "x.jsonl")
+    back = list(jsonl.read(tmp_path / "deep" / "x.jsonl"))
+    assert back[1] == dialogues[1] and back[0].persona == ("I sing.",) and back[0].group == "film"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", "Expecting"),
+        ("[]", "is not a dialogue"),
+        ("{}", "missing 'turns'"),
+        ('{"turns": [{"role": "user"}]}', "missing 'text'"),
+        ('{"turns": [{"role": "bot", "text": "x"}]}', "role `bot` is neither user nor assistant"),
+        ('{"turns": [{"role": "user", "text": 3}]}', "is not a dialogue"),
+        ('{"turns": 5}', "is not a dialogue"),
+        ('{"turns": [], "persona": "I sing."}', "`persona` must be a list"),
+        ('{"turns": [], "split": "dev"}', "split `dev` is neither train nor val"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(tmp_path, line, problem):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"turns": TURNS}) + "\n" + line + "\n")
+    with pytest.raises(UserError) as error:
+        list(jsonl.read(path))
+    message = str(error.value)
+    assert message.startswith(f"--data {path}: line 2 ") and problem in message and "\n" not in message
