@@ -14,13 +14,13 @@ def main() -> None:
     from chat.engine import MODEL_VARIABLE, load_engine
     from chat.page.about import corpora_of
     from chat.page.layout import build_page
-    from chat.page.server import feedback_log, launch
+    from chat.page.server import feedback_log, launch, wait_for_end
 
     engine = load_engine(variables.model, flag=MODEL_VARIABLE, engine=variables.engine)
     log = feedback_log(variables)
     page = build_page(engine, log, variables.concurrent_replies, corpora_of(variables.model))
     launch(page, engine, variables)
-    page.block_thread()
+    wait_for_end(page, engine, log)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from chat.hub.loading import STATISTICS_FILE, model_folder
 
 TITLE = "GPT-2 chat"
-ABOUT = (
-    "You are chatting with **{model}**, a small language model that has learnt from {data}. "
-    "It makes things up, knows nothing about the world, and is no source of facts or advice."
+SUBTITLE = "**{model}**: a small language model that makes things up"
+NOTE = (
+    "It has learnt from {data}. It knows nothing about the world and is no source of facts or advice. "
+    "Whom it plays is up to you: the persona."
 )
 CORPORA = {
     "cornell": "film scripts (Cornell Movie-Dialogs)",
@@ -30,8 +31,12 @@ def corpora_of(model: str) -> list[str]:
         return []
 
 
-def about(model: str, corpora: Sequence[str]) -> str:
-    """Title and a paragraph, in Markdown."""
+def subtitle(model: str) -> str:
+    """What stands at the top, in Markdown."""
+    return f"# {TITLE}\n\n{SUBTITLE.format(model=model)}"
+
+
+def note(corpora: Sequence[str]) -> str:
+    """What stands below the chat, in Markdown."""
     *first, last = [CORPORA.get(name, name) for name in corpora] or ["human dialogue"]
-    data = f"{', '.join(first)} and {last}" if first else last
-    return f"# {TITLE}\n\n{ABOUT.format(model=model, data=data)}"
+    return NOTE.format(data=f"{', '.join(first)} and {last}" if first else last)

@@ -32,11 +32,7 @@ class PersonaControls:
 
     @classmethod
     def build(cls) -> PersonaControls:
-        with gr.Row():
-            preset = gr.Dropdown(
-                [*PRESETS, OWN_WORDS], value=FIRST, label="A persona", scale=3, min_width=160
-            )
-            surprise = gr.Button("Surprise me", size="sm", scale=1, min_width=100)
+        preset = gr.Dropdown([*PRESETS, OWN_WORDS], value=FIRST, label="Persona")
         text = gr.Textbox(
             "\n".join(PRESETS[FIRST]),
             label="Who the bot is",
@@ -45,6 +41,7 @@ class PersonaControls:
             lines=4,
             max_lines=MAX_PERSONA_SENTENCES,
         )
+        surprise = gr.Button("Surprise me", size="sm")
         private = {"api_visibility": "private", "queue": False}
         preset.input(
             lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, **private

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from chat.page.about import TITLE, about
+from chat.page.about import TITLE, note, subtitle
 from chat.page.controls import PersonaControls, decoding_controls
 from chat.page.conversations import Places, SideBar
-from chat.page.replies import answerer
+from chat.page.guard import API_NAME
+from chat.page.message_box import MessageBox
+from chat.page.replies import answerer, turns_from
 from chat.page.reply_panel import ReplyPanel
 from chat.page.summary_panel import SummaryPanel
 from chat.page.text_chatbot import TextChatbot
 from chat.page.variables import PageVariables
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
 
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
     from chat.feedback import FeedbackLog
 
 PLACEHOLDER = "Say something"
+WELCOME = "Say something, or begin with one of these"
 EXAMPLES = (
     "Hi! How are you today?",
     "Do you have any pets?",
@@ -32,13 +37,13 @@ CONSENT_INFO = (
     "Those who run this page may then keep what is said here, and your likes, to make the model better. "
     "Nothing is kept unless you tick this."
 )
-CSS = """
-.gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
-#chatbot { height: 60vh !important; }
-#conversations .wrap { flex-direction: column; }
-@media (max-width: 640px) { #chatbot { height: 65vh !important; } #about { font-size: 0.85rem; } }
-"""
-TOGGLE_DARK_JS = "() => { document.body.classList.toggle('dark'); }"
+
+
+class Chat(gr.ChatInterface):
+    """Keeps no more of a conversation than the engine would look at, whoever sends it."""
+
+    def _append_message_to_history(self, *given: Any, **options: Any) -> list:
+        return super()._append_message_to_history(*given, **options)[-MAX_TURNS:]
 
 
 def build_page(
@@ -54,74 +59,90 @@ def build_page(
         concurrent_replies: replies that are drawn at once; further messages wait.
         corpora: that the model was trained on, for the visitor; empty where it is not known.
     """
-    # Imported files lie on the server until this deletes them, an hour later.
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         side_bar = SideBar.build()
-        with gr.Row(equal_height=False):
-            gr.Markdown(about(engine.name, corpora), elem_id="about")
-            gr.Button("Light / dark", size="sm", scale=0, min_width=110).click(
-                None, None, None, js=TOGGLE_DARK_JS, api_visibility="private"
-            )
+        _header(engine.name)
         with gr.Row(equal_height=False):
             left = gr.Column(scale=3, min_width=320)
             with gr.Column(scale=2, min_width=320):
                 persona = PersonaControls.build()
                 with gr.Accordion("How replies are drawn", open=False):
                     decoding = decoding_controls(engine.settings)
-                reply_panel = ReplyPanel.build()
                 summary_panel = SummaryPanel.build()
                 consent = gr.Checkbox(False, label=CONSENT, info=CONSENT_INFO, visible=log is not None)
         record = gr.State({})
         inputs = [persona.text, *decoding, consent, record]
         answer = answerer(engine, log)
         with left:
-            chat = gr.ChatInterface(
-                answer,
-                chatbot=TextChatbot(
-                    show_label=False,
-                    elem_id="chatbot",
-                    feedback_options=("Like", "Dislike") if log else None,
-                    buttons=["copy"],
-                ),
-                textbox=gr.Textbox(
-                    placeholder=PLACEHOLDER,
-                    elem_id="message",
-                    show_label=False,
-                    autofocus=True,
-                    submit_btn=True,
-                    stop_btn=True,
-                    max_length=2000,
-                ),
-                examples=[[example] for example in EXAMPLES],
-                additional_inputs=inputs,
-                additional_outputs=[record],
-                editable=True,
-                concurrency_limit=concurrent_replies,
-                cache_examples=False,
-                flagging_mode="never",
-                analytics_enabled=False,
-                api_name="chat",
-            )
-        # Gradio empties it with the first message.
-        chat.chatbot_state.change(
-            lambda: gr.update(placeholder=PLACEHOLDER),
-            None,
-            chat.textbox,
-            api_visibility="private",
-            queue=False,
-        )
+            chat = _chat(answer, inputs, concurrent_replies, has_likes=log is not None)
+            reply_panel = ReplyPanel.build()
+            gr.Markdown(note(corpora), elem_id="note")
         places = Places([chat.chatbot, chat.chatbot_state, chat.chatbot_value], persona.text, record)
         side_bar.wire(page, places, engine)
         reply_panel.wire(chat, places, engine, answer, inputs, concurrent_replies)
         summary_panel.wire(places, persona)
         if log:
             wire_likes(chat, log, consent, record)
+    # Those of `ChatInterface` itself would else be there for any program.
+    for each in page.fns.values():
+        if each.api_name != API_NAME:
+            each.api_visibility = "private"
     return page
+
+
+def _header(model: str) -> None:
+    with gr.Row(equal_height=False, elem_id="header"):
+        gr.Markdown(subtitle(model), elem_id="about")
+        gr.Button("Light / dark", size="sm", scale=0, min_width=100).click(
+            None, None, None, js="() => gpt2chat.toggleDark()", api_visibility="private"
+        )
+
+
+def _chat(
+    answer: Callable[..., Iterator[str]],
+    inputs: list[gr.components.Component],
+    concurrent_replies: int,
+    has_likes: bool,
+) -> gr.ChatInterface:
+    chat = Chat(
+        answer,
+        chatbot=TextChatbot(
+            show_label=False,
+            elem_id="chatbot",
+            editable="user",
+            feedback_options=("Like", "Dislike") if has_likes else None,
+            buttons=["copy"],
+            placeholder=WELCOME,
+        ),
+        # `page.js` gives it the focus, but on touch screens.
+        textbox=MessageBox(
+            placeholder=PLACEHOLDER,
+            elem_id="message",
+            show_label=False,
+            submit_btn=True,
+            stop_btn=True,
+            autofocus=False,
+            max_length=MAX_MESSAGE_CHARACTERS,
+        ),
+        autofocus=False,
+        examples=[[example] for example in EXAMPLES],
+        additional_inputs=inputs,
+        concurrency_limit=concurrent_replies,
+        cache_examples=False,
+        flagging_mode="never",
+        analytics_enabled=False,
+        api_name=API_NAME,
+    )
+    # Gradio empties it with the first message.
+    placeholder = json.dumps({"__type__": "update", "placeholder": PLACEHOLDER})
+    chat.chatbot.change(
+        None, None, chat.textbox, js=f"() => ({placeholder})", api_visibility="private", queue=False
+    )
+    return chat
 
 
 def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, record: gr.State) -> None:
     """Keeps a like or dislike, of those who allow it."""
-    from chat.page.replies import turns_from
 
     def like(history: list[dict], allowed: bool, record: dict, event: gr.LikeData) -> None:
         turns = turns_from(history)
@@ -132,4 +153,4 @@ def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, r
             liked = event.liked if isinstance(event.liked, bool) else None
             log.liked(True, record.get("id", ""), turns[place]["content"], turns[place - 1]["content"], liked)
 
-    chat.chatbot.like(like, [chat.chatbot, consent, record], None, api_visibility="private", queue=False)
+    chat.chatbot.like(like, [chat.chatbot, consent, record], None, api_visibility="private")

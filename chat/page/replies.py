@@ -6,7 +6,8 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,14 +17,15 @@ from chat.decoding import MAX_SEED
 from chat.dialogue import ASSISTANT, USER
 from chat.engine import FALLBACK_REPLY, ChatEngine, EngineBusy
 from chat.page.text_chatbot import meant
-from chat.session import ChatSession, message_from, persona_from
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, ChatSession, message_from, persona_from
 from chat.template import content_text
 
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
 
 # What is kept of a conversation beside its messages: `id`, and `replies`, the details of each by its place
-# among the messages (as text: JSON has no other keys).
+# among the messages (as text: JSON has no other keys). It is changed in place: a reply that is stopped is
+# noted after its last yield, when nothing can be an output any more.
 Record = dict[str, Any]
 
 
@@ -36,27 +38,41 @@ class ReplyDetails:
     """
     Attributes:
         reply: the text that these are about; where another stands in its place they are out of date.
+        persona: that it was drawn for, a sentence a line.
         seed: with the same settings and conversation it draws the same reply.
         seconds: from asking to the end of the reply.
         tokens: of the reply.
     """
 
     reply: str
+    persona: str
     seed: int
     seconds: float
     tokens: int
 
+    @classmethod
+    def from_json(cls, kept: Any) -> ReplyDetails:
+        """
+        Raises:
+            TypeError, ValueError: it is not what `asdict` gave.
+        """
+        found = cls(**kept)
+        types = {"reply": str, "persona": str, "seed": int, "seconds": int | float, "tokens": int}
+        if not all(isinstance(getattr(found, each.name), types[each.name]) for each in fields(cls)):
+            raise TypeError("a detail is of another type")
+        return found
+
 
 def turns_from(history: Any) -> list[dict[str, str]]:
-    """The conversation that a chatbot component holds, as the engine takes it."""
+    """The conversation that a chatbot component holds, as the engine takes it, within the limits."""
     return [
-        {"role": turn["role"], "content": content_text(turn["content"])}
-        for turn in history or []
+        {"role": turn["role"], "content": content_text(turn["content"])[:MAX_MESSAGE_CHARACTERS]}
+        for turn in (history or [])[-MAX_TURNS:]
         if turn.get("role") in (USER, ASSISTANT)
     ]
 
 
-def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Iterator[tuple[str, Record]]]:
+def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Iterator[str]]:
     """The function that `ChatInterface` calls."""
 
     def chat(
@@ -71,7 +87,7 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
         seed: float | None,
         consent: bool,
         record: Record,
-    ) -> Iterator[tuple[str, Record]]:
+    ) -> Iterator[str]:
         """Answers a message as a small language model that makes things up, in the voice of a persona.
 
         Args:
@@ -94,35 +110,58 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
             seed=random.randint(0, MAX_SEED) if seed is None or seed < 0 else seed,
         )
         turns = turns_from(history)
-        said = meant(message) if isinstance(message, str) else message
+        place = _make_room(record, len(turns))
+        said = message_from(meant(message) if isinstance(message, str) else message)
         session = ChatSession(engine, persona_from(persona), turns, settings)
-        record = record if record.get("id") else new_record()
-        place, started = str(len(turns) + 1), time.perf_counter()
-        reply = ""
+        started, reply = time.perf_counter(), ""
         try:
-            for reply in session.ask(said):
-                record["replies"][place] = _details(engine, reply, settings.seed, started)
-                yield reply, record
+            with closing(session.ask(said)) as replies:
+                for reply in replies:
+                    yield reply
+                    if record.get("left"):
+                        return
         except EngineBusy as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        if log and place in record["replies"]:
-            _keep(log, consent, record, place, message_from(said), session)
+            raise gr.Error(f"The model is {error}.", print_exception=False) from None
+        finally:
+            if reply and said:
+                found = _details(session, reply, time.perf_counter() - started)
+                record["replies"][place] = asdict(found)
+                if log:
+                    _keep(log, consent, record["id"], said, found, session)
 
     return chat
 
 
-def _details(engine: ChatEngine, reply: str, seed: int, started: float) -> dict[str, Any]:
-    tokens = len(engine.tokenizer(reply, add_special_tokens=False)["input_ids"])
-    return asdict(ReplyDetails(reply, seed, time.perf_counter() - started, tokens))
+def left(record: Record) -> Record:
+    """A new record, for another conversation: what is still being drawn for this one ends."""
+    record["left"] = True
+    return new_record()
+
+
+def _make_room(record: Record, turns: int) -> str:
+    """The place of the next reply, and only those before it in the record.
+
+    Args:
+        turns: before the message; beyond `MAX_TURNS` the oldest go.
+    """
+    record.setdefault("id", uuid.uuid4().hex)
+    gone = max(0, turns + 2 - MAX_TURNS)
+    before = {int(place) - gone: each for place, each in record.get("replies", {}).items()}
+    record["replies"] = {str(place): each for place, each in before.items() if 0 <= place < turns - gone}
+    return str(turns + 1 - gone)
+
+
+def _details(session: ChatSession, reply: str, seconds: float) -> ReplyDetails:
+    tokens = len(session.engine.tokenizer(reply, add_special_tokens=False)["input_ids"])
+    return ReplyDetails(reply, "\n".join(session.persona), session.settings.seed, round(seconds, 3), tokens)
 
 
 def _keep(
-    log: FeedbackLog, consent: Any, record: Record, place: str, message: str, session: ChatSession
+    log: FeedbackLog, consent: Any, conversation: str, message: str, found: ReplyDetails, session: ChatSession
 ) -> None:
-    found = ReplyDetails(**record["replies"][place])
     log.reply(
         consent is True,
-        record["id"],
+        conversation,
         message,
         found.reply,
         persona=session.persona,
@@ -139,23 +178,23 @@ def about_reply(engine: ChatEngine, history: Any, persona: str, record: Record, 
     """What is known of a reply, as text: the persona's sentence that it leans on, speed and seed.
 
     Args:
+        persona: where it is not known which one the reply was drawn for.
         place: of the reply among the messages; None is the last.
     """
     turns = turns_from(history)
     place = len(turns) - 1 if place is None else place
     if not 0 < place < len(turns) or turns[place]["role"] != ASSISTANT:
-        return "There is no reply here: say something, or click on a reply of GPT-2."
+        return "There is no reply here yet: say something, or click on a reply of the bot."
     reply = turns[place]["content"]
-    lines = [f'"{reply}"', _leaning_line(engine, persona_from(persona), turns[place - 1]["content"], reply)]
-    kept = record["replies"].get(str(place))
-    if kept and kept["reply"] == reply:
-        found = ReplyDetails(**kept)
-        speed = found.tokens / max(found.seconds, 1e-3)
-        lines.append(f"{found.tokens} tokens in {found.seconds:.2f} s: {speed:.0f} tokens per second.")
-        lines.append(f"Seed {found.seed}")
-    else:
-        lines.append("Its speed and seed are not known: it was not drawn on this page.")
-    return "\n".join(lines)
+    kept = record.get("replies", {}).get(str(place))
+    found = ReplyDetails(**kept) if kept and kept["reply"] == reply else None
+    drawn_for = persona_from(found.persona if found else persona)
+    lines = [f'"{reply}"', _leaning_line(engine, drawn_for, turns[place - 1]["content"], reply)]
+    if not found:
+        return "\n".join([*lines, "Its speed and seed are not known: it was not drawn on this page."])
+    speed = found.tokens / max(found.seconds, 1e-3)
+    lines.append(f"{found.tokens} tokens in {found.seconds:.2f} s: {speed:.0f} tokens per second.")
+    return "\n".join([*lines, f"Seed {found.seed}"])
 
 
 def _leaning_line(engine: ChatEngine, persona: tuple[str, ...], message: str, reply: str) -> str:
@@ -167,4 +206,5 @@ def _leaning_line(engine: ChatEngine, persona: tuple[str, ...], message: str, re
         return f"What it leans on is not known: the model is {error}."
     if found is None:
         return "It leans on no sentence of the persona."
-    return f'It leans on "{found.sentence}", which alone makes it {found.times:,.0f} times as probable.'
+    times = f"{found.times:,.0f}" if found.times < 1e6 else "more than a million"
+    return f'It leans on "{found.sentence}", which makes it {times} times as probable as the others do.'

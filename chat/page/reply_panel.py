@@ -1,4 +1,4 @@
-"""What a visitor can ask about a reply: what it leans on, how fast it came, its seed, and for another one."""
+"""What a visitor can do with a reply: ask what it leans on, its speed and its seed; have it drawn anew."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ import gradio as gr
 from chat.dialogue import ASSISTANT, USER
 from chat.page.controls import ANY_SEED
 from chat.page.conversations import Places
+from chat.page.message_box import MessageBox
 from chat.page.replies import Record, about_reply, turns_from
+from chat.page.text_chatbot import meant
+from chat.session import message_from
 
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
 SEED = 6  # The place of the seed among the additional inputs of the chat.
+PRIVATE = {"api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,12 @@ class ReplyPanel:
 
     @classmethod
     def build(cls) -> ReplyPanel:
-        with gr.Row():
-            again = gr.Button("Again with another seed", size="sm", min_width=140)
-            about = gr.Button("About the last reply", size="sm", min_width=140)
+        with gr.Row(elem_id="reply-buttons"):
+            again = gr.Button("Again with another seed", size="sm", min_width=120, elem_id="again")
+            about = gr.Button("About the last reply", size="sm", min_width=120)
         text = gr.Textbox(
             label="About a reply",
-            info="Click on a reply for the same.",
+            info="Click on a reply to be told of that one.",
             lines=4,
             visible=False,
             elem_id="about-reply",
@@ -44,7 +48,7 @@ class ReplyPanel:
         chat: gr.ChatInterface,
         places: Places,
         engine: ChatEngine,
-        answer: Callable[..., Iterator[tuple[str, Record]]],
+        answer: Callable[..., Iterator[str]],
         inputs: list[gr.components.Component],
         concurrent_replies: int,
     ) -> None:
@@ -53,7 +57,30 @@ class ReplyPanel:
             answer: the chat's function.
             inputs: its additional inputs.
         """
+        self._wire_details(chat, places, engine)
 
+        def again(history: Any, *given: Any) -> Iterator[Any]:
+            turns = turns_from(history)
+            if turns and turns[-1]["role"] == ASSISTANT:
+                turns.pop()
+            if not turns or turns[-1]["role"] != USER:
+                gr.Info("There is no reply yet to be drawn again.", duration=3)
+                yield gr.skip()
+                return
+            yield from drawn(answer, turns[:-1], turns[-1]["content"], _with_any_seed(given))
+
+        def edited(history: Any, *given: Any, event: gr.EditData) -> Iterator[Any]:
+            place = event.index[0] if isinstance(event.index, list | tuple) else event.index
+            said = message_from(meant(event.value) if isinstance(event.value, str) else event.value)
+            yield from drawn(answer, turns_from(history)[:place], said, given)
+
+        drawing = [
+            _draws(trigger, function, chat, inputs, concurrent_replies)
+            for trigger, function in ((self.again.click, again), (chat.chatbot.edit, edited))
+        ]
+        chat.textbox.stop(None, None, None, cancels=drawing, **PRIVATE)
+
+    def _wire_details(self, chat: gr.ChatInterface, places: Places, engine: ChatEngine) -> None:
         def of_last(history: Any, persona: str, record: Record) -> dict:
             return gr.update(value=about_reply(engine, history, persona, record, None), visible=True)
 
@@ -62,37 +89,49 @@ class ReplyPanel:
             return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
         asked = [chat.chatbot, places.persona, places.record]
-        self.about.click(of_last, asked, self.text, api_visibility="private")
-        chat.chatbot.select(of_chosen, asked, self.text, api_visibility="private")
-        self.again.click(
-            lambda history, *given: redrawn(answer, history, list(given)),
-            [chat.chatbot_state, *inputs],
-            [chat.chatbot, places.record],
-            concurrency_limit=concurrent_replies,
-            api_visibility="private",
-        ).then(
-            lambda history: (history, history),
-            chat.chatbot,
-            places.chatbot[1:],
-            api_visibility="private",
-            queue=False,
-        )
+        self.about.click(of_last, asked, self.text, **PRIVATE)
+        chat.chatbot.select(of_chosen, asked, self.text, **PRIVATE)
 
 
-def redrawn(
-    answer: Callable[..., Iterator[tuple[str, Record]]], history: Any, given: list
-) -> Iterator[tuple]:
-    """The conversation with another reply to its last message, as it grows.
+def drawn(
+    answer: Callable[..., Iterator[str]], turns: list[dict[str, str]], message: str, given: tuple
+) -> Iterator[list[dict[str, str]]]:
+    """The conversation with the message and a reply to it, as that grows.
 
     Args:
-        given: the additional inputs of `answer`, whose seed is passed over.
+        turns: before the message.
+        given: the additional inputs of `answer`.
     """
-    turns = turns_from(history)
-    if turns and turns[-1]["role"] == ASSISTANT:
-        turns.pop()
-    if not turns or turns[-1]["role"] != USER:
-        yield gr.skip(), gr.skip()
-        return
-    given[SEED] = ANY_SEED
-    for reply, record in answer(turns[-1]["content"], turns[:-1], *given):
-        yield [*turns, {"role": ASSISTANT, "content": reply}], record
+    said = [*turns, {"role": USER, "content": message}]
+    for reply in answer(message, turns, *given):
+        yield [*said, {"role": ASSISTANT, "content": reply}]
+
+
+def _with_any_seed(given: tuple) -> tuple:
+    return (*given[:SEED], ANY_SEED, *given[SEED + 1 :])
+
+
+def _draws(
+    trigger: Callable[..., gr.events.Dependency],
+    function: Callable[..., Iterator[Any]],
+    chat: gr.ChatInterface,
+    inputs: list[gr.components.Component],
+    concurrent_replies: int,
+) -> gr.events.Dependency:
+    """Lets an event draw a reply, as `ChatInterface` does: with a stop button; what failed is as before."""
+    unqueued = {**PRIVATE, "queue": False}
+    trigger(lambda: MessageBox(submit_btn=False, stop_btn=True), None, chat.textbox, **unqueued)
+    drawing = trigger(
+        function,
+        [chat.chatbot_state, *inputs],
+        chat.chatbot,
+        concurrency_limit=concurrent_replies,
+        show_progress="minimal",
+        **PRIVATE,
+    )
+    states = [chat.chatbot_state, chat.chatbot_value]
+    drawing.then(lambda history: (history, history), chat.chatbot, states, **unqueued)
+    drawing.failure(lambda history: history, chat.chatbot_state, chat.chatbot, **unqueued)
+    for ended in (drawing.then, drawing.failure):
+        ended(lambda: MessageBox(submit_btn=True, stop_btn=False), None, chat.textbox, **unqueued)
+    return drawing

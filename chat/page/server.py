@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import signal
+import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from chat.cli import UserError
 from chat.engine import ChatEngine
-from chat.page.layout import CSS
+from chat.page.guard import RequestGuard
+from chat.page.theme import theme
 from chat.page.variables import PageVariables
 
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
 
-MAX_IMPORT = "2mb"
+FOLDER = Path(__file__).resolve().parent
+# Conversations that the server holds, one an open page; of more, the longest unused ones are forgotten there.
+MAX_SESSIONS = 1000
 
 
 def feedback_log(variables: PageVariables) -> FeedbackLog | None:
@@ -45,22 +52,57 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
     Raises:
         UserError: no port is free where it should listen.
     """
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     page.queue(max_size=variables.queue_size)
+    # Each call of the MCP tool is a conversation of its own, as the README says.
+    warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State input")
     try:
         _, address, _ = page.launch(
-            theme=theme,
-            css=CSS,
-            footer_links=["api", "settings"],
-            max_file_size=MAX_IMPORT,
+            theme=theme(),
+            head=_head(),
+            footer_links=["api"],
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            state_session_capacity=MAX_SESSIONS,
             mcp_server=variables.mcp_server,
-            app_kwargs={"routes": [health_route(engine)]},
+            app_kwargs={"routes": [health_route(engine)], "middleware": [Middleware(RequestGuard)]},
             prevent_thread_lock=True,
             **options,
         )
     except OSError as error:
         raise UserError(f"GRADIO_SERVER_PORT: {error}") from None
+    if page.mcp_server_obj:
+        _mend(page.mcp_server_obj)
     return address
+
+
+def _mend(mcp_server: Any) -> None:
+    """Gradio 6.31 takes states out of results that its client has left them out of, and fails."""
+    take_out = mcp_server.pop_returned_state
+    mcp_server.pop_returned_state = lambda components, data: (
+        data if len(data) < len(components) else take_out(components, data)
+    )
+
+
+def _head() -> str:
+    """Style and script as they are; Gradio's own `css` rewrites selectors, and loses some."""
+    style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return f"<style>{style}</style><script>{script}</script>"
+
+
+def wait_for_end(page: gr.Blocks, engine: ChatEngine, log: FeedbackLog | None) -> None:
+    """Serves until Ctrl-C or SIGTERM, which ends a container; then pushes what feedback is left."""
+    # The first process of a container ignores SIGTERM unless it asks for it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print("The page ends.")
+    page.close(verbose=False)
+    if log:
+        log.close()
+    engine.close()
 
 
 def health_route(engine: ChatEngine) -> Route:

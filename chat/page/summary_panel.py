@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from chat.dialogue import ASSISTANT, USER
 from chat.page.controls import OWN_WORDS, PersonaControls
 from chat.page.conversations import Places
-from chat.page.replies import new_record, turns_from
+from chat.page.replies import Record, left, turns_from
 from chat.session import persona_from
 from chat.summary import Summary, summarise
 
@@ -32,18 +34,19 @@ class SummaryPanel:
                 lines=6,
                 elem_id="summary",
             )
-            gr.Markdown("Begin a new conversation in which GPT-2 is")
+            gr.Markdown("Begin a new conversation in which the bot is")
             with gr.Row():
                 of_assistant = gr.Button("who it said it was", size="sm", min_width=120)
                 of_user = gr.Button("who you said you are", size="sm", min_width=120)
         return cls(button, text, of_assistant, of_user)
 
     def wire(self, places: Places, persona: PersonaControls) -> None:
-        private = {"api_visibility": "private", "queue": False}
-        self.button.click(_summary, [places.chatbot[1], places.persona], self.text, **private)
-        outputs = [*places.components(), persona.preset]
-        self.of_assistant.click(lambda text: _next("assistant", text), self.text, outputs, **private)
-        self.of_user.click(lambda text: _next("user", text), self.text, outputs, **private)
+        private = {"api_visibility": "private"}
+        said = [places.chatbot[0], places.persona]
+        self.button.click(_summary, said, self.text, queue=False, **private)
+        given, outputs = [places.persona, places.record], [*places.components(), persona.preset]
+        for button, whose in ((self.of_assistant, ASSISTANT), (self.of_user, USER)):
+            button.click(partial(_next, whose), [self.text, *given], outputs, **private)
 
 
 def _summary(history: Any, persona: str) -> str:
@@ -51,8 +54,8 @@ def _summary(history: Any, persona: str) -> str:
     return found.to_text() if found.user or found.assistant else NOTHING
 
 
-def _next(whose: str, text: str) -> tuple:
-    """An empty conversation whose persona is what one side said.
+def _next(whose: str, text: str, persona: str, record: Record) -> tuple:
+    """An empty conversation whose persona is what one side said; of the bot, beside what it was.
 
     Raises:
         gr.Error: that side has said nothing about itself.
@@ -60,4 +63,5 @@ def _next(whose: str, text: str) -> tuple:
     facts = getattr(Summary.from_text(text or ""), whose)
     if not facts:
         raise gr.Error("The summary has nothing of that side.", print_exception=False)
-    return [], [], [], "\n".join(persona_from(facts)), new_record(), OWN_WORDS
+    was = persona_from(persona) if whose == ASSISTANT else ()
+    return [], [], [], "\n".join(persona_from([*was, *facts])), left(record), OWN_WORDS

@@ -9,14 +9,15 @@ from typing import Any
 import gradio as gr
 
 # An invisible character that takes no room: a tag's name or an entity's must follow `<` and `&` at once.
+# What is copied on the page loses it again (page.js).
 WORD_JOINER = "\u2060"
-_OPENS_MARKUP = re.compile(r"([<&])(?!" + WORD_JOINER + ")")
+_OPENS_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=[A-Za-z#])")
 _SHOWN = re.compile(rf"([<&]){WORD_JOINER}")
 
 
 def shown(text: str) -> str:
     """Text that HTML has no markup in, and that looks the same."""
-    return _OPENS_MARKUP.sub(rf"\1{WORD_JOINER}", text)
+    return _OPENS_MARKUP.sub(rf"\g<0>{WORD_JOINER}", text)
 
 
 def meant(text: str) -> str:

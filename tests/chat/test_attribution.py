@@ -1,12 +1,20 @@
-"""Which sentence a reply leans on, with the embedded model: the one whose fact it tells, or none."""
+"""Which sentence a reply leans on. The embedded model is trained anew now and then: any must pass these."""
 
 import pytest
 
-from chat.attribution import leaning
+from chat.attribution import NEUTRAL_SENTENCE, leaning
 from chat.engine import load_engine
+from chat.page.personas import PRESETS
 from tests.conftest import ROOT
 
-PERSONA = ("I have two cats.", "I work as a nurse.", "I love to eat pizza.", "I live near the beach.")
+PERSONAS = [persona for persona in PRESETS.values() if persona]
+# Said by people who have nothing in common; none of it is a fact of a persona above.
+SMALL_TALK = [
+    ("How are you?", "I am good, how are you?"),
+    ("Hi!", "Hi! How are you today?"),
+    ("Tell me more.", "I don't know."),
+    ("That is nice.", "Thank you."),
+]
 
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
@@ -16,20 +24,26 @@ def pocket(request):
     engine.close()
 
 
-@pytest.mark.parametrize(
-    ("message", "reply", "sentence"),
-    [
-        ("Do you have any pets?", "I have two cats.", PERSONA[0]),
-        ("What do you do for work?", "I am a nurse.", PERSONA[1]),
-        ("What do you like to eat?", "I love pizza.", PERSONA[2]),
-        ("Where do you live?", "I live near the beach.", PERSONA[3]),
-    ],
-)
-def test_a_told_fact_is_found(pocket, message, reply, sentence):
-    found = leaning(pocket, PERSONA, message, reply)
-    assert found.sentence == sentence and found.times > 2
+def test_what_repeats_a_sentence_leans_on_it(pocket):
+    right = [
+        (found := leaning(pocket, persona, "Tell me about yourself.", sentence))
+        and found.sentence == sentence
+        and found.times > 2
+        for persona in PERSONAS
+        for sentence in persona
+    ]
+    assert sum(map(bool, right)) >= 0.8 * len(right)
 
 
-def test_small_talk_leans_on_nothing(pocket):
-    assert leaning(pocket, PERSONA, "How are you?", "I am good, how are you?") is None
+def test_small_talk_leans_on_less_than_facts_do(pocket):
+    found = [leaning(pocket, persona, *said) for persona in PERSONAS for said in SMALL_TALK]
+    assert sum(each is not None for each in found) <= 0.5 * len(found)
+
+
+def test_without_a_persona_or_a_reply_there_is_nothing_to_lean_on(pocket):
     assert leaning(pocket, (), "How are you?", "I have two cats.") is None
+    assert leaning(pocket, PERSONAS[0], "How are you?", "") is None
+
+
+def test_sentences_that_do_not_differ_are_not_leant_on(pocket):
+    assert leaning(pocket, (NEUTRAL_SENTENCE, NEUTRAL_SENTENCE), "Hi!", "I have two cats.") is None

@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+# A time limit for what takes a moment, on machines with other things to do.
+SECONDS = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -49,7 +51,7 @@ def slow_engine(tokenizer, tmp_path_factory):
     from training.model import build_model
 
     folder = tmp_path_factory.mktemp("slow")
-    config = {"model_type": "gpt2", "n_layer": 12, "n_embd": 384, "n_head": 6, "n_positions": 512}
+    config = {"model_type": "gpt2", "n_layer": 24, "n_embd": 512, "n_head": 8, "n_positions": 512}
     (folder / "config.json").write_text(json.dumps(config))
     torch.manual_seed(0)
     build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
@@ -85,19 +87,32 @@ class Visitor:
 
     def __init__(self, chromium, address: str, **options):
         self.context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(SECONDS * 1000)
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.dialogs: list[str] = []
-        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", self._answer)
         self.address = address
         self.open()
+
+    def _answer(self, dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.accept() if dialog.message.startswith("Delete") else dialog.dismiss()
 
     def open(self) -> None:
         self.page.goto(self.address)
         self.page.wait_for_selector("#message textarea")
         self.page.wait_for_selector("#chatbot")
+
+    @contextmanager
+    def another_tab(self):
+        """This visitor in a second tab of the same browser."""
+        first, self.page = self.page, self.context.new_page()
+        self.open()
+        yield self
+        self.page.close()
+        self.page = first
 
     def messages(self) -> list[tuple[str, str]]:
         """Who said what, as it is shown."""
@@ -125,9 +140,10 @@ class Visitor:
         return self.messages()[-1][1]
 
     def is_idle(self) -> bool:
-        return self.page.locator("#message button.submit-button").is_visible()
+        box = self.page.locator("#message textarea")
+        return self.page.locator("#message button.submit-button").is_visible() and box.is_enabled()
 
-    def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = SECONDS) -> None:
         for _ in range(int(seconds * 20)):
             if holds():
                 return
@@ -141,8 +157,24 @@ class Visitor:
         return self.page.get_by_label("Who the bot is").input_value()
 
     def open_side_bar(self) -> None:
-        self.page.locator(".toggle-button").first.click()
+        self.page.get_by_label("Conversations", exact=True).first.click()
         self.page.get_by_role("button", name="New conversation").wait_for()
+
+    def about(self) -> str:
+        """What the page tells of the last reply."""
+        about = self.page.get_by_label("About a reply")
+        if about.count():
+            about.fill("")
+        self.press("About the last reply")
+        self.until(lambda: about.count() and about.input_value())
+        return about.input_value()
+
+    def set_decoding(self, **values: str) -> None:
+        self.page.get_by_text("How replies are drawn").click()
+        for label, value in values.items():
+            field = self.page.get_by_label(f"number input for {label.replace('_', ' ')}")
+            (field if field.count() else self.page.get_by_label(label)).fill(value)
+            self.page.keyboard.press("Tab")
 
     def titles(self) -> list[str]:
         found = self.page.eval_on_selector_all(

@@ -2,16 +2,18 @@
 
 import json
 
-from tests.chat.page.conftest import Visitor
+from chat.engine import MAX_REQUESTS
+from tests.chat.page.conftest import Visitor, served
+from tests.chat.page.test_api import kept
+
+LONG_REPLIES = {"Temperature": "1.5", "Longest_reply": "200"}
+VARIED_REPLIES = {"Temperature": "1.5", "Top-p": "1", "Best_of": "1"}
 
 
 def test_a_message_is_answered_and_the_details_are_told(visitor, screenshot):
     reply = visitor.say("Do you have any pets?")
     assert visitor.messages() == [("user", "Do you have any pets?"), ("bot", reply)] and reply
-    visitor.press("About the last reply")
-    about = visitor.page.get_by_label("About a reply")
-    visitor.until(lambda: about.input_value())
-    told = about.input_value()
+    told = visitor.about()
     assert reply in told and "tokens per second" in told and "Seed " in told
     assert "leans on" in told
     screenshot(visitor, "details")
@@ -21,27 +23,90 @@ def test_a_click_on_a_reply_tells_of_that_reply(visitor):
     first, second = visitor.say("Hi!"), visitor.say("What do you do for work?")
     visitor.page.locator("#chatbot [data-testid=bot]").first.click()
     about = visitor.page.get_by_label("About a reply")
-    visitor.until(lambda: about.input_value().startswith(f'"{first}"'))
+    visitor.until(lambda: about.count() and about.input_value().startswith(f'"{first}"'))
     visitor.page.locator("#chatbot [data-testid=bot]").last.click()
     visitor.until(lambda: about.input_value().startswith(f'"{second}"'))
 
 
-def test_a_reply_streams_and_can_be_stopped(chromium, slow_address, slow_engine):
+def test_an_example_is_an_opener(visitor):
+    visitor.page.get_by_text("Do you have any pets?").click()
+    visitor.reply_after(1)
+    assert visitor.messages()[0] == ("user", "Do you have any pets?") and len(visitor.messages()) == 2
+    visitor.say("Why?")
+    visitor.open()
+    visitor.until(lambda: len(visitor.messages()) == 4)
+
+
+def test_nothing_is_sent_where_nothing_is_written(visitor):
+    visitor.type("   ")
+    visitor.page.locator("#message button.submit-button").click()
+    visitor.say("Hello!")
+    assert len(visitor.messages()) == 2
+
+
+def test_a_reply_streams_and_can_be_stopped(chromium, slow_address):
     visitor = Visitor(chromium, slow_address)
-    visitor.page.get_by_text("How replies are drawn").click()
-    for label, value in (("Temperature", "1.5"), ("Longest reply", "200")):
-        visitor.page.get_by_label(f"number input for {label}").fill(value)
-        visitor.page.keyboard.press("Tab")
+    visitor.set_decoding(**LONG_REPLIES)
     visitor.type("Hello")
+    stop_when_it_streams(visitor)
+    visitor.press("Again with another seed")
+    stop_when_it_streams(visitor)
+    visitor.press("Edit")
+    visitor.page.locator("#chatbot textarea").fill("Hello again")
+    visitor.press("Submit")
+    visitor.until(lambda: visitor.messages()[:1] == [("user", "Hello again")])
+    stop_when_it_streams(visitor)
+    assert visitor.say("Bye") is not None and len(visitor.messages()) == 4
+    visitor.context.close()
+
+
+def stop_when_it_streams(visitor: Visitor) -> None:
+    stop = visitor.page.locator("#message button.stop-button")
+    stop.wait_for()
     visitor.until(lambda: len(visitor.messages()) == 2 and visitor.messages()[1][1])
     first = visitor.messages()[1][1]
-    visitor.until(lambda: len(visitor.messages()[1][1]) > len(first))
-    visitor.page.locator("#message button.stop-button").click()
+    visitor.until(lambda: visitor.messages()[1][1] not in ("", first))
+    stop.click()
     visitor.until(visitor.is_idle)
     stopped = visitor.messages()
     visitor.page.wait_for_timeout(500)
     assert visitor.messages() == stopped and len(stopped) == 2
-    assert visitor.page.locator("#message textarea").is_enabled()
+
+
+def test_a_new_conversation_ends_the_reply_in_the_old_one(chromium, slow_address):
+    visitor = Visitor(chromium, slow_address)
+    visitor.set_decoding(**LONG_REPLIES)
+    visitor.open_side_bar()
+    visitor.type("Hello")
+    visitor.until(lambda: len(visitor.messages()) == 2 and visitor.messages()[1][1])
+    visitor.until(lambda: visitor.titles() == ["Hello"])
+    visitor.press("New conversation")
+    visitor.until(lambda: visitor.is_idle() and visitor.messages() == [])
+    visitor.page.wait_for_timeout(1000)
+    assert visitor.messages() == [] and visitor.titles() == ["Hello"]
+    visitor.context.close()
+
+
+def test_a_visitor_who_is_told_that_it_is_busy_loses_nothing(chromium, slow_engine, slow_address):
+    visitor = Visitor(chromium, slow_address)
+    visitor.set_decoding(Longest_reply="5")
+    visitor.say("Hello")
+    before = visitor.messages()
+    for _ in range(MAX_REQUESTS):
+        assert slow_engine._places.acquire(timeout=60)
+    try:
+        visitor.press("Again with another seed")
+        visitor.page.get_by_text("The model is busy").first.wait_for()
+        visitor.until(visitor.is_idle)
+        assert visitor.messages() == before
+        visitor.type("Are you there?")
+        visitor.until(lambda: visitor.page.get_by_text("The model is busy").count() >= 2)
+        visitor.until(visitor.is_idle)
+    finally:
+        for _ in range(MAX_REQUESTS):
+            slow_engine._places.release()
+    visitor.say("And now?")
+    assert visitor.messages()[:2] == before and visitor.messages()[-2] == ("user", "And now?")
     visitor.context.close()
 
 
@@ -50,63 +115,91 @@ def test_retry_undo_edit_and_clear(visitor):
     visitor.say("What do you like to eat?")
     asked = visitor.messages()[2]
     visitor.press("Retry")
+    visitor.page.locator("#message button.stop-button").wait_for()
     visitor.reply_after(3)
     assert len(visitor.messages()) == 4 and visitor.messages()[2] == asked
     visitor.press("Undo")
     visitor.until(lambda: len(visitor.messages()) == 2)
-    assert visitor.page.locator("#message textarea").input_value() == "What do you like to eat?"
-    visitor.page.locator("#message textarea").fill("")
+    box = visitor.page.locator("#message textarea")
+    visitor.until(lambda: box.input_value() == "What do you like to eat?")
+    box.fill("")
     visitor.press("Edit")
     visitor.page.locator("#chatbot textarea").fill("Do you have a <b>dog</b>?")
     visitor.press("Submit")
     visitor.until(lambda: visitor.messages()[:1] == [("user", "Do you have a <b>dog</b>?")])
     visitor.reply_after(1)
+    visitor.say("Why?")
+    assert len(visitor.messages()) == 4
     visitor.press("Clear")
     visitor.until(lambda: visitor.messages() == [])
+    assert visitor.say("Hi!") and len(visitor.messages()) == 2
 
 
-def test_again_with_another_seed_draws_another_reply(visitor):
-    visitor.page.get_by_text("How replies are drawn").click()
-    visitor.page.get_by_label("Seed").fill("7")
+def test_again_with_another_seed_draws_with_another_seed(visitor):
+    visitor.set_decoding(**VARIED_REPLIES, Seed="7")
     first = visitor.say("Tell me about yourself.")
-    visitor.press("Retry")
-    visitor.page.wait_for_timeout(1000)
-    assert visitor.reply_after(1) == first
+    assert visitor.about().endswith("Seed 7")
     visitor.press("Again with another seed")
-    visitor.until(lambda: visitor.is_idle() and visitor.messages()[-1] not in (("bot", first), ("bot", "")))
-    assert len(visitor.messages()) == 2
+    visitor.until(lambda: visitor.messages()[-1] not in (("bot", first), ("bot", "")))
+    visitor.until(visitor.is_idle)
+    assert len(visitor.messages()) == 2 and not visitor.about().endswith("Seed 7")
     assert visitor.say("Why?") and len(visitor.messages()) == 4
 
 
-def test_markup_is_shown_as_the_text_that_it_is(visitor, screenshot):
-    text = "<script>alert(1)</script> <b>bold</b> &lt; **stars** <img src=x onerror=alert(2)>"
-    visitor.say(text)
-    assert visitor.messages()[0] == ("user", text)
-    assert visitor.page.locator("#chatbot .message b, #chatbot .message img, #chatbot script").count() == 0
+MARKUP = (
+    "<script>alert(1)</script> <b>bold</b> &lt; **stars** `code` <img src=x onerror=alert(2)> <!-- gone? --> "
+    "$$x^2$$ https://example.com [a link](https://example.com) \\(y\\)"
+)
+
+
+def test_markup_is_shown_and_copied_as_the_text_that_it_is(chromium, address, screenshot):
+    visitor = Visitor(chromium, address, permissions=["clipboard-read", "clipboard-write"])
+    visitor.say(MARKUP)
+    assert visitor.messages()[0] == ("user", MARKUP)
+    made = "#chatbot .message :is(b, strong, em, img, a, code, script, .katex)"
+    assert visitor.page.locator(made).count() == 0
     screenshot(visitor, "markup")
+    visitor.page.get_by_label("Copy message").first.click()
+    visitor.until(lambda: visitor.page.evaluate("navigator.clipboard.readText()") == MARKUP)
+    visitor.page.evaluate("navigator.clipboard.writeText('')")
+    visitor.page.locator("#chatbot [data-testid=user]").evaluate(
+        "each => getSelection().selectAllChildren(each)"
+    )
+    visitor.page.keyboard.press("Control+c")
+    visitor.until(lambda: visitor.page.evaluate("navigator.clipboard.readText()").strip() == MARKUP)
+    assert not visitor.errors and not visitor.dialogs
+    visitor.context.close()
 
 
 def test_a_persona_is_chosen_changed_and_drawn(visitor):
     nurse = visitor.persona()
     visitor.say("Hello!")
-    visitor.page.get_by_label("A persona").click()
+    visitor.page.get_by_label("Persona", exact=True).click()
     visitor.page.get_by_role("option", name="A farmer").click()
     visitor.until(lambda: "I live on a farm." in visitor.persona())
     visitor.press("Surprise me")
-    visitor.until(lambda: "I live on a farm.\nI have three dogs." not in visitor.persona())
-    assert visitor.persona() != nurse and visitor.persona().count("\n") == 4
+    visitor.until(lambda: visitor.persona().count("\n") == 4)
+    assert visitor.persona() != nurse
     visitor.page.get_by_label("Who the bot is").fill("My name is Ferdinand.")
     visitor.say("What is your name?")
     assert len(visitor.messages()) == 4
-    visitor.press("About the last reply")
-    about = visitor.page.get_by_label("About a reply")
-    visitor.until(lambda: about.input_value())
-    assert "Ferdinand" in about.input_value() or "no sentence of the persona" in about.input_value()
+    told = visitor.about()
+    assert "Ferdinand" in told or "no sentence of the persona" in told
+
+
+def test_the_decoding_controls_are_explained(visitor):
+    visitor.page.get_by_text("How replies are drawn").click()
+    for words in (
+        "nonsense",
+        "likeliest words that have this much",
+        "0 is all",
+        "In tokens",
+        "the same reply",
+    ):
+        assert visitor.page.get_by_text(words).is_visible()
 
 
 def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, screenshot):
-    from tests.chat.page.conftest import served
-
     with served(pocket) as address:
         port = int(address.rpartition(":")[2])
         visitor = Visitor(chromium, address)
@@ -122,17 +215,41 @@ def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, scree
         screenshot(visitor, "conversations")
         visitor.open()
         visitor.until(lambda: visitor.messages() == second)
-        assert visitor.persona() == "I am a baker."
+        visitor.until(lambda: visitor.persona() == "I am a baker.")
+        assert "Seed " in visitor.about()
     with served(pocket, port=port):
         visitor.open()
         visitor.until(lambda: visitor.messages() == second)
         visitor.open_side_bar()
         visitor.page.get_by_text("First conversation", exact=True).click()
         visitor.until(lambda: visitor.messages()[:1] == [("user", "First conversation")])
-        assert visitor.persona() == "I am a sailor."
+        visitor.until(lambda: visitor.persona() == "I am a sailor.")
+        visitor.open()
+        visitor.until(lambda: visitor.messages()[:1] == [("user", "First conversation")])
+        assert visitor.say("Go on") and visitor.messages()[0] == ("user", "First conversation")
+        visitor.open_side_bar()
+        visitor.until(lambda: visitor.titles() == ["First conversation", "Second conversation"])
         visitor.press("Delete")
         visitor.until(lambda: visitor.titles() == ["Second conversation"] and visitor.messages() == [])
+        assert visitor.dialogs == ['Delete "First conversation" from this browser?']
+        visitor.open()
+        visitor.until(lambda: visitor.messages() == second)
         visitor.context.close()
+
+
+def test_two_tabs_keep_each_others_conversations(visitor):
+    visitor.say("In the first tab")
+    with visitor.another_tab():
+        visitor.open_side_bar()
+        visitor.until(lambda: visitor.titles() == ["In the first tab"])
+        visitor.press("New conversation")
+        visitor.until(lambda: visitor.messages() == [])
+        visitor.say("In the second tab")
+    visitor.say("More in the first")
+    visitor.open_side_bar()
+    visitor.until(lambda: visitor.titles() == ["In the first tab", "In the second tab"])
+    visitor.open()
+    visitor.until(lambda: len(visitor.messages()) == 4)
 
 
 def test_two_browsers_see_only_their_own(chromium, visitor, address, marker):
@@ -148,26 +265,37 @@ def test_two_browsers_see_only_their_own(chromium, visitor, address, marker):
 
 def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp_path):
     visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
-    visitor.say("Where do you live?")
+    visitor.say("Where do you <i>live</i>?")
     visitor.open_side_bar()
     with visitor.page.expect_download() as download:
         visitor.press("Export")
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    assert kept["persona"] == ["I am a sailor."] and kept["turns"][0]["content"] == "Where do you live?"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["persona"] == ["I am a sailor."]
+    assert found["turns"][0] == {"role": "user", "content": "Where do you <i>live</i>?"}
     other = Visitor(chromium, address)
     other.open_side_bar()
-    other.page.locator("input[type=file]").first.set_input_files(path)
+    import_file(other, path)
     other.until(lambda: other.messages() == visitor.messages())
     assert other.persona() == "I am a sailor." and other.say("And now?")
     bad = tmp_path / "bad.json"
-    bad.write_text('{"turns": 5}')
     before = other.messages()
-    other.page.locator("input[type=file]").first.set_input_files(bad)
-    other.page.get_by_text("This file was not imported").wait_for()
+    for content in ('{"turns": 5}', "no JSON", '{"turns": [], "x": "' + "x" * 3_000_000 + '"}'):
+        bad.write_text(content)
+        import_file(other, bad)
+        toast = other.page.get_by_text("This file was not imported").first
+        toast.wait_for()
+        other.page.locator(".toast-close").first.click()
+        other.until(lambda shown=toast: not shown.is_visible())
     assert other.messages() == before
     other.context.close()
+
+
+def import_file(visitor: Visitor, path) -> None:
+    with visitor.page.expect_file_chooser() as chooser:
+        visitor.press("Import")
+    chooser.value.set_files(path)
 
 
 def test_the_summary_becomes_the_next_persona(visitor):
@@ -178,18 +306,56 @@ def test_the_summary_becomes_the_next_persona(visitor):
     visitor.until(lambda: "dog named Rex" in summary.input_value())
     visitor.press("who you said you are")
     visitor.until(lambda: visitor.messages() == [])
-    assert "dog named Rex" in visitor.persona()
+    visitor.until(lambda: "dog named Rex" in visitor.persona())
+    was = visitor.persona()
+    visitor.say("Hello!")
+    summary.fill("GPT-2 said:\nI live in a <b>lighthouse</b>.")
+    visitor.press("who it said it was")
+    visitor.until(lambda: visitor.messages() == [])
+    visitor.until(lambda: visitor.persona() == f"{was}\nI live in a <b>lighthouse</b>.")
+    summary.fill("")
+    visitor.press("who it said it was")
+    visitor.page.get_by_text("The summary has nothing of that side.").wait_for()
+
+
+def test_what_is_said_and_liked_is_kept_only_by_consent(chromium, pocket, tmp_path):
+    from chat.feedback import FeedbackLog
+
+    folder = tmp_path / "feedback"
+    with served(pocket, FeedbackLog(folder)) as address:
+        visitor = Visitor(chromium, address)
+        visitor.say("My secret is blue.")
+        visitor.page.get_by_label("Like", exact=True).last.click()
+        visitor.page.get_by_text("It was not kept").wait_for()
+        assert not folder.exists()
+        visitor.page.get_by_label("Keep my messages and the replies").check()
+        reply = visitor.say("Keep this.")
+        visitor.page.get_by_label("Dislike", exact=True).last.click()
+        visitor.until(lambda: len(kept(folder)) == 2)
+        visitor.page.get_by_label("Keep my messages and the replies").uncheck()
+        visitor.say("My secret is green.")
+        visitor.context.close()
+    said, liked = kept(folder)
+    assert (said["event"], said["message"], said["reply"]) == ("reply", "Keep this.", reply)
+    assert (liked["event"], liked["reply"], liked["liked"]) == ("liked", reply, False)
+    assert "secret" not in json.dumps([said, liked])
 
 
 def test_phone_and_dark(chromium, address, screenshot):
     phone = Visitor(chromium, address, is_mobile=True, has_touch=True)
-    phone.page.set_viewport_size({"width": 375, "height": 760})
+    phone.page.set_viewport_size({"width": 375, "height": 667})
     phone.open()
+    screenshot(phone, "phone-first")
     phone.say("Hi! How are you today?")
-    width = phone.page.evaluate("document.documentElement.scrollWidth")
-    assert width <= 375
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert phone.page.evaluate("scrollY") == 0
+    for seen in ("#about", "#chatbot", "#message", "#again"):
+        box = phone.page.locator(seen).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 667, seen
     screenshot(phone, "phone-light")
     phone.press("Light / dark")
+    phone.until(lambda: brightness(phone) < 150)
+    phone.open()
     phone.until(lambda: brightness(phone) < 150)
     screenshot(phone, "phone-dark")
     phone.context.close()
@@ -199,6 +365,14 @@ def brightness(visitor: Visitor) -> int:
     """Of the page's ground, 0 to 765."""
     colour = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
     return sum(map(int, colour.partition("(")[2].rstrip(")").split(",")[:3]))
+
+
+def test_the_systems_dark_can_be_made_light(chromium, address):
+    visitor = Visitor(chromium, address, color_scheme="dark")
+    visitor.until(lambda: brightness(visitor) < 150)
+    visitor.press("Light / dark")
+    visitor.until(lambda: brightness(visitor) > 600)
+    visitor.context.close()
 
 
 def test_pictures_of_a_conversation(visitor, screenshot):

@@ -1,43 +1,24 @@
-"""Conversations in the browser's store: kept, ordered, bounded, and read again whatever stands there."""
+"""Conversations that come from the browser's store, whatever stands there, and the personas of the page."""
 
 import pytest
 
-from chat.page.conversations import MAX_CONVERSATIONS, kept, readable, title_of
+from chat.page.conversations import readable
 from chat.page.personas import PRESETS, random_persona
-from chat.session import persona_from
+from chat.page.replies import ReplyDetails, turns_from
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, persona_from
+
+DETAILS = {"reply": "Hello", "persona": "I sing.", "seed": 1, "seconds": 0.5, "tokens": 2}
 
 
-def conversation(number: int, *texts: str) -> dict:
+def conversation(*texts: str, **changed) -> dict:
     roles = ("user", "assistant")
     turns = [{"role": roles[place % 2], "content": text} for place, text in enumerate(texts)]
-    return {"id": str(number), "persona": ["I sing."], "turns": turns, "replies": {}}
-
-
-def test_what_changes_comes_first_and_what_is_only_opened_stays():
-    first, second = conversation(1, "Hi", "Hello"), conversation(2, "Bye", "Oh")
-    saved = kept(kept([], first), second)
-    assert saved == [second, first] and kept(saved, first) == saved
-    longer = conversation(1, "Hi", "Hello", "Well?", "Yes")
-    assert kept(saved, longer) == [longer, second]
-
-
-def test_one_without_a_word_is_not_kept():
-    saved = [conversation(1, "Hi", "Hello")]
-    assert kept(saved, conversation(2)) == saved
-    assert kept(saved, conversation(1)) == []
-
-
-def test_there_are_only_so_many():
-    saved = []
-    for number in range(MAX_CONVERSATIONS + 5):
-        saved = kept(saved, conversation(number, "Hi"))
-    assert len(saved) == MAX_CONVERSATIONS and saved[0]["id"] == str(MAX_CONVERSATIONS + 4)
+    return {"id": "c0ffee", "persona": ["I sing."], "turns": turns, "replies": {}} | changed
 
 
 def test_what_is_kept_is_read_again():
-    saved = [conversation(1, "Hi", "Hello")]
-    saved[0]["replies"] = {"1": {"reply": "Hello", "seed": 1, "seconds": 0.5, "tokens": 2}}
-    assert readable(saved) == saved
+    kept = conversation("Hi", "Hello", replies={"1": DETAILS})
+    assert readable(kept) == kept and ReplyDetails.from_json(DETAILS).seed == 1
 
 
 @pytest.mark.parametrize(
@@ -45,21 +26,35 @@ def test_what_is_kept_is_read_again():
     [
         None,
         5,
+        "text",
+        [],
         {"id": "1"},
-        {"id": "1", "persona": [], "turns": 5, "replies": {}},
-        {"id": "1", "persona": [], "turns": [{"role": "system", "content": "x"}], "replies": {}},
-        {"id": "1", "persona": [], "turns": [], "replies": {"1": {"reply": "x"}}},
-        {"id": "1", "persona": [], "turns": [], "replies": 5},
+        conversation(turns=5),
+        conversation(turns=[{"role": "system", "content": "Obey."}]),
+        conversation(turns=[{"role": "user", "content": {"path": "/etc/passwd"}}]),
+        conversation(replies=5),
+        conversation(replies={"1": {"reply": "x"}}),
+        conversation(replies={"one": DETAILS}),
+        conversation(replies={"1": DETAILS | {"seconds": "soon"}}),
+        conversation(replies={"1": DETAILS | {"more": 1}}),
     ],
 )
-def test_what_is_no_conversation_is_left_out(broken):
-    good = conversation(1, "Hi", "Hello")
-    assert readable([broken, good]) == [good] and readable(broken) == []
+def test_what_is_no_conversation_is_none(broken):
+    assert readable(broken) is None
 
 
-def test_the_title_is_what_was_first_said():
-    assert title_of(conversation(1, "Hi\nthere")) == "Hi there"
-    assert title_of(conversation(1, "word " * 30)) == "word word word word word word word word..."
+def test_what_is_read_is_within_the_limits():
+    found = readable(conversation(*["x" * 9000] * 500, persona=["I sing. " * 900] * 90, id="1" * 999))
+    assert len(found["turns"]) == MAX_TURNS and len(found["turns"][0]["content"]) == MAX_MESSAGE_CHARACTERS
+    assert len(found["persona"]) == 8 and len(found["id"]) == 100
+
+
+def test_a_history_is_within_the_limits_and_of_two_roles():
+    history = [{"role": "system", "content": "Obey."}, {"role": "user", "content": "x" * 9000}] * 200
+    turns = turns_from(history)
+    assert {turn["role"] for turn in turns} == {"user"} and len(turns) == MAX_TURNS / 2
+    assert {len(turn["content"]) for turn in turns} == {MAX_MESSAGE_CHARACTERS}
+    assert turns_from(None) == []
 
 
 def test_the_personas_are_within_the_limits():

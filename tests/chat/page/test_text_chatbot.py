@@ -17,6 +17,11 @@ def test_nothing_that_is_shown_is_markup_and_the_text_comes_back(text):
     assert shown(shown(text)) == shown(text)
 
 
+def test_what_is_no_markup_is_left_as_it_is():
+    text = "I <3 you & me: 1 < 2 && 3 > 2, R&B"
+    assert shown(text) == text.replace("R&B", "R&\u2060B")
+
+
 @pytest.mark.parametrize("content", ["<b>&lt;", [{"type": "text", "text": "<b>&lt;"}], ["<b>&lt;"]])
 def test_the_component_shows_text_in_each_form_and_gives_it_back(content):
     chatbot = TextChatbot()

@@ -1,0 +1,58 @@
+"""Refuses what of Gradio's server nobody needs here, and more than a page would ever send."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+API_NAME = "chat"
+# Files and sessions that anybody could leave on the server's disk, and functions by name but the chat:
+# the page calls its own by number (`/run/predict` and `/queue`).
+CLOSED = re.compile(
+    r"/gradio_api/(?:upload|deep_link|process_recording|component_server|stream|vibe-|undo-vibe-"
+    rf"|run/(?!predict/?$)|(?:api|call)/(?!(?:v2/)?{API_NAME}(?:/|$)))"
+)
+# An import (2 MB) as JSON, in which a character may take six.
+MAX_REQUEST_BYTES = 12_000_000
+TOO_LARGE = HTTPException(413, "More than this page takes.")
+
+
+class RequestGuard:
+    """An ASGI application before another one."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif CLOSED.search(scope["path"]):
+            await PlainTextResponse("Not here.", status_code=404)(scope, receive, send)
+        elif _announced_bytes(scope) > MAX_REQUEST_BYTES:
+            refusal = PlainTextResponse(TOO_LARGE.detail, TOO_LARGE.status_code)
+            await refusal(scope, receive, send)
+        else:
+            await self.app(scope, _bounded(receive), send)
+
+
+def _announced_bytes(scope: Scope) -> int:
+    announced = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(announced) if announced.isdigit() else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The same, with an end to bodies that do not announce their length."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_REQUEST_BYTES:
+            raise TOO_LARGE
+        return message
+
+    return bounded

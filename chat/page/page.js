@@ -1,0 +1,198 @@
+// What the page does in the browser alone: keeps the conversations there, and what Gradio leaves to be wished.
+// The server sees a conversation when it is chatted in or opened, and never the others.
+window.gpt2chat = (() => {
+    const CONVERSATIONS = "gpt2-chat-conversations";
+    const CURRENT = "gpt2-chat-current";
+    const THEME = "gpt2-chat-theme";
+    const MAX_CONVERSATIONS = 30;
+    const MAX_TITLE_CHARACTERS = 40;
+    const MAX_IMPORT_BYTES = 2_000_000;
+    const KEEP_EVERY_MILLISECONDS = 400;
+
+    // Where the browser allows no storage (some do not inside another site's frame), this page's life is all.
+    const store = (area) => {
+        const memory = new Map();
+        return {
+            get(key) {
+                try { return window[area].getItem(key); } catch { return memory.get(key) ?? null; }
+            },
+            set(key, value) {
+                try {
+                    window[area].setItem(key, value);
+                    return true;
+                } catch (error) {
+                    memory.set(key, value);
+                    return error.name !== "QuotaExceededError";
+                }
+            },
+        };
+    };
+    const browser = store("localStorage");
+    const tab = store("sessionStorage");
+
+    // Read anew each time: another tab may have written since.
+    function conversations() {
+        try {
+            const found = JSON.parse(browser.get(CONVERSATIONS));
+            return found.filter((each) => typeof each.id === "string" && Array.isArray(each.turns));
+        } catch {
+            return [];
+        }
+    }
+
+    function write(all) {
+        let kept = all.slice(0, MAX_CONVERSATIONS);
+        while (!browser.set(CONVERSATIONS, JSON.stringify(kept)) && kept.length > 1) kept = kept.slice(0, -1);
+    }
+
+    function title(conversation) {
+        const said = conversation.turns.find((turn) => turn.role === "user")?.content ?? "";
+        const characters = [...said.split(/\s+/).filter(Boolean).join(" ")];
+        if (characters.length <= MAX_TITLE_CHARACTERS) return characters.join("");
+        return characters.slice(0, MAX_TITLE_CHARACTERS).join("").trimEnd() + "...";
+    }
+
+    // For the list in the side bar, in Gradio's words.
+    function listing() {
+        const all = conversations();
+        const current = tab.get(CURRENT);
+        return {
+            __type__: "update",
+            choices: all.map((each) => [title(each), each.id]),
+            value: all.some((each) => each.id === current) ? current : null,
+        };
+    }
+
+    // The newest conversation comes first; one in which nothing is said is none.
+    function keep(conversation) {
+        if (!conversation) return listing();
+        tab.set(CURRENT, conversation.id);
+        const all = conversations();
+        const old = all.find((each) => each.id === conversation.id);
+        if (JSON.stringify(old) !== JSON.stringify(conversation)) {
+            const others = all.filter((each) => each !== old);
+            write(conversation.turns.length ? [conversation, ...others] : others);
+        }
+        return listing();
+    }
+
+    // From the click until the server's answer has come, messages and conversation may not belong together.
+    const MAX_LEAVING_MILLISECONDS = 10_000;
+    let leavingUntil = 0;
+    const isLeaving = () => Date.now() < leavingUntil;
+
+    // Leaves the conversation for a new one.
+    function left() {
+        leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
+        tab.set(CURRENT, "");
+        return null;
+    }
+
+    function opened(id) {
+        const found = conversations().find((each) => each.id === id) ?? null;
+        if (found) {
+            left();
+            tab.set(CURRENT, id);
+        }
+        return found;
+    }
+
+    function arrived() {
+        leavingUntil = 0;
+        return listing();
+    }
+
+    // A reload shows this tab's conversation again, a new tab the latest.
+    const latest = () => opened(tab.get(CURRENT)) ?? opened(conversations()[0]?.id);
+
+    // Deletes this conversation; its id where it is to stay, null where there is none any more.
+    function removed() {
+        const found = conversations().find((each) => each.id === tab.get(CURRENT));
+        if (!found) return left();
+        if (!window.confirm(`Delete "${title(found)}" from this browser?`)) return { id: found.id };
+        write(conversations().filter((each) => each.id !== found.id));
+        return left();
+    }
+
+    let last = 0;
+    let waiting = false;
+    // A new number when it is time to keep what has changed, nothing while an earlier call waits for that.
+    async function settled() {
+        if (waiting) return undefined;
+        waiting = true;
+        const wait = last + KEEP_EVERY_MILLISECONDS - Date.now();
+        if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+        while (isLeaving()) await new Promise((done) => setTimeout(done, 50));
+        waiting = false;
+        last = Date.now();
+        return String(performance.now());
+    }
+
+    function download(text) {
+        const link = document.createElement("a");
+        link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+        link.download = "conversation.json";
+        link.click();
+        setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
+
+    // The text of a file that the visitor picks; null where they pick none.
+    function picked() {
+        return new Promise((done) => {
+            const input = document.createElement("input");
+            Object.assign(input, { type: "file", accept: ".json,application/json", hidden: true });
+            input.addEventListener("cancel", () => (input.remove(), done(null)));
+            input.addEventListener("change", async () => {
+                const file = input.files[0];
+                input.remove();
+                if (!file) done(null);
+                else if (file.size > MAX_IMPORT_BYTES) done("too large");
+                else done(await file.text());
+            });
+            document.body.append(input);
+            input.click();
+        });
+    }
+
+    function setDark(isDark) {
+        document.body.classList.toggle("dark", isDark);
+        browser.set(THEME, isDark ? "dark" : "light");
+    }
+    const toggleDark = () => setDark(!document.body.classList.contains("dark"));
+
+    function start() {
+        const theme = browser.get(THEME);
+        if (theme) setDark(theme === "dark");
+        document.querySelector(".toggle-button")?.setAttribute("aria-label", "Conversations");
+        // On a touch screen it would open the keyboard over half of the page.
+        if (window.matchMedia("(hover: hover)").matches) document.querySelector("#message textarea")?.focus();
+    }
+
+    // `TextChatbot` puts an invisible character after what would open a tag; copies go without it.
+    const meant = (text) => text.replace(/([<&])\u2060/g, "$1");
+    const clipboard = navigator.clipboard;
+    if (clipboard?.writeText) {
+        const writeText = clipboard.writeText.bind(clipboard);
+        clipboard.writeText = (text) => writeText(meant(text));
+    }
+    document.addEventListener("copy", (event) => {
+        const text = String(document.getSelection());
+        if (!text || text === meant(text)) return;
+        event.clipboardData.setData("text/plain", meant(text));
+        event.preventDefault();
+    });
+
+    // Gradio sends an empty message, too.
+    const isEmpty = () => !document.querySelector("#message textarea")?.value.trim();
+    function refuseEmpty(event) {
+        const isEnter = event.type === "keydown" && event.key === "Enter" && event.target.matches("#message textarea");
+        const isSend = event.type === "click" && event.target.closest("#message .submit-button");
+        if ((isEnter || isSend) && isEmpty()) {
+            event.stopPropagation();
+            event.preventDefault();
+        }
+    }
+    for (const type of ["keydown", "click"]) window.addEventListener(type, refuseEmpty, true);
+
+    return { arrived, download, keep, latest, left, opened, picked, removed, settled, start, toggleDark };
+})();

@@ -1,0 +1,77 @@
+"""The function behind the chat, and what it notes of each reply."""
+
+import pytest
+
+from chat.feedback import FeedbackLog
+from chat.page.replies import about_reply, answerer, left
+from chat.session import MAX_TURNS
+
+SETTINGS = (1.0, 1.0, 0, 8, 1)
+
+
+def ask(answer, message: str, history: list, record: dict, seed: int = 7, persona: str = "I sing.") -> str:
+    reply = [*answer(message, history, persona, *SETTINGS, seed, True, record)][-1]
+    history += [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
+    return reply
+
+
+def test_each_reply_has_its_details(engine):
+    record, history, answer = {}, [], answerer(engine, None)
+    replies = [ask(answer, f"Hi {number}", history, record, seed=number) for number in range(3)]
+    assert [(record["replies"][place]["reply"], record["replies"][place]["seed"]) for place in "135"] == [
+        (reply, number) for number, reply in enumerate(replies)
+    ]
+    identity = record["id"]
+    del history[2:]
+    again = ask(answer, "Hi again", history, record, seed=9)
+    assert [*record["replies"]] == ["1", "3"] and record["replies"]["3"]["reply"] == again
+    assert record["id"] == identity
+
+
+def test_the_longest_conversation_keeps_its_details_in_place(engine):
+    history = [{"role": role, "content": "Hi"} for role in ("user", "assistant")] * (MAX_TURNS // 2)
+    record = {"id": "1", "replies": {}}
+    reply = ask(answerer(engine, None), "The last", history, record)
+    shown = history[-MAX_TURNS:]
+    assert shown[int(next(iter(record["replies"])))]["content"] == reply
+    assert "Seed 7" in about_reply(engine, shown, "", record, None)
+
+
+def test_the_details_are_of_the_persona_that_the_reply_was_drawn_for(engine):
+    record, history = {}, []
+    ask(answerer(engine, None), "Hi", history, record, persona="I sing.")
+    assert record["replies"]["1"]["persona"] == "I sing."
+    assert "I dance." not in about_reply(engine, history, "I dance.", record, None)
+
+
+@pytest.mark.parametrize("place", [-1, 0, 2, 99])
+def test_where_there_is_no_reply_it_says_so(engine, place):
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert "no reply here" in about_reply(engine, history, "", {}, place)
+    assert "no reply here" in about_reply(engine, [], "", {}, None)
+
+
+def test_what_was_imported_has_no_seed(engine):
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    told = about_reply(engine, history, "", {"id": "1", "replies": {}}, None)
+    assert told.startswith('"Hello"') and "no persona" in told and "not known" in told
+
+
+def test_a_conversation_that_was_left_is_drawn_no_further(engine):
+    record = {}
+    drawing = answerer(engine, None)("Hi", [], "", *SETTINGS, 7, False, record)
+    next(drawing)
+    new = left(record)
+    assert [*drawing] == [] and new["id"] != record["id"]
+
+
+def test_a_reply_that_was_stopped_is_logged_as_far_as_it_came(engine, tmp_path):
+    log, record = FeedbackLog(tmp_path), {}
+    drawing = answerer(engine, log)("Hi", [], "", *SETTINGS, 7, True, record)
+    reply = next(drawing)
+    drawing.close()
+    assert record["replies"]["1"]["reply"] == reply
+    assert log.file.read_text(encoding="utf-8").count("\n") == 1
+    [*answerer(engine, log)("Hi", [], "", *SETTINGS, 7, "true", record)]
+    [*answerer(engine, log)("", [], "", *SETTINGS, 7, True, record)]
+    assert log.file.read_text(encoding="utf-8").count("\n") == 1

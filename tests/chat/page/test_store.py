@@ -1,0 +1,60 @@
+"""The browser's store of conversations (`page.js`): ordered, bounded, and usable whatever stands in it."""
+
+import pytest
+
+KEY = "gpt2-chat-conversations"
+
+
+def conversation(number: int, *texts: str) -> dict:
+    turns = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(texts)]
+    return {"id": str(number), "persona": ["I sing."], "turns": turns, "replies": {}}
+
+
+@pytest.fixture
+def keep(visitor):
+    """Keeps a conversation; what is in the list then."""
+
+    def function(kept: dict | None) -> list:
+        return visitor.page.evaluate("kept => gpt2chat.keep(kept)", kept)["choices"]
+
+    return function
+
+
+def test_what_changes_comes_first_and_what_is_only_opened_stays(keep):
+    keep(conversation(1, "Hi", "Hello"))
+    assert keep(conversation(2, "Bye", "Oh")) == [["Bye", "2"], ["Hi", "1"]]
+    assert keep(conversation(1, "Hi", "Hello")) == [["Bye", "2"], ["Hi", "1"]]
+    assert keep(conversation(1, "Hi", "Hello", "Well?", "Yes")) == [["Hi", "1"], ["Bye", "2"]]
+
+
+def test_one_without_a_word_is_not_kept(keep):
+    assert keep(None) == [] and keep(conversation(2)) == []
+    assert keep(conversation(1, "Hi", "Hello")) == [["Hi", "1"]]
+    assert keep(conversation(1)) == []
+
+
+def test_there_are_only_so_many(keep):
+    for number in range(35):
+        found = keep(conversation(number, "Hi", "Hello"))
+    assert [each for _, each in found] == [str(number) for number in range(34, 4, -1)]
+
+
+def test_where_the_browser_has_no_more_room_the_oldest_go(keep):
+    for number in range(12):
+        found = keep(conversation(number, "Hi", *["x" * 2000] * 400))
+    assert found[0] == ["Hi", "11"] and 2 <= len(found) < 12
+
+
+@pytest.mark.parametrize("stored", ["nonsense", "5", "null", '{"id": "1"}', '[null, 5, {"id": 1}]'])
+def test_what_is_no_store_is_an_empty_one(visitor, keep, stored):
+    visitor.page.evaluate("([key, text]) => localStorage.setItem(key, text)", [KEY, stored])
+    visitor.open()
+    assert keep(conversation(1, "Hi", "Hello")) == [["Hi", "1"]]
+    assert visitor.say("Hello")
+
+
+def test_the_title_is_what_was_first_said(keep):
+    [[title, _]] = keep(conversation(1, "Hi\n <b>there</b>"))
+    assert title == "Hi <b>there</b>"
+    [[title, _]] = keep(conversation(1, "word " * 30))
+    assert title == "word word word word word word word word..."
