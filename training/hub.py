@@ -65,27 +65,30 @@ class PushCheckpoints(TrainerCallback):
     What is pushed are hard links: checkpoints may be deleted meanwhile, and nothing is copied.
     """
 
-    def __init__(self, destination: Destination, output_dir: str, every_minutes: float, is_resumed: bool):
+    def __init__(self, destination: Destination, output_dir: str, every_minutes: float, resumed: Path | None):
         """
         Args:
             every_minutes: between two pushes, at least.
-            is_resumed: the checkpoints on the Hub, if there are any, are this run's.
+            resumed: the checkpoint that the run goes on from. Then those on the Hub are this run's, and what
+                has not come there before is pushed at once.
         """
         self.destination, self.output_dir = destination, Path(output_dir)
-        self._has_begun = is_resumed
+        self._has_begun = resumed is not None
         self._pushed: set[str] = set()
         shutil.rmtree(self.output_dir / SNAPSHOTS, ignore_errors=True)
         self._pushes = NewestPush(destination, 60 * every_minutes)
+        if resumed:
+            self._push(step_of(resumed))
 
     def on_save(self, args, state, control, **kwargs):
-        if not state.is_world_process_zero:
-            return
+        if state.is_world_process_zero:
+            self._push(state.global_step)
+
+    def _push(self, step: int) -> None:
         try:
-            self._submit(state.global_step)
+            self._submit(step)
         except OSError as error:
-            logger.warning(
-                "%s: the checkpoint of step %d is not pushed (%s)", self.destination, state.global_step, error
-            )
+            logger.warning("%s: the checkpoint of step %d is not pushed (%s)", self.destination, step, error)
 
     def _submit(self, step: int) -> None:
         folder = self.output_dir / SNAPSHOTS / str(step)

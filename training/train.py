@@ -66,7 +66,7 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
         tell_changed(arguments, arguments.output_dir)
     if trainer.is_world_process_zero():
         save(arguments, arguments.output_dir)
-    with _pushed_checkpoints(trainer, arguments, destination, is_resumed=checkpoint is not None):
+    with _pushed_checkpoints(trainer, arguments, destination, checkpoint):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.stopped_at_step is None:
             save_final_model(trainer, arguments)
@@ -89,7 +89,7 @@ def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> None:
 
 @contextmanager
 def _pushed_checkpoints(
-    trainer: DialogueTrainer, arguments: TrainArguments, destination: Destination | None, is_resumed: bool
+    trainer: DialogueTrainer, arguments: TrainArguments, destination: Destination | None, resumed: Path | None
 ) -> Iterator[None]:
     """Pushes checkpoints while the block runs, if that is asked for, and at its end what is left of them."""
     is_asked = destination and arguments.hub_strategy == "checkpoints" and trainer.is_world_process_zero()
@@ -98,7 +98,7 @@ def _pushed_checkpoints(
         return
     from training.hub import PushCheckpoints
 
-    pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, is_resumed)
+    pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, resumed)
     trainer.add_callback(pushes)
     try:
         yield
