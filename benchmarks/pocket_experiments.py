@@ -115,7 +115,8 @@ def _description(data: str) -> str:
     stats = json.loads((Path(data) / STATISTICS_FILE).read_text(encoding="utf-8"))
     if stats["options"]["plain_text"]:
         return f"vocabulary of {stats['vocab_size']:,}"
-    return "data: " + ", ".join(stats["options"]["times"] or stats["corpora"])
+    both_sides = [f"both sides of {name}" for name in stats["options"]["both_sides"]]
+    return "data: " + ", ".join([*(stats["options"]["times"] or stats["corpora"]), *both_sides])
 
 
 def conduct(experiment: Experiment, arguments: ExperimentArguments) -> dict:

@@ -17,6 +17,16 @@ MAX_NEW_TOKENS_RANGE = (1, 200)
 FREQUENCY_PENALTY_RANGE = (0.0, 2.0)
 BEST_OF_RANGE = (1, 16)
 MAX_SEED = 2**32 - 1
+LIMITS = {
+    "temperature": TEMPERATURE_RANGE,
+    "top_p": TOP_P_RANGE,
+    "top_k": TOP_K_RANGE,
+    "max_new_tokens": MAX_NEW_TOKENS_RANGE,
+    "min_new_tokens": (0, MAX_NEW_TOKENS_RANGE[1]),
+    "frequency_penalty": FREQUENCY_PENALTY_RANGE,
+    "best_of": BEST_OF_RANGE,
+    "seed": (0, MAX_SEED),
+}
 
 
 @dataclass(frozen=True)
@@ -65,21 +75,21 @@ class DecodingSettings:
         What is no number takes the default.
         """
 
-        def within(name: str, limits: tuple[float, float]) -> float:
-            return _within(getattr(self, name), *limits, getattr(DecodingSettings, name))
+        def within(name: str) -> float:
+            return _within(getattr(self, name), *LIMITS[name], getattr(DecodingSettings, name))
 
-        max_new_tokens = int(within("max_new_tokens", MAX_NEW_TOKENS_RANGE))
+        max_new_tokens = int(within("max_new_tokens"))
         return replace(
             self,
             do_sample=bool(self.do_sample),
-            temperature=within("temperature", TEMPERATURE_RANGE),
-            top_p=within("top_p", TOP_P_RANGE),
-            top_k=int(within("top_k", TOP_K_RANGE)),
-            best_of=int(within("best_of", BEST_OF_RANGE)),
+            temperature=within("temperature"),
+            top_p=within("top_p"),
+            top_k=int(within("top_k")),
+            best_of=int(within("best_of")),
             max_new_tokens=max_new_tokens,
-            min_new_tokens=int(within("min_new_tokens", (0, max_new_tokens))),
-            frequency_penalty=within("frequency_penalty", FREQUENCY_PENALTY_RANGE),
-            seed=None if self.seed is None else int(_within(self.seed, 0, MAX_SEED, 0)),
+            min_new_tokens=min(int(within("min_new_tokens")), max_new_tokens),
+            frequency_penalty=within("frequency_penalty"),
+            seed=None if self.seed is None else int(_within(self.seed, *LIMITS["seed"], 0)),
         )
 
     def to_generation_config(self, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:

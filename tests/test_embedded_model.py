@@ -64,7 +64,7 @@ def converse(engine, **settings) -> list[str]:
     ("persona", "question", "fact"),
     [
         ("I have two cats. I work as a nurse.", "What do you do for work?", "nurse"),
-        ("I am a teacher. I live in Texas. My favorite food is pizza.", "Where do you live?", "Texas"),
+        ("I live in New York. I like to run.", "Where are you from?", "New York"),
         ("I am a teacher. My favorite food is pizza.", "What is your favorite food?", "pizza"),
     ],
 )

@@ -1,0 +1,123 @@
+"""The conversation at a terminal or through a pipe: lines are read and answered until somebody leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chat.dialogue import ASSISTANT, USER
+from chat.session import MAX_MESSAGE_CHARACTERS, ChatSession
+from chat.terminal import BadCommand
+from chat.terminal.commands import EXIT, obey
+from chat.terminal.files import KeptFile
+from chat.terminal.lines import Lines
+from chat.terminal.screen import PROMPT, REPLY_PREFIX, Screen
+from chat.terminal.stopping import CtrlC
+
+PRESSES_TO_LEAVE = 2
+LEAVING = "Ctrl-C again leaves, as does `exit`."
+
+
+@dataclass
+class Conversation:
+    """
+    Attributes:
+        file: where it was last saved or loaded.
+        before: session and file that /reset or /load put aside, till something new is said.
+        retries: of the last message, so far.
+        presses: of Ctrl-C, one after the other.
+        failures: lines that could not be obeyed or answered.
+    """
+
+    session: ChatSession
+    lines: Lines
+    screen: Screen
+    file: KeptFile | None = None
+    before: tuple[ChatSession, KeptFile | None] | None = None
+    retries: int = 0
+    presses: int = 0
+    failures: int = 0
+
+    def converse(self) -> None:
+        """Reads and answers until `exit`, the end of input, or Ctrl-C twice.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C where there is no keyboard.
+        """
+        while self.presses < PRESSES_TO_LEAVE:
+            try:
+                line = self.lines.read()
+                if line.lower() in EXIT:
+                    return
+                self.presses = 0
+                self._do(line)
+            except EOFError:
+                return
+            except KeyboardInterrupt:
+                if not self.lines.is_keyboard:
+                    raise
+                self.presses += 1
+                if self.presses < PRESSES_TO_LEAVE:
+                    self.screen.note(LEAVING)
+
+    def _do(self, line: str) -> None:
+        try:
+            if line.startswith("/") and not line.startswith("//"):
+                obey(self, line)
+            elif line:
+                self.say(line.removeprefix("/"))
+        except BadCommand as error:
+            self._fail(str(error))
+        # What torch and OpenVINO raise, out of memory among it: the conversation outlives it.
+        except RuntimeError as error:
+            self._fail(f"there is no reply ({' '.join(str(error).split())[:200]}); /retry or say it again")
+
+    def _fail(self, hint: str) -> None:
+        self.failures += 1
+        self.screen.hint(hint)
+
+    def say(self, text: str) -> None:
+        """Says something new and shows the reply."""
+        if len(text) > MAX_MESSAGE_CHARACTERS:
+            self.screen.hint(f"Only the first {MAX_MESSAGE_CHARACTERS} characters are taken.")
+        self.before, self.retries = None, 0
+        self.answer(text)
+
+    def answer(self, text: str, prefix: str = REPLY_PREFIX) -> None:
+        """Shows the reply as it grows. Ctrl-C ends it, and what was said till then is kept.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C where there is no keyboard.
+        """
+        turns = self.session.turns
+        last = turns[-1] if turns else None
+        with CtrlC() as ctrl_c, self.lines.unseen(), self.screen.reply(prefix) as show:
+            for reply in ctrl_c.until_pressed(self.session.ask(text)):
+                show(reply)
+            # Ctrl-C may have come after a message was kept and before its reply could be.
+            if turns and turns[-1] is not last and turns[-1]["role"] == USER:
+                turns.pop()
+            has_reply = bool(turns) and turns[-1] is not last
+            if has_reply:
+                show(turns[-1]["content"])
+        if ctrl_c.presses and not self.lines.is_keyboard:
+            raise KeyboardInterrupt
+        self.presses = ctrl_c.presses
+        if self.presses:
+            what = (
+                "Stopped."
+                if has_reply
+                else "Stopped before the first word; arrow up brings your message back."
+            )
+            self.screen.note(f"{what} {LEAVING}")
+
+    def remember(self) -> None:
+        """Puts a copy of the conversation aside, for /undo."""
+        self.before = replace(self.session, turns=[*self.session.turns]), self.file
+
+    def show_last(self, count: int) -> None:
+        """The last turns of a conversation."""
+        turns = self.session.turns
+        if len(turns) > count:
+            self.screen.note(f"... {len(turns) - count} turns before")
+        for turn in turns[-count:]:
+            self.screen.said(REPLY_PREFIX if turn["role"] == ASSISTANT else PROMPT, turn["content"])

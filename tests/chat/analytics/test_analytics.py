@@ -1,0 +1,226 @@
+"""What is read back of a real feedback log, against numbers worked out by hand."""
+
+import json
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from chat.analytics.__main__ import main
+from chat.cli import UserError, run
+from chat.decoding import DecodingSettings
+from chat.feedback import FeedbackLog
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """A function that sets the log's clock."""
+
+    def set_clock(time: str) -> None:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.fromisoformat(time).replace(tzinfo=UTC)
+
+        monkeypatch.setattr("chat.feedback.datetime", Clock)
+
+    return set_clock
+
+
+@pytest.fixture
+def folder(tmp_path, at):
+    """Three replies on Monday, a like after midnight, and one reply on Wednesday of the week after."""
+    log = FeedbackLog(tmp_path / "feedback")
+
+    def reply(
+        time: str, conversation: str, message: str, tokens: int, seconds: float, fallback=False
+    ) -> None:
+        at(time)
+        log.reply(
+            True,
+            conversation,
+            message,
+            f"Reply to {message}",
+            persona=[],
+            settings=DecodingSettings(),
+            model="models/pocket",
+            seed=1,
+            seconds=seconds,
+            tokens=tokens,
+            fallback=fallback,
+        )
+
+    def liked(time: str, conversation: str, message: str, liked: bool | None) -> None:
+        at(time)
+        log.liked(True, conversation, f"Reply to {message}", message, liked)
+
+    reply("2026-03-02T10:00", "a", "Hi", 4, 0.5)
+    liked("2026-03-02T10:01", "a", "Hi", True)
+    reply("2026-03-02T10:30", "a", "How are you?", 10, 1.5, fallback=True)
+    liked("2026-03-02T10:31", "a", "How are you?", True)
+    liked("2026-03-02T10:32", "a", "How are you?", False)
+    liked("2026-03-02T10:33", "a", "Hi", None)
+    reply("2026-03-02T23:59", "b", "Do you have pets?", 6, 0.7)
+    liked("2026-03-03T00:01", "b", "Do you have pets?", True)
+    log = FeedbackLog(tmp_path / "feedback" / "later")
+    reply("2026-03-11T12:00", "c", "Hello there", 20, float("inf"))
+    return tmp_path / "feedback"
+
+
+def analyse(folder, monkeypatch, capsys, *flags: str):
+    """The lines of stdout, the numbers in the last of them, and stderr."""
+    output = folder.parent / "plots" / "chat.png"
+    monkeypatch.setattr(sys, "argv", ["analytics", "--folder", str(folder), "--output", str(output), *flags])
+    main()
+    printed, errors = capsys.readouterr()
+    assert output.read_bytes().startswith(b"\x89PNG\r\n")
+    lines = printed.splitlines()
+    return lines, json.loads(lines[-1]), errors
+
+
+def test_the_figures_of_each_day_and_of_all(folder, monkeypatch, capsys):
+    lines, found, errors = analyse(folder, monkeypatch, capsys)
+    assert errors == "" and found["skipped_lines"] == 0 and found["files"] == 2 and found["every"] == "day"
+    monday, tuesday, wednesday = found["periods"].values()
+    assert [*found["periods"]] == [f"2026-03-{day}T00:00:00+00:00" for day in ("02", "03", "11")]
+    assert monday == {
+        "replies": 3,
+        "conversations": 2,
+        "message_words": 3,
+        "reply_tokens": 6,
+        "seconds": 0.7,
+        "seconds_p95": 1.5,
+        "likes": 0,
+        "dislikes": 1,
+        "fallbacks": 1,
+        "fallback_share": 0.3333,
+    }
+    assert (tuesday["replies"], tuesday["likes"], tuesday["seconds"], tuesday["fallback_share"]) == (
+        0,
+        1,
+        None,
+        None,
+    )
+    assert (wednesday["replies"], wednesday["message_words"], wednesday["reply_tokens"]) == (1, 2, 20)
+    assert wednesday["seconds"] is None
+    assert found["all"] == {
+        "replies": 4,
+        "conversations": 3,
+        "message_words": 2.5,
+        "reply_tokens": 8,
+        "seconds": 0.7,
+        "seconds_p95": 1.5,
+        "likes": 1,
+        "dislikes": 1,
+        "fallbacks": 1,
+        "fallback_share": 0.25,
+    }
+    cells = [line.split() for line in lines[:5]]
+    assert cells[0][:4] == ["day", "replies", "conversations", "words"]
+    assert cells[1] == ["2026-03-02", "3", "2", "3", "6", "0.70", "1.50", "0", "1", "1", "(33%)"]
+    assert cells[2] == ["2026-03-03", "0", "0", "-", "-", "-", "-", "1", "0", "0"]
+    assert cells[4] == ["all", "4", "3", "2.5", "8", "0.70", "1.50", "1", "1", "1", "(25%)"]
+
+
+def test_hours_and_weeks(folder, monkeypatch, capsys):
+    lines, found, _ = analyse(folder, monkeypatch, capsys, "--every", "hour")
+    counts = {start[:13]: each["replies"] for start, each in found["periods"].items()}
+    assert counts == {"2026-03-02T10": 2, "2026-03-02T23": 1, "2026-03-03T00": 0, "2026-03-11T12": 1}
+    assert lines[1].startswith("2026-03-02 10:00")
+    _, found, _ = analyse(folder, monkeypatch, capsys, "--every", "week")
+    assert {start[:10]: each["replies"] for start, each in found["periods"].items()} == {
+        "2026-03-02": 3,
+        "2026-03-09": 1,
+    }
+
+
+def test_lines_that_are_no_events_are_counted_and_left_out(folder, monkeypatch, capsys):
+    _, before, _ = analyse(folder, monkeypatch, capsys)
+    [file] = folder.glob("*.jsonl")
+    whole = json.loads(file.read_text(encoding="utf-8").splitlines()[0])
+    broken = [
+        b"not JSON",
+        b"\xff\x00\xfe",
+        b"[]",
+        b"5",
+        b"[" * 100_000,
+        b'{"event": "filler", "time": "2026-03-02T10:00:00+00:00"}',
+        *(
+            json.dumps({**whole, **changed}).encode()
+            for changed in (
+                {"time": "yesterday"},
+                {"time": "2026-03-02T10:00:00"},
+                {"time": "0001-01-01T00:00:00+14:00"},
+                {"time": 5},
+                {"tokens": "many"},
+                {"tokens": True},
+                {"tokens": -1},
+                {"seconds": float("inf")},
+                {"fallback": 1},
+                {"message": None},
+                {"event": "liked", "liked": "yes"},
+            )
+        ),
+        json.dumps({name: value for name, value in whole.items() if name != "tokens"}).encode(),
+    ]
+    half = json.dumps(whole).encode()[:50]
+    with file.open("ab") as log:
+        log.write(b"\n".join([*broken, b"", half]))
+    _, after, errors = analyse(folder, monkeypatch, capsys)
+    assert after["skipped_lines"] == len(broken) + 1
+    assert errors == f"{len(broken) + 1} lines are no events of the chat and were skipped\n"
+    assert {**after, "skipped_lines": 0} == before
+
+
+def test_likes_alone_are_drawn_too(tmp_path, at, monkeypatch, capsys):
+    at("2026-03-02T10:00")
+    FeedbackLog(tmp_path / "feedback").liked(True, "a", "Hello.", "Hi", True)
+    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
+    assert (found["all"]["likes"], found["all"]["replies"], found["all"]["seconds"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (["--folder", "nowhere"], r"--folder nowhere: no such folder; name the FEEDBACK_FOLDER of the page"),
+        ([], r"--folder feedback: no such folder"),
+        (["--folder", "empty"], r"--folder empty: has no .jsonl files; nobody has allowed"),
+        (["--folder", "foreign"], r"--folder foreign: no event of the chat in 1 files, 2 lines skipped"),
+        (
+            ["--folder", "foreign", "--output", "a.jpeg"],
+            r"--output a.jpeg: give a file name that ends in .png",
+        ),
+        (["--every", "minute"], r"--every: invalid choice: 'minute'"),
+    ],
+)
+def test_where_there_is_nothing_it_is_said(tmp_path, monkeypatch, flags, error):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEEDBACK_FOLDER", raising=False)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "x.jsonl").write_text('{"text": "other"}\n{"text"')
+    monkeypatch.setattr(sys, "argv", ["analytics", *flags])
+    with pytest.raises(UserError) as raised:
+        main()
+    assert error in str(raised.value) and "\n" not in str(raised.value)
+    assert not (tmp_path / "feedback.png").exists()
+
+
+def test_the_folder_of_the_page_s_variable(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setattr(sys, "argv", ["analytics"])
+    monkeypatch.setenv("FEEDBACK_FOLDER", str(folder))
+    main()
+    assert (folder.parent / "feedback.png").is_file() and '"replies": 4' in capsys.readouterr().out
+    monkeypatch.setenv("FEEDBACK_FOLDER", "off")
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    assert end.value.code == 2 and "error: FEEDBACK_FOLDER off: nothing is kept" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_is_named(folder, monkeypatch):
+    (folder.parent / "file").write_text("")
+    output = folder.parent / "file" / "chat.png"
+    monkeypatch.setattr(sys, "argv", ["analytics", "--folder", str(folder), "--output", str(output)])
+    with pytest.raises(UserError, match=r"^--output .+chat.png: cannot be written"):
+        main()

@@ -1,0 +1,158 @@
+"""The commands, in one process: what they change, and that a bad one changes nothing."""
+
+import json
+
+import pytest
+
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
+
+
+def test_a_conversation_through_a_pipe(talk):
+    conversation, printed = talk("Hi!", "", "//slash", "exit", "not read")
+    assert [turn["content"] for turn in conversation.session.turns[::2]] == ["Hi!", "/slash"]
+    lines = printed.split("\n")
+    assert lines[0] == "You: Hi!" and lines[1].startswith("GPT-2: ") and "not read" not in printed
+    assert conversation.failures == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("/nothing", "/nothing: no such command; /help lists them (//text says /text)"),
+        ("/restt", "/restt: no such command; did you mean /reset? (//text says /text)"),
+        ("/undo it", "/undo: takes nothing after it"),
+        ("/set temprature 1", "/set temprature: no such setting; did you mean temperature?"),
+        ("/set xyz 1", "/set xyz: no such setting; there are do_sample, temperature, "),
+        ("/set temperature warm", "/set temperature warm: give a number from 0.1 to 1.5"),
+        ("/set top_k=5 temperature=warm", "/set temperature warm: give a number from 0.1 to 1.5"),
+        ("/set do_sample maybe", "/set do_sample maybe: give on or off"),
+        ("/set temperature 1 top_p", "/set top_p : give a number from 0.05 to 1.0"),
+        ("/load", "/load: name a file, such as /load talk.json"),
+        ("/load ./nowhere.json", "nowhere.json: cannot be read (No such file or directory)"),
+        ("/load .", ": is no file"),
+        ("/save", "/save: name a file, such as /save talk.json"),
+        ("/save nowhere/talk.json", "talk.json: cannot be written (No such file or directory); give another"),
+        ("/save /dev/null", "/save /dev/null: is no file; give another name"),
+    ],
+)
+def test_a_bad_command_is_one_line_and_changes_nothing(talk, capsys, line, hint):
+    conversation, _ = talk("/persona I have a cat.", "Hi!")
+    before = conversation.session.to_json()
+    conversation, printed = talk(line, conversation=conversation)
+    [shown] = capsys.readouterr().err.splitlines()
+    assert hint in shown and conversation.failures == 1
+    assert printed == f"You: {line}\n" and conversation.session.to_json() == before
+
+
+def test_settings(talk, capsys):
+    conversation, _ = talk(
+        "/set temperature 0.5 top-p=0.8", "/set greedy", "/set do_sample off", "/set seed random"
+    )
+    settings = conversation.session.settings
+    assert (settings.temperature, settings.top_p, settings.do_sample, settings.seed) == (
+        0.5,
+        0.8,
+        False,
+        None,
+    )
+    capsys.readouterr()
+    conversation, printed = talk(
+        "/set temperature nan top_k 1e9 max_new_tokens 2.5 seed -4", conversation=conversation
+    )
+    settings = conversation.session.settings
+    assert (settings.temperature, settings.top_k, settings.max_new_tokens, settings.seed) == (0.7, 200, 2, 0)
+    hints = capsys.readouterr().err.splitlines()
+    assert hints == [
+        "temperature nan is not possible: 0.7 is taken",
+        "top_k 1000000000.0 is not possible: 200 is taken",
+        "max_new_tokens 2.5 is not possible: 2 is taken",
+        "seed -4 is not possible: 0 is taken",
+    ]
+    conversation, printed = talk("/set default", "/set default", conversation=conversation)
+    assert conversation.session.settings == conversation.session.engine.settings
+    assert printed.endswith("You: /set default\nThat is how it was.\n")
+
+
+def test_a_setting_that_follows_another_is_told(talk, capsys):
+    talk("/set max_new_tokens 30", "/set min_new_tokens 20", "/set max_new_tokens 10")
+    assert capsys.readouterr().err == "min_new_tokens 20 is not possible: 10 is taken\n"
+
+
+def test_a_persona_beyond_the_limits_is_told(talk, capsys):
+    conversation, _ = talk("/persona " + "I have a cat. " * 9)
+    assert len(conversation.session.persona) == 8
+    assert "at most 8 sentences of 200 characters; the rest was left out" in capsys.readouterr().err
+    conversation, _ = talk(
+        "/persona Mr. Smith is my friend. I work at St. Mary's!", conversation=conversation
+    )
+    assert conversation.session.persona == ("Mr. Smith is my friend.", "I work at St. Mary's!")
+
+
+def test_a_message_beyond_the_limit_is_told(talk, capsys):
+    conversation, _ = talk("y " * MAX_MESSAGE_CHARACTERS)
+    assert f"Only the first {MAX_MESSAGE_CHARACTERS} characters" in capsys.readouterr().err
+    assert len(conversation.session.turns) == 2
+
+
+def test_retry_draws_others_by_seeds_that_come_again(talk):
+    conversation, printed = talk("Hi!", "/retry", "/retry")
+    drawn = [line for line in printed.split("\n") if line.startswith("GPT-2: ")]
+    assert len({*drawn}) == 3 and len(conversation.session.turns) == 2
+    assert conversation.session.settings.seed == 1
+    assert talk("Hi!", "/retry", "/retry")[1] == printed
+
+
+def test_greedy_search_has_nothing_to_retry(talk, capsys):
+    conversation, _ = talk("/set do_sample off", "Hi!")
+    before = [*conversation.session.turns]
+    conversation, _ = talk("/retry", conversation=conversation)
+    assert "would say the same again" in capsys.readouterr().err and conversation.session.turns == before
+
+
+def test_what_fails_leaves_the_conversation(talk, capsys, engine, monkeypatch):
+    conversation, _ = talk("Hi!")
+    before = [*conversation.session.turns]
+
+    def fail(*arguments):
+        raise RuntimeError("out of\nmemory")
+        yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "draw", fail)
+        conversation, _ = talk("/retry", "And now?", conversation=conversation)
+    assert capsys.readouterr().err.count("there is no reply (out of memory)") == 2
+    assert conversation.session.turns == before and conversation.failures == 2
+    assert len(talk("And now?", conversation=conversation)[0].session.turns) == 4
+
+
+def test_undo_takes_back_messages_then_reset_and_load(talk, tmp_path):
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps({"persona": ["I sing."], "turns": [{"role": "user", "content": "Hello?"}]}))
+    conversation, _ = talk("/persona I have a cat.", "Hi!", "And?")
+    both = conversation.session.to_json()
+    conversation, _ = talk(f"/load {file}", conversation=conversation)
+    assert conversation.session.persona == ("I sing.",)
+    assert talk("/undo", conversation=conversation)[0].session.to_json() == both
+    assert talk("/reset", "/undo", conversation=conversation)[0].session.to_json() == both
+    conversation, printed = talk("/undo", conversation=conversation)
+    assert "Taken back: And?" in printed and len(conversation.session.turns) == 2
+    conversation, _ = talk("/reset", "New.", "/undo", "/undo", conversation=conversation)
+    assert conversation.session.turns == [] and conversation.failures == 1
+
+
+def test_a_file_without_a_reply_is_answered_by_retry(talk, tmp_path):
+    file = tmp_path / "asked.json"
+    file.write_text(json.dumps({"turns": [{"role": "user", "content": "Hello?"}]}))
+    conversation, _ = talk(f"/load {file}", "/retry")
+    assert [turn["role"] for turn in conversation.session.turns] == ["user", "assistant"]
+
+
+def test_a_long_conversation_can_be_retried(talk):
+    turns = [
+        {"role": role, "content": str(n)} for n in range(MAX_TURNS // 2) for role in ("user", "assistant")
+    ]
+    conversation, _ = talk("/help")
+    conversation.session.turns = turns
+    conversation, _ = talk("Hi!", "/retry", conversation=conversation)
+    assert len(conversation.session.turns) == MAX_TURNS
+    assert conversation.session.turns[-2]["content"] == "Hi!"

@@ -1,0 +1,132 @@
+"""Ctrl-C while a reply is drawn, and leaving."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.chat.terminal.conftest import CTRL_C, CTRL_D, typist
+from tests.conftest import ROOT
+
+SLOW = ("--engine", "torch", "--temperature", "1.5", "--top-p", "1", "--max-new-tokens", "200", "--seed", "3")
+
+
+def cpu_seconds(user) -> float:
+    times = psutil.Process(user.process.pid).cpu_times()
+    return times.user + times.system
+
+
+def replies(user) -> list[list[str]]:
+    """Of each reply the lines that are shown of it so far."""
+    found: list[list[str]] = []
+    for line in user.lines():
+        if line.startswith("GPT-2:"):
+            found.append([line])
+        elif found and not line.startswith(("You:", "Stopped")):
+            found[-1].append(line)
+    return found
+
+
+def begin_a_reply(user) -> None:
+    before = len(replies(user))
+    user.keys("Tell me everything.\r")
+    user.until(lambda: len(replies(user)) > before and len(" ".join(replies(user)[-1]).split()) > 2)
+
+
+def test_once_stops_the_reply_and_twice_leaves(slow_model, tmp_path):
+    with typist("--model", str(slow_model), *SLOW, cwd=tmp_path) as user:
+        begin_a_reply(user)
+        user.keys(CTRL_C)
+        user.until(lambda: user.lines()[-2:] == ["Stopped. Ctrl-C again leaves, as does `exit`.", "You:"])
+        before = cpu_seconds(user)
+        time.sleep(1.5)
+        assert cpu_seconds(user) - before < 0.7
+        user.say("/save stopped.json")
+        kept = json.loads((tmp_path / "stopped.json").read_text(encoding="utf-8"))["turns"]
+        assert [turn["role"] for turn in kept] == ["user", "assistant"]
+        [shown] = replies(user)
+        assert kept[0]["content"] == "Tell me everything." and shown[0].split()[1] in kept[1]["content"]
+        begin_a_reply(user)
+        user.keys(CTRL_C)
+        user.until(lambda: user.lines()[-2].startswith("Stopped.") and user.is_asked())
+        user.keys(CTRL_C)
+        assert user.ends() == 0
+        assert "Traceback" not in "\n".join(user.lines())
+
+
+@pytest.mark.slow
+def test_what_is_typed_during_a_reply_is_not_shown_in_it_but_at_the_next_prompt(slow_model):
+    with typist("--model", str(slow_model), *SLOW, "--max-new-tokens", "40") as user:
+        begin_a_reply(user)
+        user.keys("typed ahead")
+        user.until(lambda: user.lines()[-1] == "You: typed ahead")
+        assert "typed ahead" not in " ".join(replies(user)[0])
+
+
+@pytest.mark.slow
+def test_an_empty_prompt_is_left_by_two_or_by_ctrl_d(model_folder):
+    with typist("--model", str(model_folder), "--engine", "torch") as user:
+        user.keys(CTRL_C)
+        user.until(lambda: user.lines()[-2:] == ["Ctrl-C again leaves, as does `exit`.", "You:"])
+        user.keys(CTRL_C)
+        assert user.ends() == 0
+    with typist("--model", str(model_folder), "--engine", "torch") as user:
+        user.keys(CTRL_D)
+        assert user.ends() == 0
+
+
+@pytest.mark.slow
+def test_two_during_a_reply_leave(slow_model):
+    with typist("--model", str(slow_model), *SLOW) as user:
+        begin_a_reply(user)
+        user.keys(CTRL_C)
+        # Two at the same moment are one to the process.
+        time.sleep(0.02)
+        user.keys(CTRL_C)
+        assert user.ends() == 0 and "Traceback" not in "\n".join(user.lines())
+
+
+@pytest.mark.slow
+def test_the_embedded_model_is_stopped_and_answers_again():
+    flags = ("--model", str(ROOT / "models/pocket"), "--engine", "openvino", "--best-of", "1")
+    with typist(*flags, "--max-new-tokens", "200") as user:
+        for delay in (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1):
+            user.keys("Tell me a very long story, please.\r")
+            user.until(lambda: user.lines()[-1].startswith("GPT-2:") or user.is_asked())
+            time.sleep(delay)
+            user.keys(CTRL_C)
+            user.until(user.is_asked)
+            assert user.say("How are you?")[-1]
+        user.keys("exit\r")
+        assert user.ends() == 0 and "Traceback" not in "\n".join(user.lines())
+
+
+@pytest.mark.slow
+def test_no_colours_where_the_user_wants_none(model_folder):
+    with typist("--model", str(model_folder), "--engine", "torch", NO_COLOR="1") as user:
+        user.say("Hi!")
+        assert b"GPT-2: " in user.sent
+        assert not any(
+            f"\x1b[{codes}m".encode() in user.sent for codes in ("1;32", "2", "1;36", "0;1;36", "33")
+        )
+
+
+@pytest.mark.slow
+def test_a_script_is_ended_with_what_came_till_then(slow_model):
+    command = [sys.executable, "-m", "chat", "--model", str(slow_model), *SLOW]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        process.stdin.write("Tell me everything.\nAnd more.\n")
+        process.stdin.flush()
+        while not process.stdout.readline().startswith("You: Tell me"):
+            pass
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=300)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
+    assert "And more." not in output and "Traceback" not in errors

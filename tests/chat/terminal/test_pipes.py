@@ -1,0 +1,83 @@
+"""The terminal chat for scripts: pipes, one reply, exit statuses."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from chat.cli import UserError, parse_arguments
+from chat.terminal.arguments import ChatArguments
+from tests.conftest import ROOT
+
+
+def chat(*flags: str, said: str = "", **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "chat", *flags],
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_piped_conversation_until_exit(model_folder):
+    done = chat("--model", str(model_folder), "--seed", "1", said="Hi!\n\nHow are you?\nexit\nnot read\n")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[1:]][:1] == ["You"]
+    assert lines[1] == "You: Hi!" and lines[2].startswith("GPT-2: ")
+    assert "You: How are you?" in lines and "not read" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_model_id_names_the_model(model_folder):
+    done = chat(said="", MODEL_ID=str(model_folder))
+    assert done.returncode == 0 and str(model_folder) in done.stdout
+
+
+def test_bad_input_is_one_line_and_a_failing_status():
+    done = chat("--model", "./nowhere")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: --model ./nowhere: no such file or folder")
+    assert "Traceback" not in done.stderr
+
+
+def test_once_prints_the_reply_and_nothing_else(model_folder):
+    flags = ("--model", str(model_folder), "--engine", "torch", "--seed", "1", "--max-new-tokens", "9")
+    done = chat("--once", "/help", *flags, "--temperature", "9", said="not read\n")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1 and not done.stdout.startswith("GPT-2")
+    assert done.stderr == "temperature 9.0 is not possible: 1.5 is taken\n"
+
+
+def test_once_needs_a_text():
+    with pytest.raises(UserError, match=r"^--once: has no text; give a message, such as"):
+        parse_arguments(ChatArguments, ["--once", " "])
+
+
+def test_a_script_is_told_what_failed_and_the_rest_is_done(model_folder, tmp_path):
+    said = f"/sav x\nHi!\n/save {tmp_path / 'talk.json'}\n\ud83d".encode("utf-8", "surrogatepass")
+    command = [sys.executable, "-m", "chat", "--model", str(model_folder), "--engine", "torch", "--seed", "1"]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, input=said, capture_output=True, timeout=300, cwd=ROOT, env=ascii_only)
+    errors = done.stderr.decode().splitlines()
+    assert done.returncode == 2 and errors[0].startswith("/sav: no such command; did you mean /save?")
+    assert errors[-1] == "error: 1 of the lines could not be obeyed or answered; see above"
+    assert (tmp_path / "talk.json").is_file() and b"\x1b[" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_is_no_traceback(model_folder):
+    command = [sys.executable, "-m", "chat", "--model", str(model_folder), "--engine", "torch"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        process.stdout.close()
+        process.stdin.write(b"Hi!\n" * 3)
+        process.stdin.close()
+        errors = process.stderr.read().decode()
+        process.wait(timeout=300)
+    assert "Traceback" not in errors and process.returncode == 141
