@@ -31,24 +31,25 @@ SHOWN = {
 NAMES = {"temperature": float, "top_p": float, "top_k": int, "best_of": int}
 
 
-def settings_from(given: str) -> DecodingSettings:
-    """`--settings` has one such text for each setting.
+def settings_from(given: str) -> tuple[DecodingSettings, float]:
+    """`--settings` has one such text for each setting; the settings, and lambda of `chat.best_of.rank`.
 
     Raises:
-        UserError: it is not four numbers within the chat's limits.
+        UserError: it is not five numbers within the chat's limits.
     """
     try:
-        values = given.split(",")
+        *values, weight = given.split(",")
         named = zip(NAMES.items(), values, strict=True)
         settings = DecodingSettings(**{name: kind(value) for (name, kind), value in named})
+        generic_weight = float(weight)
     except ValueError:
-        settings = None
-    if settings is None or settings != settings.clamped():
+        settings, generic_weight = None, 0.0
+    if settings is None or settings != settings.clamped() or not 0 <= generic_weight <= 2:
         raise UserError(
-            f"--settings {given}: give temperature,top-p,top-k,best-of within the chat's limits, such as "
-            "0.7,0.9,50,1"
+            f"--settings {given}: give temperature,top-p,top-k,best-of,lambda within the chat's limits, such "
+            "as 0.7,0.9,50,8,0.5"
         )
-    return settings
+    return settings, generic_weight
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class DecodingArguments:
         metadata={"help": "Dataset of `data_scripts.prepare` with PersonaChat's validation dialogues."},
     )
     settings: list[str] = field(
-        default_factory=lambda: ["0.7,0.9,50,1", "1.0,0.9,50,1", "1.0,0.9,50,8"],
-        metadata={"help": "Settings to try, each as temperature,top-p,top-k,best-of."},
+        default_factory=lambda: ["0.7,0.9,50,1,0", "1.0,0.9,50,1,0", "1.0,0.9,50,8,0.5"],
+        metadata={"help": "Settings to try, each as temperature,top-p,top-k,best-of,lambda."},
     )
     replies: int = field(default=300, metadata={"help": "Replies to draw with each setting."})
     seed: int = field(default=0, metadata={"help": "Seed of the choice of contexts and of the replies."})
@@ -125,9 +126,11 @@ def benchmark(arguments: DecodingArguments) -> dict:
     contexts = Contexts(arguments, tokenizer, model.config.max_position_embeddings)
     rows = []
     for given in arguments.settings:
-        settings = settings_from(given)
-        replies = generate_replies(model, contexts.format, contexts.prompts, settings, arguments.seed, given)
-        named = {name: getattr(settings, name) for name in NAMES}
+        settings, weight = settings_from(given)
+        replies = generate_replies(
+            model, contexts.format, contexts.prompts, settings, arguments.seed, given, generic_weight=weight
+        )
+        named = {name: getattr(settings, name) for name in NAMES} | {"generic_weight": weight}
         rows.append({**named, **contexts.figures(replies, are_human=False)})
     human = contexts.figures([each.human for each in contexts.contexts], are_human=True)
     return {
@@ -141,13 +144,14 @@ def benchmark(arguments: DecodingArguments) -> dict:
 def render(results: dict) -> str:
     """The figures as a Markdown table."""
     lines = [
-        "| temperature | top-p | top-k | best of | " + " | ".join(SHOWN.values()) + " |",
-        "|---|---|---|---|" + "---|" * len(SHOWN),
+        "| temperature | top-p | top-k | best of | lambda | " + " | ".join(SHOWN.values()) + " |",
+        "|---|---|---|---|---|" + "---|" * len(SHOWN),
     ]
     for row in results["settings"]:
         names = [f"{row[name]}" for name in NAMES]
+        names.append(f"{row['generic_weight']}" if row["best_of"] > 1 else "")
         lines.append(f"| {' | '.join([*names, *_cells(row)])} |")
-    return "\n".join([*lines, f"| human | | | | {' | '.join(_cells(results['human']))} |"])
+    return "\n".join([*lines, f"| human | | | | | {' | '.join(_cells(results['human']))} |"])
 
 
 def _cells(row: dict) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat.best_of import draw_candidates, rank, reply_log_probs
+from chat.best_of import GENERIC_WEIGHT, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.reply_checks import is_sound
@@ -25,11 +25,13 @@ def generate_replies(
     settings: DecodingSettings,
     seed: int,
     description: str = "generating",
+    generic_weight: float = GENERIC_WEIGHT,
 ) -> list[str]:
     """One reply per prompt, in order, cut to the model's own turn. The same seed gives the same replies.
 
     Args:
         prompts: ids, each with room for `settings.max_new_tokens` in the model's positions.
+        generic_weight: of `chat.best_of.rank`.
     """
     from transformers import set_seed
 
@@ -47,7 +49,7 @@ def generate_replies(
         set_seed(seed + number)
         inputs = _padded([prompts[index] for index in indices], generation_config.pad_token_id, model.device)
         if number_of_draws > 1:
-            return _draw_best(model, format_, inputs, generation_config, number_of_draws)
+            return _draw_best(model, format_, inputs, generation_config, number_of_draws, generic_weight)
         return _draw(model, format_, inputs, generation_config)
 
     replies = [""] * len(prompts)
@@ -78,7 +80,12 @@ def _draw(model: PreTrainedModel, format_: Format, inputs: dict, generation_conf
 
 
 def _draw_best(
-    model: PreTrainedModel, format_: Format, inputs: dict, generation_config, number: int
+    model: PreTrainedModel,
+    format_: Format,
+    inputs: dict,
+    generation_config,
+    number: int,
+    generic_weight: float,
 ) -> list[str]:
     """As the chat draws them: of the sound replies the one that ranks first."""
     label, _ = format_.frame(ASSISTANT)
@@ -91,7 +98,7 @@ def _draw_best(
             [each.ids for each in candidates],
             generation_config.pad_token_id,
         )
-        order = rank(candidates, generic)
+        order = rank(candidates, generic, generic_weight)
         decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
         texts = [format_.cut_reply(decoded[index]) for index in order]
         replies.append(next(filter(is_sound, texts), texts[0]))
