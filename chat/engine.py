@@ -231,16 +231,24 @@ class ChatEngine(ABC):
     def _texts(
         self, prompt: list[int], settings: DecodingSettings, seed: int, is_usable: Callable[[str], bool]
     ) -> Iterator[str]:
-        """One draw: a reply as it grows, or the best usable one of several, or nothing."""
+        """One draw: a reply as it grows, or the best usable one of several, or nothing.
+
+        Of several, one that the guard blocks is only given where no other is usable.
+        """
         if not settings.do_sample or settings.best_of == 1:
             yield from self._growing_text(self.draw(prompt, settings, seed))
             return
-        candidates = self._draw_candidates(prompt, settings, seed)
+        candidates, blocked = self._draw_candidates(prompt, settings, seed), ""
         for index in rank(candidates, self._generic_log_probs(candidates)):
             *_, text = ["", *self._growing_text(iter([candidates[index].ids]))]
-            if is_usable(text):
+            if not is_usable(text):
+                continue
+            if not (self.guard and self.guard.blocks(text)):
                 yield text
                 return
+            blocked = blocked or text
+        if blocked:
+            yield blocked
 
     def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
         """log P(reply) of each candidate without the conversation, in nats."""

@@ -7,13 +7,13 @@ the facts that people noted down; the first three hold 48 %, and the three most 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chat.content_guard import BLOCKED_REPLY
 from chat.dialogue import ASSISTANT, USER
 from chat.engine import FALLBACK_REPLY
+from chat.reply_checks import spelt_out
 from chat.self_statements import content_words, self_statements, words
 from chat.session import (
     MAX_PERSONA_SENTENCE_CHARACTERS,
@@ -26,8 +26,6 @@ from chat.session import (
 HEADINGS = {USER: "You said:", ASSISTANT: "GPT-2 said:"}
 NEAR_DUPLICATE = 0.8
 
-_CONTRACTIONS = {"'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "'d": " would", "n't": " not"}
-_CONTRACTION = re.compile("(?:" + "|".join(_CONTRACTIONS) + r")\b")
 _NEGATIONS = {"not", "no", "never", "none", "nobody", "without", "cannot", "cant", "dont", "didnt", "isnt"}
 _WITHOUT_WEIGHT = {"a", "an", "the", "too", "also", "really", "very", "just", "so", "and", "but", "well"}
 
@@ -122,8 +120,8 @@ def _most_telling(facts: Iterable[str], max_sentences: int) -> list[str]:
 
 def _terms(text: str) -> frozenset[str]:
     """The words by which two sentences are the same."""
-    spelt_out = (_CONTRACTION.sub(lambda match: _CONTRACTIONS[match[0]], word) for word in words(text))
-    return frozenset(word for each in spelt_out for word in each.split() if word not in _WITHOUT_WEIGHT)
+    single = (word for each in words(text) for word in spelt_out(each).split())
+    return frozenset(word for word in single if word not in _WITHOUT_WEIGHT)
 
 
 def _is_told(terms: frozenset[str], told: Iterable[frozenset[str]]) -> bool:

@@ -163,6 +163,19 @@ def test_a_blocked_word_is_never_shown_not_even_in_part(engine, monkeypatch):
     assert [*engine.stream(HELLO)] == ["What", "What the", BLOCKED_REPLY]
 
 
+def test_of_several_replies_one_that_is_not_blocked_is_given(engine, monkeypatch):
+    def draw(texts: list[str]) -> str:
+        ids = [[*engine.tokenizer(text)["input_ids"], engine.tokenizer.eos_token_id] for text in texts]
+        # The first ranks highest.
+        drawn = [Candidate(each, [-float(place)] * len(each)) for place, each in enumerate(ids)]
+        monkeypatch.setattr(engine, "_draw_candidates", lambda *_: drawn)
+        monkeypatch.setattr(engine, "_generic_log_probs", lambda candidates: [0.0] * len(candidates))
+        return engine.reply(HELLO, engine.settings.changed(best_of=2))
+
+    assert draw(["What the fucking hell?", "I like cats."]) == "I like cats."
+    assert draw(["What the fucking hell?", ""]) == BLOCKED_REPLY
+
+
 def test_a_blocked_message_is_not_answered(engine, monkeypatch):
     left = drawing(engine, monkeypatch, ["I like cats."])
     assert engine.reply([{"role": "user", "content": "You are a f*cking bore."}]) == BLOCKED_REPLY

@@ -44,7 +44,14 @@ def test_emphasis_is_no_loop(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["I love pizza, I love pizza.", "I love the colour blue, but I love the sea.", "no " * 6]
+    "text",
+    [
+        "I love pizza, I love pizza.",
+        "I love the colour blue, but I love the sea.",
+        "no " * 6,
+        "I like math and Math.",
+        "I am married and married.",
+    ],
 )
 def test_three_words_again_are_repetitive(text):
     assert is_repetitive(text) and not is_sound(text)
@@ -62,6 +69,15 @@ def test_only_a_whole_reply_of_some_length_was_said_before():
     assert was_said("i am a nurse. I said!", earlier)
     assert not was_said("I do.", earlier) and not was_said("I am a nurse.", earlier)
     assert not was_said("I am a nurse. I said!", [])
+    assert was_said("I'm going to London.", ["I am going to London!"])
+    assert was_said("I do not like cats.", ["I don\u2019t like cats."])
+
+
+@pytest.mark.parametrize(
+    "text", ["It gets more and more cold.", "I watch it over and over.", "You and you too."]
+)
+def test_some_words_come_again_in_good_english(text):
+    assert is_sound(text)
 
 
 @pytest.mark.parametrize(
