@@ -12,8 +12,9 @@ import os
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -24,7 +25,7 @@ from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, USER
 from chat.hub.loading import load_config, load_tokenizer
-from chat.reply_checks import is_empty, is_looping, is_sound, was_said, whole_sentences
+from chat.reply_checks import echoes, is_empty, is_looping, is_sound, was_said, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
     ROLE_TOKENS,
@@ -212,11 +213,11 @@ class ChatEngine(ABC):
     def _usable_reply(self, messages: Messages, settings: DecodingSettings) -> Iterator[str]:
         prompt, settings = self._prompt(messages, settings)
         seed = random.getrandbits(32) if settings.seed is None else settings.seed
-        is_usable = _usability(messages)
+        checks = ReplyChecks.of(messages)
         for attempt in range(1 + MAX_RETRIES):
             drawn = settings if attempt == 0 else settings.changed(do_sample=True)
             text = ""
-            for text in self._texts(prompt, drawn, seed + attempt, is_usable):
+            for text in self._texts(prompt, drawn, seed + attempt, checks):
                 if is_looping(text):
                     break
                 if self.guard and self.guard.blocks(text):
@@ -224,31 +225,29 @@ class ChatEngine(ABC):
                     return
                 if not is_empty(text):
                     yield text
-            if is_usable(text):
+            if checks.is_usable(text):
                 return
         yield FALLBACK_REPLY
 
     def _texts(
-        self, prompt: list[int], settings: DecodingSettings, seed: int, is_usable: Callable[[str], bool]
+        self, prompt: list[int], settings: DecodingSettings, seed: int, checks: ReplyChecks
     ) -> Iterator[str]:
         """One draw: a reply as it grows, or the best usable one of several, or nothing.
 
-        Of several, one that the guard blocks is only given where no other is usable.
+        Of several, one that the guard blocks is only given where no other is usable, and one that says again
+        what the assistant has said only where no other is left.
         """
         if not settings.do_sample or settings.best_of == 1:
             yield from self._growing_text(self.draw(prompt, settings, seed))
             return
-        candidates, blocked = self._draw_candidates(prompt, settings, seed), ""
-        for index in rank(candidates, self._generic_log_probs(candidates)):
-            *_, text = ["", *self._growing_text(iter([candidates[index].ids]))]
-            if not is_usable(text):
-                continue
-            if not (self.guard and self.guard.blocks(text)):
-                yield text
-                return
-            blocked = blocked or text
-        if blocked:
-            yield blocked
+        candidates = self._draw_candidates(prompt, settings, seed)
+        order = rank(candidates, self._generic_log_probs(candidates))
+        texts = ([*self._growing_text(iter([candidates[index].ids]))] for index in order)
+        usable = [text for *_, text in texts if checks.is_usable(text)]
+        usable.sort(key=checks.is_echo)
+        clean = (text for text in usable if not (self.guard and self.guard.blocks(text)))
+        if usable:
+            yield next(clean, usable[0])
 
     def _generic_log_probs(self, candidates: list[Candidate]) -> list[float]:
         """log P(reply) of each candidate without the conversation, in nats."""
@@ -274,12 +273,28 @@ class ChatEngine(ABC):
         yield text if last == self.tokenizer.eos_token_id else whole_sentences(text)
 
 
-def _usability(messages: Messages) -> Callable[[str], bool]:
-    """Whether a reply can be given in this conversation."""
-    said = [content_text(message["content"]) for message in messages if message["role"] == ASSISTANT]
-    said += [content_text(message["content"]) for message in messages[-1:] if message["role"] == USER]
+@dataclass(frozen=True)
+class ReplyChecks:
+    """What a reply in one conversation is checked for.
 
-    def is_usable(reply: str) -> bool:
-        return is_sound(reply) and not was_said(reply, said)
+    Attributes:
+        own: the assistant's earlier replies.
+        message: the user's last message, as none or one text.
+    """
 
-    return is_usable
+    own: tuple[str, ...]
+    message: tuple[str, ...]
+
+    @classmethod
+    def of(cls, messages: Messages) -> ReplyChecks:
+        texts = [(message["role"], content_text(message["content"])) for message in messages]
+        own = tuple(text for role, text in texts if role == ASSISTANT)
+        return cls(own, tuple(text for role, text in texts[-1:] if role == USER))
+
+    def is_usable(self, reply: str) -> bool:
+        """Whether it can be given."""
+        return is_sound(reply) and not was_said(reply, (*self.own, *self.message))
+
+    def is_echo(self, reply: str) -> bool:
+        """Whether another reply had better be given."""
+        return echoes(reply, self.own)

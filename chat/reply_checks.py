@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 MIN_SAID_WORDS = 4
+MIN_ECHOED_WORDS = 4
 MAX_LOOP_WORDS = 8
 REPEATED_WORDS = 3
 REPEATS_OF_ONE_WORD = 5
@@ -75,6 +76,23 @@ def was_said(text: str, earlier: Iterable[str]) -> bool:
     """
     words = _words(spelt_out(text))
     return len(words) >= MIN_SAID_WORDS and any(words == _words(spelt_out(each)) for each in earlier)
+
+
+def echoes(text: str, earlier: Iterable[str]) -> bool:
+    """Whether four words in a row stand in one of the earlier replies, too.
+
+    In 240 replies of the embedded model 12 were like that, of which 10 made no sense; when something is asked
+    again, it may be the right answer.
+    """
+    said = set().union(*(_runs(each) for each in earlier))
+    return not said.isdisjoint(_runs(text))
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = _words(spelt_out(text))
+    return {
+        tuple(words[start : start + MIN_ECHOED_WORDS]) for start in range(len(words) - MIN_ECHOED_WORDS + 1)
+    }
 
 
 def spelt_out(text: str) -> str:

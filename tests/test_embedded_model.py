@@ -1,6 +1,7 @@
 """The embedded models as they ship: small files, plain `from_pretrained`, replies that keep the format."""
 
 import json
+import re
 
 import pytest
 
@@ -10,6 +11,7 @@ from chat.session import ChatSession
 from chat.template import ROLE_TOKENS, extends_vocabulary, has_chat_format
 from tests.conftest import ROOT
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 POCKET, BASE = ROOT / "models" / "pocket", ROOT / "models" / "pocket-base"
 MESSAGES = [
     "Hi! How are you today?",
@@ -26,7 +28,43 @@ def engine(request):
     engine.close()
 
 
-@pytest.mark.parametrize("folder", [POCKET, BASE], ids=lambda folder: folder.name)
+FOLDERS = pytest.mark.parametrize("folder", [POCKET, BASE], ids=lambda folder: folder.name)
+
+
+@FOLDERS
+def test_its_card_is_rendered_from_its_results(folder, tmp_path, monkeypatch):
+    from eval import card
+
+    output = tmp_path / "README.md"
+    monkeypatch.chdir(ROOT)
+    flags = ["--model", str(folder.relative_to(ROOT)), "--results", str(folder / "results.json")]
+    monkeypatch.setattr("sys.argv", ["card", *flags, "--output", str(output)])
+    card.main()
+    assert output.read_text(encoding="utf-8") == (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("benchmark", ["pocket_experiments", "decoding_defaults"])
+def test_its_tables_are_rendered_from_what_was_measured(benchmark):
+    import importlib
+
+    results = json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text(encoding="utf-8"))
+    table = importlib.import_module(f"benchmarks.{benchmark}").render(results)
+    assert table in (POCKET.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_transcripts_are_conversations_that_it_had():
+    lines = (POCKET / "transcripts.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = [json.loads(line) for line in lines]
+    assert len(kept) == 30 and all(len(each["turns"]) == 16 for each in kept)
+    for each in kept:
+        assert [turn["role"] for turn in each["turns"]] == ["user", "assistant"] * 8
+        assert not any(token in turn["content"] for turn in each["turns"] for token in ROLE_TOKENS.values())
+    excerpt = re.findall(r"^> (?:You|GPT-2): (.+?)(?: {2})?$", README, re.MULTILINE)
+    said = [[turn["content"] for turn in each["turns"]] for each in kept]
+    assert excerpt and any(excerpt == turns[: len(excerpt)] for turns in said)
+
+
+@FOLDERS
 def test_it_is_small_and_has_no_pickles(folder):
     files = [path for path in folder.rglob("*") if path.is_file()]
     weights = [path for path in files if path.suffix == ".safetensors"]

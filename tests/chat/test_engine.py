@@ -163,17 +163,30 @@ def test_a_blocked_word_is_never_shown_not_even_in_part(engine, monkeypatch):
     assert [*engine.stream(HELLO)] == ["What", "What the", BLOCKED_REPLY]
 
 
-def test_of_several_replies_one_that_is_not_blocked_is_given(engine, monkeypatch):
-    def draw(texts: list[str]) -> str:
+@pytest.fixture
+def best_of(engine, monkeypatch):
+    """A function: the reply where these are drawn, the best first."""
+
+    def draw(texts: list[str], messages: list[dict] = HELLO) -> str:
         ids = [[*engine.tokenizer(text)["input_ids"], engine.tokenizer.eos_token_id] for text in texts]
         # The first ranks highest.
         drawn = [Candidate(each, [-float(place)] * len(each)) for place, each in enumerate(ids)]
         monkeypatch.setattr(engine, "_draw_candidates", lambda *_: drawn)
         monkeypatch.setattr(engine, "_generic_log_probs", lambda candidates: [0.0] * len(candidates))
-        return engine.reply(HELLO, engine.settings.changed(best_of=2))
+        return engine.reply(messages, engine.settings.changed(best_of=2))
 
-    assert draw(["What the fucking hell?", "I like cats."]) == "I like cats."
-    assert draw(["What the fucking hell?", ""]) == BLOCKED_REPLY
+    return draw
+
+
+def test_of_several_replies_one_that_is_not_blocked_is_given(best_of):
+    assert best_of(["What the fucking hell?", "I like cats."]) == "I like cats."
+    assert best_of(["What the fucking hell?", ""]) == BLOCKED_REPLY
+
+
+def test_of_several_replies_one_that_says_something_new_is_given(best_of):
+    said = [*HELLO, {"role": "assistant", "content": "I'm a chef, you know."}, *HELLO]
+    assert best_of(["Well, I am a chef.", "I like to swim."], said) == "I like to swim."
+    assert best_of(["Well, I am a chef.", ""], said) == "Well, I am a chef."
 
 
 def test_a_blocked_message_is_not_answered(engine, monkeypatch):
