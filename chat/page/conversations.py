@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from chat.page.replies import Record, ReplyDetails, left, turns_from
+from chat.page.replies import Record, ReplyDetails, new_record, turns_from
 from chat.session import ChatSession, checked_turns, persona_from
 
 if TYPE_CHECKING:
@@ -100,13 +100,11 @@ class SideBar:
             lambda history, persona: _exported(history, persona, engine), now, self.file_text, **UNQUEUED
         ).then(None, self.file_text, None, js="(text) => gpt2chat.download(text)", **UNQUEUED)
 
-        def imported(text: str | None, record: Record) -> tuple:
-            return places.show(_imported(text, record, engine)) if text else places.unchanged()
+        def imported(text: str | None) -> tuple:
+            return places.show(_imported(text, engine)) if text else places.unchanged()
 
-        picked = "async () => [await gpt2chat.picked(), null]"
-        self.upload.click(
-            imported, [self.file_text, places.record], places.components(), js=picked, **PRIVATE
-        )
+        picked = "async () => [await gpt2chat.picked()]"
+        self.upload.click(imported, self.file_text, places.components(), js=picked, **PRIVATE)
 
     def _wire_keeping(self, places: Places) -> None:
         # A `gr.State` would tell no changes by events that are not queued (Gradio 6.31).
@@ -126,29 +124,27 @@ class SideBar:
     def _wire_choosing(self, page: gr.Blocks, places: Places) -> None:
         """What is chosen comes by `conversation`: to the server, choices that the browser made are none."""
 
-        def shown(chosen: Any, record: Record) -> tuple:
-            if not (found := readable(chosen)):
-                return places.unchanged()
-            left(record)
-            return places.show(found)
+        def shown(chosen: Any) -> tuple:
+            found = readable(chosen)
+            return places.show(found) if found else places.unchanged()
 
-        def emptied(chosen: Any, persona: str, record: Record) -> tuple:
-            return places.unchanged() if chosen else ([], [], [], persona, left(record))
+        def emptied(chosen: Any, persona: str) -> tuple:
+            return places.unchanged() if chosen else ([], [], [], persona, new_record())
 
         arrived = {"fn": None, "inputs": None, "outputs": self.listing, "js": "() => gpt2chat.arrived()"}
-        chosen, filled = [self.conversation, places.record], places.components()
+        chosen, filled = self.conversation, places.components()
         page.load(None, None, None, js="() => gpt2chat.start()", **UNQUEUED)
-        page.load(shown, chosen, filled, js="() => [gpt2chat.latest(), null]", **UNQUEUED).then(
+        page.load(shown, chosen, filled, js="async () => [await gpt2chat.latest()]", **UNQUEUED).then(
             **arrived, **UNQUEUED
         )
         opened = "(id) => gpt2chat.opened(id)"
         self.listing.input(None, self.listing, self.conversation, js=opened, **UNQUEUED).then(
             shown, chosen, filled, **UNQUEUED
         ).then(**arrived, **UNQUEUED)
-        leaving = [self.conversation, places.persona, places.record]
+        leaving = [self.conversation, places.persona]
         for button, js in (
-            (self.new, "(_, persona) => [gpt2chat.left(), persona, null]"),
-            (self.delete, "(_, persona) => [gpt2chat.removed(), persona, null]"),
+            (self.new, "async (_, persona) => [await gpt2chat.left(), persona]"),
+            (self.delete, "async (_, persona) => [await gpt2chat.removed(), persona]"),
         ):
             button.click(emptied, leaving, filled, js=js, **UNQUEUED).then(**arrived, **UNQUEUED)
 
@@ -169,7 +165,7 @@ def _exported(history: Any, persona: str, engine: ChatEngine) -> str:
     return ChatSession(engine, persona_from(persona), turns_from(history)).to_json()
 
 
-def _imported(text: str, record: Record, engine: ChatEngine) -> Conversation:
+def _imported(text: str, engine: ChatEngine) -> Conversation:
     """The conversation in a file of this page's or the terminal's.
 
     Raises:
@@ -179,4 +175,4 @@ def _imported(text: str, record: Record, engine: ChatEngine) -> Conversation:
         session = ChatSession.from_json(engine, text)
     except ValueError as error:
         raise gr.Error(f"This file was not imported: {error}.", print_exception=False) from None
-    return {**left(record), "persona": [*session.persona], "turns": session.turns}
+    return {**new_record(), "persona": [*session.persona], "turns": session.turns}

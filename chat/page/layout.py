@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from chat.page.about import TITLE, note, subtitle
+from chat.page.chat_interface import Chat
 from chat.page.controls import PersonaControls, decoding_controls
 from chat.page.conversations import Places, SideBar
 from chat.page.guard import API_NAME
@@ -18,7 +19,7 @@ from chat.page.reply_panel import ReplyPanel
 from chat.page.summary_panel import SummaryPanel
 from chat.page.text_chatbot import TextChatbot
 from chat.page.variables import PageVariables
-from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
+from chat.session import MAX_MESSAGE_CHARACTERS
 
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
@@ -37,13 +38,6 @@ CONSENT_INFO = (
     "Those who run this page may then keep what is said here, and your likes, to make the model better. "
     "Nothing is kept unless you tick this."
 )
-
-
-class Chat(gr.ChatInterface):
-    """Keeps no more of a conversation than the engine would look at, whoever sends it."""
-
-    def _append_message_to_history(self, *given: Any, **options: Any) -> list:
-        return super()._append_message_to_history(*given, **options)[-MAX_TURNS:]
 
 
 def build_page(
@@ -103,7 +97,7 @@ def _chat(
     inputs: list[gr.components.Component],
     concurrent_replies: int,
     has_likes: bool,
-) -> gr.ChatInterface:
+) -> Chat:
     chat = Chat(
         answer,
         chatbot=TextChatbot(

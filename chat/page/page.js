@@ -7,7 +7,8 @@ window.gpt2chat = (() => {
     const MAX_CONVERSATIONS = 30;
     const MAX_TITLE_CHARACTERS = 40;
     const MAX_IMPORT_BYTES = 2_000_000;
-    const KEEP_EVERY_MILLISECONDS = 400;
+    const KEEP_EVERY_MILLISECONDS = 200;
+    const MAX_STOPPING_MILLISECONDS = 3000;
 
     // Where the browser allows no storage (some do not inside another site's frame), this page's life is all.
     const store = (area) => {
@@ -81,17 +82,31 @@ window.gpt2chat = (() => {
     let leavingUntil = 0;
     const isLeaving = () => Date.now() < leavingUntil;
 
+    const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+    const stopButton = () => document.querySelector("#message .stop-button");
+
+    // Ends the reply that is being drawn, and lets it be kept as far as it has come: Gradio would write what is
+    // left of it into the next conversation.
+    async function stopped() {
+        if (!stopButton()) return;
+        stopButton().click();
+        const end = Date.now() + MAX_STOPPING_MILLISECONDS;
+        while (stopButton() && Date.now() < end) await sleep(50);
+        await sleep(KEEP_EVERY_MILLISECONDS + 100);
+    }
+
     // Leaves the conversation for a new one.
-    function left() {
+    async function left() {
+        await stopped();
         leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
         tab.set(CURRENT, "");
         return null;
     }
 
-    function opened(id) {
+    async function opened(id) {
         const found = conversations().find((each) => each.id === id) ?? null;
         if (found) {
-            left();
+            await left();
             tab.set(CURRENT, id);
         }
         return found;
@@ -103,10 +118,11 @@ window.gpt2chat = (() => {
     }
 
     // A reload shows this tab's conversation again, a new tab the latest.
-    const latest = () => opened(tab.get(CURRENT)) ?? opened(conversations()[0]?.id);
+    const latest = async () => (await opened(tab.get(CURRENT))) ?? opened(conversations()[0]?.id);
 
     // Deletes this conversation; its id where it is to stay, null where there is none any more.
-    function removed() {
+    async function removed() {
+        await stopped();
         const found = conversations().find((each) => each.id === tab.get(CURRENT));
         if (!found) return left();
         if (!window.confirm(`Delete "${title(found)}" from this browser?`)) return { id: found.id };
@@ -121,8 +137,8 @@ window.gpt2chat = (() => {
         if (waiting) return undefined;
         waiting = true;
         const wait = last + KEEP_EVERY_MILLISECONDS - Date.now();
-        if (wait > 0) await new Promise((done) => setTimeout(done, wait));
-        while (isLeaving()) await new Promise((done) => setTimeout(done, 50));
+        if (wait > 0) await sleep(wait);
+        while (isLeaving()) await sleep(50);
         waiting = false;
         last = Date.now();
         return String(performance.now());
@@ -147,12 +163,19 @@ window.gpt2chat = (() => {
                 input.remove();
                 if (!file) done(null);
                 else if (file.size > MAX_IMPORT_BYTES) done("too large");
-                else done(await file.text());
+                else done((await stopped(), await file.text()));
             });
             document.body.append(input);
             input.click();
         });
     }
+
+    let stoppedAt = 0;
+    function noteStop(event) {
+        if (event.target.closest?.("#message .stop-button")) stoppedAt = Date.now();
+    }
+    window.addEventListener("click", noteStop, true);
+    const wasStopped = () => Date.now() - stoppedAt < MAX_STOPPING_MILLISECONDS;
 
     function setDark(isDark) {
         document.body.classList.toggle("dark", isDark);
@@ -194,5 +217,5 @@ window.gpt2chat = (() => {
     }
     for (const type of ["keydown", "click"]) window.addEventListener(type, refuseEmpty, true);
 
-    return { arrived, download, keep, latest, left, opened, picked, removed, settled, start, toggleDark };
+    return { arrived, download, keep, latest, left, opened, picked, removed, settled, start, stopped, toggleDark, wasStopped };
 })();

@@ -118,8 +118,6 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
             with closing(session.ask(said)) as replies:
                 for reply in replies:
                     yield reply
-                    if record.get("left"):
-                        return
         except EngineBusy as error:
             raise gr.Error(f"The model is {error}.", print_exception=False) from None
         finally:
@@ -130,12 +128,6 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
                     _keep(log, consent, record["id"], said, found, session)
 
     return chat
-
-
-def left(record: Record) -> Record:
-    """A new record, for another conversation: what is still being drawn for this one ends."""
-    record["left"] = True
-    return new_record()
 
 
 def _make_room(record: Record, turns: int) -> str:

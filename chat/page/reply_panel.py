@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from chat.dialogue import ASSISTANT, USER
+from chat.page.chat_interface import Chat
 from chat.page.controls import ANY_SEED
 from chat.page.conversations import Places
 from chat.page.message_box import MessageBox
@@ -45,7 +46,7 @@ class ReplyPanel:
 
     def wire(
         self,
-        chat: gr.ChatInterface,
+        chat: Chat,
         places: Places,
         engine: ChatEngine,
         answer: Callable[..., Iterator[str]],
@@ -69,10 +70,12 @@ class ReplyPanel:
                 return
             yield from drawn(answer, turns[:-1], turns[-1]["content"], _with_any_seed(given))
 
-        def edited(history: Any, *given: Any, event: gr.EditData) -> Iterator[Any]:
+        def edited(history: Any, event: gr.EditData, *given: Any) -> Iterator[Any]:
             place = event.index[0] if isinstance(event.index, list | tuple) else event.index
             said = message_from(meant(event.value) if isinstance(event.value, str) else event.value)
-            yield from drawn(answer, turns_from(history)[:place], said, given)
+            turns = turns_from(history)[:place]
+            yield [*turns, {"role": USER, "content": said}]
+            yield from drawn(answer, turns, said, given)
 
         drawing = [
             _draws(trigger, function, chat, inputs, concurrent_replies)
@@ -80,7 +83,7 @@ class ReplyPanel:
         ]
         chat.textbox.stop(None, None, None, cancels=drawing, **PRIVATE)
 
-    def _wire_details(self, chat: gr.ChatInterface, places: Places, engine: ChatEngine) -> None:
+    def _wire_details(self, chat: Chat, places: Places, engine: ChatEngine) -> None:
         def of_last(history: Any, persona: str, record: Record) -> dict:
             return gr.update(value=about_reply(engine, history, persona, record, None), visible=True)
 
@@ -114,7 +117,7 @@ def _with_any_seed(given: tuple) -> tuple:
 def _draws(
     trigger: Callable[..., gr.events.Dependency],
     function: Callable[..., Iterator[Any]],
-    chat: gr.ChatInterface,
+    chat: Chat,
     inputs: list[gr.components.Component],
     concurrent_replies: int,
 ) -> gr.events.Dependency:
@@ -130,8 +133,8 @@ def _draws(
         **PRIVATE,
     )
     states = [chat.chatbot_state, chat.chatbot_value]
-    drawing.then(lambda history: (history, history), chat.chatbot, states, **unqueued)
-    drawing.failure(lambda history: history, chat.chatbot_state, chat.chatbot, **unqueued)
-    for ended in (drawing.then, drawing.failure):
-        ended(lambda: MessageBox(submit_btn=True, stop_btn=False), None, chat.textbox, **unqueued)
+    drawing.then(lambda history: (history, history), chat.chatbot, states, **unqueued).then(
+        lambda: MessageBox(submit_btn=True, stop_btn=False), None, chat.textbox, **unqueued
+    )
+    chat.give_back_after(drawing)
     return drawing

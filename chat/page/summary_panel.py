@@ -11,10 +11,11 @@ import gradio as gr
 from chat.dialogue import ASSISTANT, USER
 from chat.page.controls import OWN_WORDS, PersonaControls
 from chat.page.conversations import Places
-from chat.page.replies import Record, left, turns_from
+from chat.page.replies import new_record, turns_from
 from chat.session import persona_from
 from chat.summary import Summary, summarise
 
+STOPPED_JS = "async (...given) => (await gpt2chat.stopped(), given)"
 NOTHING = "Nobody has said anything about themselves yet."
 
 
@@ -44,9 +45,11 @@ class SummaryPanel:
         private = {"api_visibility": "private"}
         said = [places.chatbot[0], places.persona]
         self.button.click(_summary, said, self.text, queue=False, **private)
-        given, outputs = [places.persona, places.record], [*places.components(), persona.preset]
+        outputs = [*places.components(), persona.preset]
         for button, whose in ((self.of_assistant, ASSISTANT), (self.of_user, USER)):
-            button.click(partial(_next, whose), [self.text, *given], outputs, **private)
+            button.click(
+                partial(_next, whose), [self.text, places.persona], outputs, js=STOPPED_JS, **private
+            )
 
 
 def _summary(history: Any, persona: str) -> str:
@@ -54,7 +57,7 @@ def _summary(history: Any, persona: str) -> str:
     return found.to_text() if found.user or found.assistant else NOTHING
 
 
-def _next(whose: str, text: str, persona: str, record: Record) -> tuple:
+def _next(whose: str, text: str, persona: str) -> tuple:
     """An empty conversation whose persona is what one side said; of the bot, beside what it was.
 
     Raises:
@@ -64,4 +67,4 @@ def _next(whose: str, text: str, persona: str, record: Record) -> tuple:
     if not facts:
         raise gr.Error("The summary has nothing of that side.", print_exception=False)
     was = persona_from(persona) if whose == ASSISTANT else ()
-    return [], [], [], "\n".join(persona_from([*was, *facts])), left(record), OWN_WORDS
+    return [], [], [], "\n".join(persona_from([*was, *facts])), new_record(), OWN_WORDS

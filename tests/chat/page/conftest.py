@@ -1,9 +1,11 @@
 """The page served on loopback over the embedded model, and a headless Chromium to visit it with."""
 
+import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 @contextmanager
 def served(engine, log=None, port: int | None = None, **variables):
     """The page's address while it is served."""
+    from chat.page.about import corpora_of
     from chat.page.layout import build_page
     from chat.page.server import launch
     from chat.page.variables import PageVariables
 
-    page = build_page(engine, log, corpora=["cornell", "personachat"])
+    page = build_page(engine, log, corpora=corpora_of(engine.name))
     given = PageVariables(**{"model": engine.name, "mcp_server": False} | variables)
     try:
         yield launch(page, engine, given, quiet=True, server_name="127.0.0.1", server_port=port).rstrip("/")
@@ -35,14 +38,14 @@ def pocket():
     """The embedded model under the engine that CPUs get."""
     from chat.engine import load_engine
 
-    engine = load_engine(str(ROOT / "models" / "pocket"), engine="openvino")
+    engine = load_engine(os.path.relpath(ROOT / "models" / "pocket"), engine="openvino")
     yield engine
     engine.close()
 
 
 @pytest.fixture(scope="session")
 def slow_engine(tokenizer, tmp_path_factory):
-    """Replies that take seconds: a larger model of random weights, of which every token is streamed."""
+    """Replies that take seconds: a larger model of random weights, which never ends its turn."""
     import json
 
     import torch
@@ -56,7 +59,21 @@ def slow_engine(tokenizer, tmp_path_factory):
     torch.manual_seed(0)
     build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return load_engine(str(folder), engine="torch")
+    engine = load_engine(str(folder), engine="torch")
+    transformer = engine.model.transformer
+    with torch.no_grad():
+        transformer.ln_f.bias.fill_(1.0)
+        transformer.wte.weight[tokenizer.eos_token_id] = -1.0
+    draw = engine.draw
+
+    def slowly(*given):
+        with closing(draw(*given)) as drawn:
+            for ids in drawn:
+                time.sleep(0.03)
+                yield ids
+
+    engine.draw = slowly
+    return engine
 
 
 @pytest.fixture(scope="session")
@@ -164,16 +181,17 @@ class Visitor:
         """What the page tells of the last reply."""
         about = self.page.get_by_label("About a reply")
         if about.count():
-            about.fill("")
+            about.evaluate("each => each.value = ''")
         self.press("About the last reply")
         self.until(lambda: about.count() and about.input_value())
         return about.input_value()
 
     def set_decoding(self, **values: str) -> None:
-        self.page.get_by_text("How replies are drawn").click()
+        if not self.page.get_by_label("Seed").count():
+            self.page.get_by_text("How replies are drawn").click()
         for label, value in values.items():
-            field = self.page.get_by_label(f"number input for {label.replace('_', ' ')}")
-            (field if field.count() else self.page.get_by_label(label)).fill(value)
+            label = label.replace("_", " ")
+            self.page.get_by_label(label if label == "Seed" else f"number input for {label}").fill(value)
             self.page.keyboard.press("Tab")
 
     def titles(self) -> list[str]:
@@ -192,9 +210,8 @@ def visitor(chromium, address):
 
 
 @pytest.fixture
-def screenshot(request) -> Callable[[Visitor, str], Path | None]:
+def screenshot() -> Callable[[Visitor, str], Path | None]:
     """A function that keeps a picture where SCREENSHOTS names a folder; for people to look at."""
-    import os
 
     def keep(visitor: Visitor, name: str) -> None:
         if folder := os.environ.get("SCREENSHOTS"):

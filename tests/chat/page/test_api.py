@@ -208,7 +208,7 @@ def test_every_function_of_the_page_bears_nonsense(address, engine):
 
 
 def test_the_server_keeps_no_more_than_the_engine_looks_at():
-    from chat.page.layout import Chat
+    from chat.page.chat_interface import Chat
     from chat.page.message_box import MessageBox
     from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
 
@@ -291,7 +291,7 @@ def test_stopping_ends_the_computation(slow_address):
         break
     assert not ends_soon("chat-generate", 0.1)
     job.cancel()
-    assert ends_soon("chat-generate", 5.0)
+    assert ends_soon("chat-generate", 2.0)
 
 
 def test_a_lost_connection_ends_the_computation(slow_address):
@@ -308,7 +308,7 @@ def test_a_lost_connection_ends_the_computation(slow_address):
             for line in events.iter_lines():
                 if "process_generating" in line:
                     break
-    assert ends_soon("chat-generate", 5.0)
+    assert ends_soon("chat-generate", 2.0)
 
 
 def kept(folder) -> list[dict]:

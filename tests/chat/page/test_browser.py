@@ -33,6 +33,7 @@ def test_an_example_is_an_opener(visitor):
     visitor.reply_after(1)
     assert visitor.messages()[0] == ("user", "Do you have any pets?") and len(visitor.messages()) == 2
     visitor.say("Why?")
+    visitor.page.wait_for_timeout(1000)
     visitor.open()
     visitor.until(lambda: len(visitor.messages()) == 4)
 
@@ -49,15 +50,31 @@ def test_a_reply_streams_and_can_be_stopped(chromium, slow_address):
     visitor.set_decoding(**LONG_REPLIES)
     visitor.type("Hello")
     stop_when_it_streams(visitor)
+    visitor.set_decoding(Longest_reply="3")
+    assert visitor.say("Bye") and len(visitor.messages()) == 4
+    visitor.context.close()
+
+
+def test_a_reply_drawn_again_or_to_an_edited_message_can_be_stopped(chromium, slow_address):
+    for way in (draw_again, edit):
+        visitor = Visitor(chromium, slow_address)
+        visitor.set_decoding(Longest_reply="3")
+        visitor.say("Hello")
+        visitor.set_decoding(**LONG_REPLIES)
+        way(visitor)
+        stop_when_it_streams(visitor)
+        visitor.context.close()
+
+
+def draw_again(visitor: Visitor) -> None:
     visitor.press("Again with another seed")
-    stop_when_it_streams(visitor)
+
+
+def edit(visitor: Visitor) -> None:
     visitor.press("Edit")
     visitor.page.locator("#chatbot textarea").fill("Hello again")
     visitor.press("Submit")
     visitor.until(lambda: visitor.messages()[:1] == [("user", "Hello again")])
-    stop_when_it_streams(visitor)
-    assert visitor.say("Bye") is not None and len(visitor.messages()) == 4
-    visitor.context.close()
 
 
 def stop_when_it_streams(visitor: Visitor) -> None:
@@ -65,7 +82,7 @@ def stop_when_it_streams(visitor: Visitor) -> None:
     stop.wait_for()
     visitor.until(lambda: len(visitor.messages()) == 2 and visitor.messages()[1][1])
     first = visitor.messages()[1][1]
-    visitor.until(lambda: visitor.messages()[1][1] not in ("", first))
+    visitor.until(lambda: [text for _, text in visitor.messages()[1:]] not in ([], [""], [first]))
     stop.click()
     visitor.until(visitor.is_idle)
     stopped = visitor.messages()
@@ -82,8 +99,13 @@ def test_a_new_conversation_ends_the_reply_in_the_old_one(chromium, slow_address
     visitor.until(lambda: visitor.titles() == ["Hello"])
     visitor.press("New conversation")
     visitor.until(lambda: visitor.is_idle() and visitor.messages() == [])
-    visitor.page.wait_for_timeout(1000)
+    visitor.page.wait_for_timeout(2000)
     assert visitor.messages() == [] and visitor.titles() == ["Hello"]
+    visitor.set_decoding(Longest_reply="3")
+    visitor.say("Bye")
+    visitor.until(lambda: visitor.titles() == ["Bye", "Hello"])
+    visitor.page.get_by_text("Hello", exact=True).last.click()
+    visitor.until(lambda: visitor.messages()[:1] == [("user", "Hello")] and len(visitor.messages()) == 2)
     visitor.context.close()
 
 
@@ -100,8 +122,9 @@ def test_a_visitor_who_is_told_that_it_is_busy_loses_nothing(chromium, slow_engi
         visitor.until(visitor.is_idle)
         assert visitor.messages() == before
         visitor.type("Are you there?")
-        visitor.until(lambda: visitor.page.get_by_text("The model is busy").count() >= 2)
-        visitor.until(visitor.is_idle)
+        box = visitor.page.locator("#message textarea")
+        visitor.until(lambda: visitor.is_idle() and box.input_value() == "Are you there?")
+        assert visitor.messages() == before
     finally:
         for _ in range(MAX_REQUESTS):
             slow_engine._places.release()
@@ -376,10 +399,15 @@ def test_the_systems_dark_can_be_made_light(chromium, address):
 
 
 def test_pictures_of_a_conversation(visitor, screenshot):
+    """`SCREENSHOTS=docs python -m pytest -k pictures` makes the README's docs/page.png, among others."""
+    visitor.page.set_viewport_size({"width": 1200, "height": 800})
+    visitor.set_decoding(Seed="4")
+    visitor.page.get_by_text("How replies are drawn").click()
     for text in ("Hi! How are you today?", "Do you have any pets?", "What do you do for work?"):
         assert visitor.say(text)
-    screenshot(visitor, "desktop-light")
+    visitor.page.evaluate("scrollTo(0, 0)")
+    screenshot(visitor, "page")
     visitor.press("Light / dark")
     visitor.until(lambda: brightness(visitor) < 150)
     visitor.page.wait_for_timeout(500)
-    screenshot(visitor, "desktop-dark")
+    screenshot(visitor, "page-dark")

@@ -3,7 +3,7 @@
 import pytest
 
 from chat.feedback import FeedbackLog
-from chat.page.replies import about_reply, answerer, left
+from chat.page.replies import about_reply, answerer
 from chat.session import MAX_TURNS
 
 SETTINGS = (1.0, 1.0, 0, 8, 1)
@@ -55,14 +55,6 @@ def test_what_was_imported_has_no_seed(engine):
     history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     told = about_reply(engine, history, "", {"id": "1", "replies": {}}, None)
     assert told.startswith('"Hello"') and "no persona" in told and "not known" in told
-
-
-def test_a_conversation_that_was_left_is_drawn_no_further(engine):
-    record = {}
-    drawing = answerer(engine, None)("Hi", [], "", *SETTINGS, 7, False, record)
-    next(drawing)
-    new = left(record)
-    assert [*drawing] == [] and new["id"] != record["id"]
 
 
 def test_a_reply_that_was_stopped_is_logged_as_far_as_it_came(engine, tmp_path):
