@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel
 
-# With 1 rare words win over sense, with 0.5 replies are less varied than people's, as
-# `benchmarks.decoding_defaults` measures it.
+# With 1 rare words win over sense (`models/README.md` has what was tried).
 GENERIC_WEIGHT = 0.7
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
@@ -52,6 +53,19 @@ def test_its_tables_are_rendered_from_what_was_measured(benchmark):
     assert table in (POCKET.parent / "README.md").read_text(encoding="utf-8")
 
 
+def test_its_figures_are_those_of_its_results():
+    from eval.report import summary
+
+    results = json.loads((POCKET / "results.json").read_text(encoding="utf-8"))
+    assert results == json.loads((BASE / "results.json").read_text(encoding="utf-8"))
+    readme = (POCKET.parent / "README.md").read_text(encoding="utf-8")
+    assert summary(results) in readme
+    model, base = (results["figures"]["personachat"][row] for row in ("model", "base"))
+    perplexities = [row["likelihood"]["perplexity"]["value"] for row in (model, base)]
+    assert f"is {100 * (1 - perplexities[0] / perplexities[1]):.0f} % below the base's" in readme
+    assert f"raises it by {100 * model['ranking']['persona_gain']['value']:.1f};" in readme
+
+
 def test_its_transcripts_are_conversations_that_it_had():
     lines = (POCKET / "transcripts.jsonl").read_text(encoding="utf-8").splitlines()
     kept = [json.loads(line) for line in lines]
@@ -62,6 +76,16 @@ def test_its_transcripts_are_conversations_that_it_had():
     excerpt = re.findall(r"^> (?:You|GPT-2): (.+?)(?: {2})?$", README, re.MULTILINE)
     said = [[turn["content"] for turn in each["turns"]] for each in kept]
     assert excerpt and any(excerpt == turns[: len(excerpt)] for turns in said)
+
+
+def test_the_shares_that_are_told_are_those_of_the_judgements():
+    judged = json.loads((POCKET / "judgements.json").read_text(encoding="utf-8"))
+    replies = [reply for each in judged for reply in each["replies"]]
+    assert len(replies) == 240
+    assert f"found {100 * sum(each['sense'] for each in replies) / 240:.0f} % to make sense" in README
+    asked = Counter(each["fact"] for each in replies if each.get("fact"))
+    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"told {asked['told']} times" in told and f"contradicted {asked['contradicted']} times" in told
 
 
 @FOLDERS

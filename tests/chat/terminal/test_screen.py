@@ -17,6 +17,8 @@ def terminal(monkeypatch):
     """A screen on a pseudo-terminal of 40 columns, and a function: all that was written to it."""
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "40")
+    # Rich keeps the mapping that it was imported under, which may have been another test's copy.
+    monkeypatch.setattr("rich.console.Console._environ", os.environ)
     ours, theirs = os.openpty()
     received: list[bytes] = []
 
