@@ -231,7 +231,7 @@ def test_the_decoding_controls_are_explained(visitor):
         "In tokens",
         "the same reply",
     ):
-        assert visitor.page.get_by_text(words).is_visible()
+        visitor.page.get_by_text(words).wait_for()
 
 
 def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, screenshot):
