@@ -75,6 +75,7 @@ def steps_on_branch(repositories: Repositories) -> set[str]:
     return {path.split("/")[0] for path in repositories.contents(CHAT, "checkpoints") if "/" in path}
 
 
+@pytest.mark.slow
 def test_a_run_is_pushed_while_the_hub_fails(repositories, machine, tmp_path):
     repositories.faults.add("POST .*/commit/checkpoints", status=500, times=2)
     repositories.faults.add("PUT /storage/", reset_after_bytes=1000)
