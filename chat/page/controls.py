@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import gradio as gr
@@ -46,8 +47,11 @@ class PersonaControls:
         preset.input(
             lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, **private
         )
-        surprise.click(lambda: ("\n".join(random_persona()), OWN_WORDS), None, [text, preset], **private)
-        text.input(lambda: OWN_WORDS, None, preset, **private)
+        surprise.click(lambda: "\n".join(random_persona()), None, text, **private)
+        # Whatever has changed the text: the visitor, another conversation, a summary.
+        names = json.dumps({"\n".join(sentences): name for name, sentences in PRESETS.items()})
+        named = f"(text) => ({names})[text] ?? {json.dumps(OWN_WORDS)}"
+        text.change(None, text, preset, js=named, **private)
         return cls(text, preset, surprise)
 
 

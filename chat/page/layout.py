@@ -15,7 +15,7 @@ from chat.page.conversations import Places, SideBar
 from chat.page.guard import API_NAME
 from chat.page.message_box import MessageBox
 from chat.page.replies import answerer, turns_from
-from chat.page.reply_panel import ReplyPanel
+from chat.page.reply_panel import ReplyPanel, details_field
 from chat.page.summary_panel import SummaryPanel
 from chat.page.text_chatbot import TextChatbot
 from chat.page.variables import PageVariables
@@ -59,6 +59,7 @@ def build_page(
         with gr.Row(equal_height=False):
             left = gr.Column(scale=3, min_width=320)
             with gr.Column(scale=2, min_width=320):
+                details = details_field()
                 persona = PersonaControls.build()
                 with gr.Accordion("How replies are drawn", open=False):
                     decoding = decoding_controls(engine.settings)
@@ -69,12 +70,12 @@ def build_page(
         answer = answerer(engine, log)
         with left:
             chat = _chat(answer, inputs, concurrent_replies, has_likes=log is not None)
-            reply_panel = ReplyPanel.build()
+            reply_panel = ReplyPanel.build(details)
             gr.Markdown(note(corpora), elem_id="note")
         places = Places([chat.chatbot, chat.chatbot_state, chat.chatbot_value], persona.text, record)
         side_bar.wire(page, places, engine)
         reply_panel.wire(chat, places, engine, answer, inputs, concurrent_replies)
-        summary_panel.wire(places, persona)
+        summary_panel.wire(places)
         if log:
             wire_likes(chat, log, consent, record)
     # Those of `ChatInterface` itself would else be there for any program.

@@ -24,6 +24,22 @@ SEED = 6  # The place of the seed among the additional inputs of the chat.
 PRIVATE = {"api_visibility": "private"}
 
 
+SHOW_JS = """
+() => document.querySelector("#about-reply")?.scrollIntoView({block: "nearest", behavior: "smooth"})
+"""
+
+
+def details_field() -> gr.Textbox:
+    """What is known of a reply, once it has been asked for."""
+    return gr.Textbox(
+        label="About a reply",
+        info="Click on a reply to be told of that one.",
+        lines=4,
+        visible=False,
+        elem_id="about-reply",
+    )
+
+
 @dataclass(frozen=True)
 class ReplyPanel:
     about: gr.Button
@@ -31,17 +47,14 @@ class ReplyPanel:
     text: gr.Textbox
 
     @classmethod
-    def build(cls) -> ReplyPanel:
+    def build(cls, text: gr.Textbox) -> ReplyPanel:
+        """
+        Args:
+            text: of `details_field`, which stands elsewhere.
+        """
         with gr.Row(elem_id="reply-buttons"):
             again = gr.Button("Again with another seed", size="sm", min_width=120, elem_id="again")
             about = gr.Button("About the last reply", size="sm", min_width=120)
-        text = gr.Textbox(
-            label="About a reply",
-            info="Click on a reply to be told of that one.",
-            lines=4,
-            visible=False,
-            elem_id="about-reply",
-        )
         return cls(about, again, text)
 
     def wire(
@@ -92,7 +105,7 @@ class ReplyPanel:
             return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
         asked = [chat.chatbot, places.persona, places.record]
-        self.about.click(of_last, asked, self.text, **PRIVATE)
+        self.about.click(of_last, asked, self.text, **PRIVATE).then(None, None, None, js=SHOW_JS, **PRIVATE)
         chat.chatbot.select(of_chosen, asked, self.text, **PRIVATE)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 
 from chat.dialogue import ASSISTANT, USER
-from chat.page.controls import OWN_WORDS, PersonaControls
 from chat.page.conversations import Places
 from chat.page.replies import new_record, turns_from
 from chat.session import persona_from
@@ -41,14 +40,17 @@ class SummaryPanel:
                 of_user = gr.Button("who you said you are", size="sm", min_width=120)
         return cls(button, text, of_assistant, of_user)
 
-    def wire(self, places: Places, persona: PersonaControls) -> None:
+    def wire(self, places: Places) -> None:
         private = {"api_visibility": "private"}
         said = [places.chatbot[0], places.persona]
         self.button.click(_summary, said, self.text, queue=False, **private)
-        outputs = [*places.components(), persona.preset]
         for button, whose in ((self.of_assistant, ASSISTANT), (self.of_user, USER)):
             button.click(
-                partial(_next, whose), [self.text, places.persona], outputs, js=STOPPED_JS, **private
+                partial(_next, whose),
+                [self.text, places.persona],
+                places.components(),
+                js=STOPPED_JS,
+                **private,
             )
 
 
@@ -67,4 +69,4 @@ def _next(whose: str, text: str, persona: str) -> tuple:
     if not facts:
         raise gr.Error("The summary has nothing of that side.", print_exception=False)
     was = persona_from(persona) if whose == ASSISTANT else ()
-    return [], [], [], "\n".join(persona_from([*was, *facts])), new_record(), OWN_WORDS
+    return [], [], [], "\n".join(persona_from([*was, *facts])), new_record()
