@@ -15,6 +15,8 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY app.py ./
 COPY chat chat/
+# With which the export of another model is checked, when it is first loaded.
+COPY data_scripts data_scripts/
 COPY models/pocket models/pocket/
 
 USER chat

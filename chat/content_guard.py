@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -43,7 +44,16 @@ def default_guard() -> ContentGuard | None:
     Raises:
         UserError: the variable says something else.
     """
-    given = os.environ.get(GUARD_VARIABLE, "on").strip().lower()
+    return _profanity_guard() if is_wanted(os.environ) else None
+
+
+def is_wanted(environment: Mapping[str, str]) -> bool:
+    """Whether CONTENT_GUARD asks for a guard, as it does where it is not set.
+
+    Raises:
+        UserError: the variable says something else than on or off.
+    """
+    given = environment.get(GUARD_VARIABLE, "on").strip().lower()
     if given not in ("on", "off"):
         raise UserError(f"{GUARD_VARIABLE} {given}: give on or off")
-    return _profanity_guard() if given == "on" else None
+    return given == "on"

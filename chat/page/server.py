@@ -70,7 +70,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
             **options,
         )
     except OSError as error:
-        raise UserError(f"GRADIO_SERVER_PORT: {error}") from None
+        raise UserError(f"GRADIO_SERVER_NAME, GRADIO_SERVER_PORT: {error}") from None
     if page.mcp_server_obj:
         _mend(page.mcp_server_obj)
     return address

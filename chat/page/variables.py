@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from chat.cli import UserError
+from chat.content_guard import is_wanted
 from chat.engine import ENGINE_VARIABLE, MAX_REQUESTS, MODEL_VARIABLE, EngineName, default_model, engine_named
 
 FEEDBACK_FOLDER = "feedback"
 MAX_QUEUE_SIZE = 1000
+PORT_VARIABLE = "GRADIO_SERVER_PORT"
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,11 @@ class PageVariables:
         checked["engine"] = engine_named(given.get("engine", ""))
         for name, highest in {"concurrent_replies": MAX_REQUESTS, "queue_size": MAX_QUEUE_SIZE}.items():
             if name in given:
-                checked[name] = _whole_number(name, given[name], highest)
+                checked[name] = _whole_number(variable_of(name), given[name], highest)
+        # These are read elsewhere, later and, by Gradio, with a traceback.
+        is_wanted(environment)
+        if port := environment.get(PORT_VARIABLE, "").strip():
+            _whole_number(PORT_VARIABLE, port, MAX_PORT)
         if "mcp_server" in given:
             checked["mcp_server"] = _yes_or_no("mcp_server", given["mcp_server"])
         found = cls(**checked)
@@ -94,9 +101,9 @@ def variable_of(name: str) -> str:
     return next(each.metadata["variable"] for each in fields(PageVariables) if each.name == name)
 
 
-def _whole_number(name: str, value: str, highest: int) -> int:
+def _whole_number(variable: str, value: str, highest: int) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= highest):
-        raise UserError(f"{variable_of(name)} {value}: give a whole number from 1 to {highest}")
+        raise UserError(f"{variable} {value}: give a whole number from 1 to {highest}")
     return int(value)
 
 

@@ -39,6 +39,9 @@ def test_each_is_read():
         ("QUEUE_SIZE", "9999", "give a whole number from 1 to 1000"),
         ("QUEUE_SIZE", "²", "give a whole number from 1 to 1000"),
         ("GRADIO_MCP_SERVER", "perhaps", "give true or false"),
+        ("GRADIO_SERVER_PORT", "http", "give a whole number from 1 to 65535"),
+        ("GRADIO_SERVER_PORT", "70000", "give a whole number from 1 to 65535"),
+        ("CONTENT_GUARD", "perhaps", "give on or off"),
     ],
 )
 def test_what_cannot_be_used_is_an_error_that_names_it(name, value, problem):
