@@ -22,7 +22,7 @@ from chat.hub.repositories import Destination, check_tag_is_free, make_ready
 from chat.hub.secrets import refuse_tokens
 from eval.card import merge_with_hub, own_statistics, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, read_model_folder
-from eval.results_file import load_results, results_path
+from eval.results_file import RESULTS_FILE, load_results, results_path
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class PublishModelArguments:
     results: str | None = field(
         default=None,
         metadata={
-            "help": "Folder that `eval.run` wrote for this model, for its card (default: the README.md in "
-            "the model's folder, else a card without figures)."
+            "help": "Folder that `eval.run` wrote for this model, for its card (default: the results.json in "
+            "the model's folder, else its README.md, else a card without figures)."
         },
     )
     hub_tag: str | None = field(
@@ -55,7 +55,10 @@ def publish(arguments: PublishModelArguments) -> Destination:
     """
     destination = Destination(arguments.push_to_hub, public=arguments.hub_public)
     model = read_model_folder(arguments.model, "--model")
-    card = _card_with_results(arguments, model) if arguments.results else None
+    # A card that lies in the folder calls the model by another name.
+    own_results = model.path / RESULTS_FILE
+    results = arguments.results or (str(own_results) if own_results.is_file() else None)
+    card = _card_with_results(arguments, model, results) if results else None
     if failure := make_ready(destination):
         raise UserError(f"{destination}: {failure}")
     if arguments.hub_tag:
@@ -82,12 +85,12 @@ def publish(arguments: PublishModelArguments) -> Destination:
     return destination
 
 
-def _card_with_results(arguments: PublishModelArguments, model: ModelFolder) -> str:
-    path = results_path(arguments.results)
-    results = load_results(path, "--results")
-    row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
+def _card_with_results(arguments: PublishModelArguments, model: ModelFolder, results: str) -> str:
+    path = results_path(results)
+    found = load_results(path, "--results")
+    row = evaluated_as(found, arguments.model, ("--model", f"--results {path}"))
     statistics = own_statistics(model, "--model")
-    return str(render_card(results, model, statistics, model_id=arguments.push_to_hub, row=row))
+    return str(render_card(found, model, statistics, model_id=arguments.push_to_hub, row=row))
 
 
 @contextmanager
