@@ -251,8 +251,7 @@ def write_card_without_results(folder: str, model_id: str) -> None:
     if path.exists():
         return
     model = read_model_folder(folder, "--final-model-dir")
-    has_statistics = (model.path / STATISTICS_FILE).is_file()
-    statistics = load_statistics(folder, "--final-model-dir") if has_statistics else None
+    statistics = own_statistics(model, "--final-model-dir")
     row = "base" if statistics and statistics["options"].get("plain_text") else "model"
     write_text(
         path, str(render_card(None, model, statistics, model_id=model_id, row=row)), "--final-model-dir"

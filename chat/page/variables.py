@@ -10,8 +10,8 @@ from typing import Any
 from chat.cli import UserError
 from chat.content_guard import is_wanted
 from chat.engine import ENGINE_VARIABLE, MAX_REQUESTS, MODEL_VARIABLE, EngineName, default_model, engine_named
+from chat.feedback import DATASET_VARIABLE, FEEDBACK_FOLDER
 
-FEEDBACK_FOLDER = "feedback"
 MAX_QUEUE_SIZE = 1000
 PORT_VARIABLE = "GRADIO_SERVER_PORT"
 MAX_PORT = 65_535
@@ -53,7 +53,7 @@ class PageVariables:
     feedback_dataset: str = field(
         default="",
         metadata={
-            "variable": "FEEDBACK_DATASET",
+            "variable": DATASET_VARIABLE,
             "help": "a dataset on the Hub, USER/NAME, to which they are copied every five minutes",
         },
     )
