@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chat.best_of import GENERIC_WEIGHT
 from chat.dialogue import ASSISTANT, Dialogue
 from chat.reply_checks import is_sound
 from eval.intervals import ratio_of_sums
@@ -51,21 +52,45 @@ def likelihood(losses: list[list[list[float]]], texts: list[list[str]]) -> Figur
     return {**figures, "replies": {"value": float(len(flat_losses))}}
 
 
-def ranking(with_persona: list[list[float]], without: list[list[float]], dialogues: list[int]) -> Figures:
-    """hits@1 with the persona and without it.
+def ranking(
+    with_persona: list[list[float]],
+    without: list[list[float]],
+    generic: list[list[float]],
+    dialogues: list[int],
+) -> Figures:
+    """hits@1 with the persona and without it: by likelihood, and as best of N ranks what the chat draws.
 
     Args:
-        with_persona, without: per reply, the candidates' scores, the true one first.
+        with_persona, without: per reply, the candidates' mean log-likelihoods, the true one's first.
+        generic: the same where nothing was said before.
         dialogues: per reply, the number of its dialogue, for the intervals.
     """
-    figures = _values(
-        metric("hits_at_1").compute(predictions=with_persona, references=[0] * len(with_persona))
+    found = metric("hits_at_1").compute(predictions=with_persona, references=[0] * len(with_persona))
+    return (
+        _values(found)
+        | _hits("", with_persona, without, dialogues)
+        | _hits("_best_of_n", _ungeneric(with_persona, generic), _ungeneric(without, generic), dialogues)
     )
+
+
+def _ungeneric(scores: list[list[float]], generic: list[list[float]]) -> list[list[float]]:
+    return [
+        [score - GENERIC_WEIGHT * anywhere for score, anywhere in zip(of_reply, of_none, strict=True)]
+        for of_reply, of_none in zip(scores, generic, strict=True)
+    ]
+
+
+def _hits(
+    suffix: str, with_persona: list[list[float]], without: list[list[float]], dialogues: list[int]
+) -> Figures:
     hits = [float(_hit(scores)) for scores in with_persona]
     hits_without = [float(_hit(scores)) for scores in without]
-    gains = [one - other for one, other in zip(hits, hits_without, strict=True)]
-    columns = {"hits_at_1": hits, "hits_at_1_without_persona": hits_without, "persona_gain": gains}
-    return figures | {name: _share(values, dialogues) for name, values in columns.items()}
+    columns = {
+        "hits_at_1": hits,
+        "hits_at_1_without_persona": hits_without,
+        "persona_gain": [one - other for one, other in zip(hits, hits_without, strict=True)],
+    }
+    return {f"{name}{suffix}": _share(values, dialogues) for name, values in columns.items()}
 
 
 def _hit(scores: list[float]) -> bool:

@@ -105,6 +105,9 @@ class SourceEvaluation:
     def _ranking(self, contender: Contender) -> dict:
         numbers = {id(view): number for number, view in enumerate(self.views)}
         bare = [(replace(view, persona=()), index) for view, index in self.ranked]
+        alone = [
+            (replace(view, persona=(), turns=view.turns[index : index + 1]), 0) for view, index in self.ranked
+        ]
         scores = [
             score_candidates(
                 contender.model, contender.format, replies, self.max_prompt_tokens, f"{self.source}: {what}"
@@ -112,6 +115,7 @@ class SourceEvaluation:
             for replies, what in (
                 (self.ranked, f"{contender.row} ranking"),
                 (bare, f"{contender.row} ranking without persona"),
+                (alone, f"{contender.row} ranking without a conversation"),
             )
         ]
         return figures.ranking(*scores, [numbers[id(view)] for view, _ in self.ranked])

@@ -38,6 +38,9 @@ RANKING = (
     Figure("hits_at_1", "hits@1", better=HIGHER),
     Figure("hits_at_1_without_persona", "hits@1 without the persona", better=HIGHER),
     Figure("persona_gain", "gain by the persona", better=HIGHER),
+    Figure("hits_at_1_best_of_n", "hits@1 ranked as best of N", better=HIGHER),
+    Figure("hits_at_1_without_persona_best_of_n", "hits@1 ranked so, without the persona", better=HIGHER),
+    Figure("persona_gain_best_of_n", "gain by the persona, ranked so", better=HIGHER),
     Figure("mean_reciprocal_rank", "mean reciprocal rank", better=HIGHER),
 )
 TEXT = (
@@ -81,6 +84,8 @@ MAIN_FIGURES = (
     ("likelihood", "bits_per_byte"),
     ("ranking", "hits_at_1"),
     ("ranking", "persona_gain"),
+    ("ranking", "hits_at_1_best_of_n"),
+    ("ranking", "persona_gain_best_of_n"),
     ("sampled", "token_f1"),
     ("sampled", "distinct_1"),
     ("sampled", "distinct_2"),

@@ -15,7 +15,7 @@ from chat.decoding import (
     TOP_P_RANGE,
     DecodingSettings,
 )
-from chat.page.personas import FIRST, PRESETS, random_persona
+from chat.personas import FIRST, PRESETS, random_persona
 from chat.session import MAX_PERSONA_SENTENCES
 
 OWN_WORDS = "My own words"

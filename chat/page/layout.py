@@ -17,7 +17,7 @@ from chat.page.message_box import MessageBox
 from chat.page.replies import answerer, turns_from
 from chat.page.reply_panel import ReplyPanel, details_field
 from chat.page.summary_panel import SummaryPanel
-from chat.page.text_chatbot import TextChatbot
+from chat.page.text_chatbot import TextChatbot, place_of
 from chat.page.variables import PageVariables
 from chat.session import MAX_MESSAGE_CHARACTERS
 
@@ -141,7 +141,7 @@ def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, r
 
     def like(history: list[dict], allowed: bool, record: dict, event: gr.LikeData) -> None:
         turns = turns_from(history)
-        place = event.index[0] if isinstance(event.index, list | tuple) else event.index
+        place = place_of(event)
         if allowed is not True:
             gr.Info("Thank you. It was not kept, since you have not allowed that.", duration=3)
         elif 0 < place < len(turns):

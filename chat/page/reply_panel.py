@@ -14,7 +14,7 @@ from chat.page.controls import ANY_SEED
 from chat.page.conversations import Places
 from chat.page.message_box import MessageBox
 from chat.page.replies import Record, about_reply, turns_from
-from chat.page.text_chatbot import meant
+from chat.page.text_chatbot import meant, place_of
 from chat.session import message_from
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ReplyPanel:
             yield from drawn(answer, turns[:-1], turns[-1]["content"], _with_any_seed(given))
 
         def edited(history: Any, event: gr.EditData, *given: Any) -> Iterator[Any]:
-            place = event.index[0] if isinstance(event.index, list | tuple) else event.index
+            place = place_of(event)
             said = message_from(meant(event.value) if isinstance(event.value, str) else event.value)
             turns = turns_from(history)[:place]
             yield [*turns, {"role": USER, "content": said}]
@@ -101,7 +101,7 @@ class ReplyPanel:
             return gr.update(value=about_reply(engine, history, persona, record, None), visible=True)
 
         def of_chosen(history: Any, persona: str, record: Record, event: gr.SelectData) -> dict:
-            place = event.index[0] if isinstance(event.index, list | tuple) else event.index
+            place = place_of(event)
             return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
         asked = [chat.chatbot, places.persona, places.record]

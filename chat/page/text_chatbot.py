@@ -25,6 +25,11 @@ def meant(text: str) -> str:
     return _SHOWN.sub(r"\1", text)
 
 
+def place_of(event: gr.EventData) -> int:
+    """Which message was clicked on, liked or edited: Gradio gives its place alone, or in a list."""
+    return event.index[0] if isinstance(event.index, list | tuple) else event.index
+
+
 class TextChatbot(gr.Chatbot):
     """Gradio sanitises messages and yet renders what markup it holds harmless; here none of it is markup."""
 

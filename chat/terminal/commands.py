@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chat.dialogue import USER
-from chat.page.personas import random_persona
+from chat.personas import random_persona
 from chat.session import (
     MAX_PERSONA_SENTENCE_CHARACTERS,
     MAX_PERSONA_SENTENCES,

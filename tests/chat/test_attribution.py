@@ -4,7 +4,7 @@ import pytest
 
 from chat.attribution import NEUTRAL_SENTENCE, leaning
 from chat.engine import load_engine
-from chat.page.personas import PRESETS
+from chat.personas import PRESETS
 from tests.conftest import ROOT
 
 PERSONAS = [persona for persona in PRESETS.values() if persona]

@@ -177,6 +177,11 @@ class Visitor:
         self.page.get_by_label("Conversations", exact=True).first.click()
         self.page.get_by_role("button", name="New conversation").wait_for()
 
+    def import_file(self, path: Path) -> None:
+        with self.page.expect_file_chooser() as chooser:
+            self.press("Import")
+        chooser.value.set_files(path)
+
     def about(self) -> str:
         """What the page tells of the last reply."""
         about = self.page.get_by_label("About a reply")

@@ -311,23 +311,17 @@ def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp
     assert found["turns"][0] == {"role": "user", "content": "Where do you <i>live</i>?"}
     other = Visitor(chromium, address)
     other.open_side_bar()
-    import_file(other, path)
+    other.import_file(path)
     other.until(lambda: other.messages() == visitor.messages())
     assert other.persona() == "I am a sailor." and other.say("And now?")
     bad = tmp_path / "bad.json"
     before = other.messages()
     for content in ('{"turns": 5}', "no JSON", '{"turns": [], "x": "' + "x" * 3_000_000 + '"}'):
         bad.write_text(content)
-        import_file(other, bad)
+        other.import_file(bad)
         read_toast(other, "This file was not imported")
     assert other.messages() == before
     other.context.close()
-
-
-def import_file(visitor: Visitor, path) -> None:
-    with visitor.page.expect_file_chooser() as chooser:
-        visitor.press("Import")
-    chooser.value.set_files(path)
 
 
 def test_the_summary_becomes_the_next_persona(visitor):

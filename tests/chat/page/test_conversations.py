@@ -3,8 +3,8 @@
 import pytest
 
 from chat.page.conversations import readable
-from chat.page.personas import PRESETS, random_persona
 from chat.page.replies import ReplyDetails, turns_from
+from chat.personas import PRESETS, random_persona
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, persona_from
 
 DETAILS = {"reply": "Hello", "persona": "I sing.", "seed": 1, "seconds": 0.5, "tokens": 2}

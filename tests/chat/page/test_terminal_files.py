@@ -32,7 +32,7 @@ def test_a_conversation_goes_from_the_page_to_the_terminal_and_back(chromium, ad
     assert "/persona\nI am a sailor.\nI have a dog.\n" in done.stdout
     other = Visitor(chromium, address)
     other.open_side_bar()
-    other.page.locator("input[type=file]").first.set_input_files(saved)
+    other.import_file(saved)
     turns = json.loads(saved.read_text(encoding="utf-8"))["turns"]
     shown = [("user" if turn["role"] == "user" else "bot", turn["content"]) for turn in turns]
     other.until(lambda: other.messages() == shown)

@@ -1,4 +1,4 @@
-"""Who the bot can be: the presets of the page, and random ones."""
+"""Who the bot can be: presets, and random personas."""
 
 from __future__ import annotations
 
