@@ -57,6 +57,7 @@ def test_each_is_one_change_away_from_its_recipe(arguments):
     ]
 
 
+@pytest.mark.slow
 def test_they_are_trained_on_as_many_tokens_scored_and_kept(arguments, monkeypatch):
     results = run_all(arguments)
     rows = {(row["stage"], row["name"]): row for row in results["experiments"]}

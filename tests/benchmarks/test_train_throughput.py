@@ -18,6 +18,7 @@ def results(prepared, tiny_config_file):
     )
 
 
+@pytest.mark.slow
 def test_every_variant_trains_on_the_tokens_asked_for(results):
     assert list(results["variants"]) == ["reference", "grouped", "packed", "packed, fast"]
     for figures in results["variants"].values():
@@ -58,6 +59,7 @@ def test_memory_by_hand():
     )
 
 
+@pytest.mark.slow
 def test_the_commands_end_with_a_line_of_json(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.training_memory", "--output", str(tmp_path / "deep" / "x.json")],

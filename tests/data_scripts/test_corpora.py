@@ -55,6 +55,7 @@ def test_every_dialogue_is_kept_or_counted():
         assert len(corpus.train) + len(corpus.val) + left_out == total
 
 
+@pytest.mark.slow
 def test_processes_of_their_own_give_the_same_corpora():
     assert load_corpora(SAMPLE_CORPORA, num_proc=2) == load_corpora(SAMPLE_CORPORA, num_proc=1)
 

@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+import pytest
+
 from chat.dialogue import Dialogue, Turn
 from chat.template import IGNORED_LABEL
 from data_scripts.plain_text import encode_plain_texts
@@ -29,6 +31,7 @@ def test_a_long_document_is_learnt_once_token_by_token(tokenizer):
         assert sum(part.replies for part in parts) == 2
 
 
+@pytest.mark.slow
 def test_a_base_is_trained_on_it_and_fine_tuned(tmp_path, prepared, tiny_config_file):
     """Tokenizer, plain text, base; then the chat format on top of the base's vocabulary."""
     from transformers import AutoModelForCausalLM, AutoTokenizer

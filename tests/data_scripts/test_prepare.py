@@ -149,6 +149,7 @@ def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):
     assert all(first[split].to_list() == again[split].to_list() for split in ("train", "val"))
 
 
+@pytest.mark.slow
 def test_more_processes_give_the_same_dataset(prepared, tmp_path, options, monkeypatch):
     monkeypatch.setattr(encode, "DIALOGUES_PER_PROCESS", 20)
     for num_proc in (1, 2):

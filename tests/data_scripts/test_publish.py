@@ -50,6 +50,7 @@ def flags(prepared, base_tokenizer_folder, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_pushed_is_what_is_loaded(flags, tmp_path):
     repositories = Repositories(token=TOKEN)
     with hub(repositories) as endpoint:

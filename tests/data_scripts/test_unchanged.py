@@ -127,6 +127,7 @@ def test_what_is_prepared_is_pushed_as_it_is(unchanged):
     assert not written
 
 
+@pytest.mark.slow
 def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_tokenizer_folder):
     """The second run finds nothing changed; the modules of the first must be among those checked for it."""
     flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", str(base_tokenizer_folder), "--num-proc", "1"]

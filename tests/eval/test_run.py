@@ -91,12 +91,14 @@ def test_every_reply_is_kept_with_its_context(finished):
         assert set(reply["model"]) == set(reply["base"]) == {"sampled", "greedy"}
 
 
+@pytest.mark.slow
 def test_the_same_arguments_give_the_same_results(finished, settings, tmp_path):
     again = evaluate_models(EvalArguments(**settings, output=str(tmp_path / "again")))
     assert without_latency(again) == without_latency(finished[1])
     assert (tmp_path / "again" / "replies.jsonl").read_text() == (finished[0] / "replies.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(finished, settings, tmp_path, monkeypatch):
     from eval import source
 

@@ -45,6 +45,7 @@ def launch(endpoint: str, data: str, short_run, tmp_path) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 def test_training_on_a_dataset_of_the_hub(published, short_run, tmp_path):
     with hub(published) as endpoint:
         done = launch(endpoint, "someone/whole", short_run, tmp_path)
@@ -52,6 +53,7 @@ def test_training_on_a_dataset_of_the_hub(published, short_run, tmp_path):
     assert (tmp_path / "final" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "problem"),
     [

@@ -71,6 +71,7 @@ def stream(folder, megabytes: int, how: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA bounds anonymous memory on Linux only")
 def test_an_epoch_streams_in_a_third_of_the_datasets_size(large_dataset):
     done = stream(large_dataset, 40, "stream")

@@ -145,6 +145,7 @@ def test_a_killed_launch_goes_on(short_run, tmp_path):
     assert checkpoints(run)[-1].name == "checkpoint-40"
 
 
+@pytest.mark.slow
 def test_the_command_reports_an_error_in_one_line(short_run):
     result = subprocess.run(launched(short_run(data="nowhere")), cwd=ROOT, capture_output=True, text=True)
     assert result.returncode != 0 and "Traceback" not in result.stderr

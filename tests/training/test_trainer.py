@@ -122,6 +122,7 @@ def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path
     assert engine.reply([{"role": "user", "content": "Hi!"}])
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(short_run, tmp_path):
     import dataclasses
 

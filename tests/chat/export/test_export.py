@@ -113,6 +113,7 @@ def test_a_folder_with_something_else_is_left_alone(model_folder, tmp_path):
         export_model(ExportArguments(str(model_folder), output=str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_figures_and_reports_to_nobody(model_folder, tmp_path):
     """OpenVINO's and NNCF's telemetry would leave a client's id in the home."""
     command = [sys.executable, "-m", "chat.export", "--model", str(model_folder), "--output", "made"]

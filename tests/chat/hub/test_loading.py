@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 
 
+@pytest.mark.slow
 def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
     def chat() -> subprocess.CompletedProcess:
         return subprocess.run(

@@ -20,6 +20,7 @@ for revision in sys.argv[1:]:
 PUBLISHED = {"config.json", "README.md", "model.safetensors"}
 
 
+@pytest.mark.slow
 def test_a_model_is_published_changed_and_tagged(repositories, folder, publish, tmp_path):
     with hub(repositories) as endpoint:
         first = publish(endpoint, tag="v1")

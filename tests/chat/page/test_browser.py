@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from chat.engine import MAX_REQUESTS
 from tests.chat.page.conftest import Visitor, served
 from tests.chat.page.test_api import kept
@@ -55,6 +57,7 @@ def test_a_reply_streams_and_can_be_stopped(chromium, slow_address):
     visitor.context.close()
 
 
+@pytest.mark.slow
 def test_a_reply_drawn_again_or_to_an_edited_message_can_be_stopped(chromium, slow_address):
     for way in (draw_again, edit):
         visitor = Visitor(chromium, slow_address)
@@ -90,6 +93,7 @@ def stop_when_it_streams(visitor: Visitor) -> None:
     assert visitor.messages() == stopped and len(stopped) == 2
 
 
+@pytest.mark.slow
 def test_a_new_conversation_ends_the_reply_in_the_old_one(chromium, slow_address):
     visitor = Visitor(chromium, slow_address)
     visitor.set_decoding(**LONG_REPLIES)
@@ -116,6 +120,7 @@ def read_toast(visitor: Visitor, text: str) -> None:
     visitor.until(lambda: not toast.is_visible())
 
 
+@pytest.mark.slow
 def test_a_visitor_who_is_told_that_it_is_busy_loses_nothing(chromium, slow_engine, slow_address):
     visitor = Visitor(chromium, slow_address)
     visitor.set_decoding(Longest_reply="5")
@@ -272,6 +277,7 @@ def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, scree
         visitor.context.close()
 
 
+@pytest.mark.slow
 def test_two_tabs_keep_each_others_conversations(visitor):
     visitor.say("In the first tab")
     with visitor.another_tab():
@@ -344,6 +350,7 @@ def test_the_summary_becomes_the_next_persona(visitor):
     visitor.page.get_by_text("The summary has nothing of that side.").wait_for()
 
 
+@pytest.mark.slow
 def test_what_is_said_and_liked_is_kept_only_by_consent(chromium, pocket, tmp_path):
     from chat.feedback import FeedbackLog
 
@@ -367,6 +374,7 @@ def test_what_is_said_and_liked_is_kept_only_by_consent(chromium, pocket, tmp_pa
     assert "secret" not in json.dumps([said, liked])
 
 
+@pytest.mark.slow
 def test_phone_and_dark(chromium, address, screenshot):
     phone = Visitor(chromium, address, is_mobile=True, has_touch=True)
     phone.page.set_viewport_size({"width": 375, "height": 667})
@@ -401,6 +409,7 @@ def test_the_systems_dark_can_be_made_light(chromium, address):
     visitor.context.close()
 
 
+@pytest.mark.slow
 def test_pictures_of_a_conversation(visitor, screenshot):
     """`SCREENSHOTS=docs python -m pytest -k pictures` makes the README's docs/page.png, among others."""
     visitor.page.set_viewport_size({"width": 1200, "height": 800})

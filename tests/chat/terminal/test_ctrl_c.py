@@ -37,6 +37,7 @@ def begin_a_reply(user) -> None:
     user.until(lambda: len(replies(user)) > before and len(" ".join(replies(user)[-1]).split()) > 2)
 
 
+@pytest.mark.slow
 def test_once_stops_the_reply_and_twice_leaves(slow_model, tmp_path):
     with typist("--model", str(slow_model), *SLOW, cwd=tmp_path) as user:
         begin_a_reply(user)

@@ -23,6 +23,7 @@ def chat(*flags: str, said: str = "", **environment: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 def test_a_piped_conversation_until_exit(model_folder):
     done = chat("--model", str(model_folder), "--seed", "1", said="Hi!\n\nHow are you?\nexit\nnot read\n")
     assert done.returncode == 0, done.stderr
@@ -33,6 +34,7 @@ def test_a_piped_conversation_until_exit(model_folder):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_model_id_names_the_model(model_folder):
     done = chat(said="", MODEL_ID=str(model_folder))
     assert done.returncode == 0 and str(model_folder) in done.stdout
@@ -58,6 +60,7 @@ def test_once_needs_a_text():
         parse_arguments(ChatArguments, ["--once", " "])
 
 
+@pytest.mark.slow
 def test_a_script_is_told_what_failed_and_the_rest_is_done(model_folder, tmp_path):
     said = f"/sav x\nHi!\n/save {tmp_path / 'talk.json'}\n\ud83d".encode("utf-8", "surrogatepass")
     command = [sys.executable, "-m", "chat", "--model", str(model_folder), "--engine", "torch", "--seed", "1"]
