@@ -18,7 +18,11 @@ QUESTIONS = ("What is your name?", "What do you do for work?", "Do you like your
 
 @pytest.fixture(scope="module")
 def engine():
-    exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+    exact = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "KV_CACHE_PRECISION": "f32",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+    }
     engine = load_engine(str(ROOT / "models" / "pocket"), engine="openvino", **exact)
     yield engine
     engine.close()
@@ -62,6 +66,9 @@ def test_many_conversations_at_once_do_not_mix(engine):
     told = sum(JOBS[number % len(JOBS)] in " ".join(replies) for number, (replies, _) in enumerate(found))
     assert told >= 0.5 * CONVERSATIONS
     assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
+    # Sums are rounded otherwise in a batch, which now and then draws another word.
+    alone = [converse(engine, number) for number in range(0, CONVERSATIONS, 4)]
+    assert sum(one == many for one, many in zip(alone, found[::4], strict=True)) >= 0.7 * len(alone)
 
 
 @pytest.mark.slow
