@@ -3,6 +3,7 @@
 import shutil
 import signal
 import threading
+import time
 
 import pytest
 
@@ -29,6 +30,17 @@ class Broken:
 
     def step(self):
         raise RuntimeError("the step failed")
+
+
+class Slow(Broken):
+    """A pipeline that takes its time, so that a reply is still being drawn when something else happens."""
+
+    def has_non_finished_requests(self):
+        return self._pipeline.has_non_finished_requests()
+
+    def step(self):
+        time.sleep(0.05)
+        self._pipeline.step()
 
 
 def test_an_error_in_the_pipeline_reaches_every_caller(openvino_engine, monkeypatch):
@@ -91,6 +103,7 @@ def test_a_signal_is_handled_after_engines_were_closed(model_folder):
 
 def test_a_closed_engine_says_so(model_folder):
     engine = load_engine(str(model_folder), engine="openvino")
+    engine._server._pipeline = Slow(engine._server._pipeline)
     stream = engine.stream(HELLO, DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=100))
     next(stream)
     engine.close()
