@@ -197,8 +197,9 @@ class Server:
         with self._lock:
             thread = self._thread
             for request in self._running:
-                request.cancel()
+                # First: a cancelled request ends, which would look like the end of its reply.
                 request.found.put(RuntimeError("the engine was closed"))
+                request.cancel()
         if thread:
             thread.join()
         self._pipeline = None
