@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel
 
-# With 1 rare words win over sense; below 0.8 replies are less varied than people's (`models/README.md`).
-GENERIC_WEIGHT = 0.85
+# Above it replies are more varied and make less sense: rare words win (`models/README.md` has what was tried).
+GENERIC_WEIGHT = 0.7
 
 
 @dataclass(frozen=True)
