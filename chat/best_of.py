@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel
 
-# Above it replies are more varied and make less sense: rare words win (`models/README.md` has what was tried).
+# Above it replies vary more and make less sense: rare words win (`models/README.md` has what was tried).
 GENERIC_WEIGHT = 0.7
 
 
