@@ -20,7 +20,8 @@ VERSION_1_FIGURES = {
     "mean_words": 6.35,
 }
 SPECIAL_VALUES = {"perplexity": 23.4, "bits_per_byte": 1.21, "mean_words": 11.2, "entropy_4": 7.9}
-WITH_INTERVALS = ("perplexity", "bits_per_byte", "hits_at_1", "hits_at_1_without_persona", "persona_gain")
+RANKED = ("hits_at_1", "hits_at_1_without_persona", "persona_gain")
+WITH_INTERVALS = ("perplexity", "bits_per_byte", *RANKED, *(f"{name}_best_of_n" for name in RANKED))
 
 
 def results_of_version_2(scale: float = 1.0) -> dict:

@@ -5,6 +5,7 @@ import torch
 
 from chat import jsonl
 from chat.dialogue import Dialogue, Turn
+from eval import figures
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids
 from eval.ranking import rankable, score_candidates
 
@@ -56,3 +57,12 @@ def test_only_replies_with_distractors_are_ranked(prepared):
     assert sources == {"personachat"}
     train = list(jsonl.read(prepared / "dialogues" / "train.jsonl"))
     assert not rankable(train)
+
+
+def test_ranked_as_best_of_n_what_would_do_anywhere_loses():
+    found = figures.ranking(
+        with_persona=[[-1.0, -0.5]], without=[[-2.6, -0.5]], generic=[[-3.0, -0.1]], dialogues=[0]
+    )
+    assert found["hits_at_1"]["value"] == found["persona_gain"]["value"] == 0.0
+    assert found["hits_at_1_best_of_n"]["value"] == found["persona_gain_best_of_n"]["value"] == 1.0
+    assert found["hits_at_1_without_persona_best_of_n"]["value"] == 0.0
