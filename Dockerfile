@@ -15,8 +15,6 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY app.py ./
 COPY chat chat/
-# With which the export of another model is checked, when it is first loaded.
-COPY data_scripts data_scripts/
 COPY models/pocket models/pocket/
 
 USER chat
@@ -27,6 +25,6 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
     PYTHONUNBUFFERED=1
 EXPOSE 7860
 VOLUME ["/app/feedback", "/home/chat/.cache"]
-HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=600s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/health', timeout=4)"]
 CMD ["python", "app.py"]

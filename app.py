@@ -4,10 +4,14 @@ python app.py
 MODEL_ID=user/model python app.py
 """
 
+import signal
+
 from chat.cli import run
 
 
 def main() -> None:
+    # The first process of a container ignores SIGTERM unless it asks for it, also while the model is loaded.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from chat.page.variables import PageVariables
 
     variables = PageVariables.from_environment()

@@ -21,6 +21,7 @@ from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
 from chat.export.openvino import MODEL_FILE, in_a_passing_thread
+from chat.export.quiet import without_telemetry
 from chat.hub.loading import load_config, load_generation_config, model_folder
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class OpenVinoEngine(ChatEngine):
             UserError: the model cannot be loaded or exported, or its export is not of its weights.
         """
         try:
-            import openvino_genai  # noqa: F401
+            with without_telemetry():
+                import openvino_genai  # noqa: F401
         except ImportError:
             raise UserError(
                 "--engine openvino: `openvino-genai` is not installed; use --engine torch"

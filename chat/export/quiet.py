@@ -8,8 +8,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-# OpenVINO's converter and NNCF report their use to Intel unless they believe to be in a CI.
+# OpenVINO, when it is imported, and NNCF report their use to Intel unless they believe to be in a CI.
 TELEMETRY_SWITCHES = {"CI": "true", "NNCF_CI": "true"}
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """What is first imported within the block reports to nobody, then or later."""
+    before = {name: os.environ.get(name) for name in TELEMETRY_SWITCHES}
+    os.environ.update(TELEMETRY_SWITCHES)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @contextmanager
@@ -17,15 +29,11 @@ def quiet_libraries() -> Iterator[None]:
     """Within the block only errors are logged; afterwards everything is as it was."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    before = {name: os.environ.get(name) for name in TELEMETRY_SWITCHES}
-    os.environ.update(TELEMETRY_SWITCHES)
     logging.disable(logging.WARNING)
     try:
-        with redirect_stdout(io.StringIO()):
+        with without_telemetry(), redirect_stdout(io.StringIO()):
             yield
     finally:
         logging.disable(logging.NOTSET)
         root.setLevel(level)
         root.handlers[:] = handlers
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 import warnings
 from pathlib import Path
@@ -91,9 +90,7 @@ def _head() -> str:
 
 
 def wait_for_end(page: gr.Blocks, engine: ChatEngine, log: FeedbackLog | None) -> None:
-    """Serves until Ctrl-C or SIGTERM, which ends a container; then pushes what feedback is left."""
-    # The first process of a container ignores SIGTERM unless it asks for it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Serves until Ctrl-C, or SIGTERM as `app.py` takes it; then pushes what feedback is left."""
     try:
         while True:
             time.sleep(3600)

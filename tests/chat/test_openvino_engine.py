@@ -2,6 +2,8 @@
 
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +13,7 @@ from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from tests.chat.conftest import say_always
+from tests.conftest import ROOT
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 SETTINGS = DecodingSettings(max_new_tokens=12, seed=1)
@@ -104,9 +107,21 @@ def test_a_signal_is_handled_after_engines_were_closed(model_folder):
 def test_a_closed_engine_says_so(model_folder):
     engine = load_engine(str(model_folder), engine="openvino")
     engine._server._pipeline = Slow(engine._server._pipeline)
-    stream = engine.stream(HELLO, DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=100))
+    stream = engine.stream(HELLO, SETTINGS.changed(max_new_tokens=100, min_new_tokens=100))
     next(stream)
     engine.close()
     with pytest.raises(RuntimeError, match="closed"):
         list(stream)
     engine.close()
+
+
+def test_it_reports_to_nobody(tmp_path):
+    """OpenVINO's telemetry would leave a client's id in the home, when it is imported."""
+    command = [sys.executable, "-m", "chat", "--model", str(ROOT / "models" / "pocket"), "--once", "Hi!"]
+    # Without CI, which switches it off.
+    own = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [*command, "--engine", "openvino"], cwd=tmp_path, env=own, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0 and done.stdout and not done.stderr
+    assert not (tmp_path / "intel").exists()
