@@ -75,6 +75,11 @@ def _until_end(ids: list[int], log_probs: list[float], eos_token_id: int) -> Can
     return Candidate(ids, log_probs).cut(length)
 
 
+def preference(log_prob: float, generic: float, generic_weight: float = GENERIC_WEIGHT) -> float:
+    """log P(reply | conversation) less the weighted log P(reply), both in nats of the same tokens."""
+    return log_prob - generic_weight * generic
+
+
 def rank(
     candidates: list[Candidate], generic: list[float], generic_weight: float = GENERIC_WEIGHT
 ) -> list[int]:
@@ -89,7 +94,7 @@ def rank(
         candidate = candidates[index]
         if not candidate.ids:
             return float("-inf")
-        return (sum(candidate.log_probs) - generic_weight * generic[index]) / len(candidate.ids)
+        return preference(sum(candidate.log_probs), generic[index], generic_weight) / len(candidate.ids)
 
     return sorted(range(len(candidates)), key=score, reverse=True)
 

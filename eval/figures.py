@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chat.best_of import GENERIC_WEIGHT
+from chat.best_of import preference
 from chat.dialogue import ASSISTANT, Dialogue
 from chat.reply_checks import is_sound
 from eval.intervals import ratio_of_sums
@@ -75,7 +75,7 @@ def ranking(
 
 def _ungeneric(scores: list[list[float]], generic: list[list[float]]) -> list[list[float]]:
     return [
-        [score - GENERIC_WEIGHT * anywhere for score, anywhere in zip(of_reply, of_none, strict=True)]
+        [preference(score, anywhere) for score, anywhere in zip(of_reply, of_none, strict=True)]
         for of_reply, of_none in zip(scores, generic, strict=True)
     ]
 

@@ -14,6 +14,11 @@ def _settings(environment: dict[str, str]) -> dict:
     return {"cwd": ROOT, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1", **environment}}
 
 
+def own_home(folder: Path) -> dict[str, str]:
+    """The whole environment of somebody with this home; without CI, which switches telemetry off."""
+    return {"HOME": str(folder), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+
+
 def python(
     *arguments: object, environment: dict[str, str], says: str = "", timeout: float = 600
 ) -> subprocess.CompletedProcess:

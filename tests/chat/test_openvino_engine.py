@@ -14,19 +14,24 @@ from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from tests.chat.conftest import say_always
 from tests.conftest import ROOT
+from tests.processes import own_home
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 SETTINGS = DecodingSettings(max_new_tokens=12, seed=1)
 
 
-class Broken:
-    """A pipeline whose step fails."""
+class Wrapped:
+    """A pipeline, but for what a subclass changes."""
 
     def __init__(self, pipeline):
         self._pipeline = pipeline
 
     def __getattr__(self, name):
         return getattr(self._pipeline, name)
+
+
+class Broken(Wrapped):
+    """A pipeline whose step fails."""
 
     def has_non_finished_requests(self):
         return False
@@ -35,11 +40,8 @@ class Broken:
         raise RuntimeError("the step failed")
 
 
-class Slow(Broken):
+class Slow(Wrapped):
     """A pipeline that takes its time, so that a reply is still being drawn when something else happens."""
-
-    def has_non_finished_requests(self):
-        return self._pipeline.has_non_finished_requests()
 
     def step(self):
         time.sleep(0.05)
@@ -118,10 +120,13 @@ def test_a_closed_engine_says_so(model_folder):
 def test_it_reports_to_nobody(tmp_path):
     """OpenVINO's telemetry would leave a client's id in the home, when it is imported."""
     command = [sys.executable, "-m", "chat", "--model", str(ROOT / "models" / "pocket"), "--once", "Hi!"]
-    # Without CI, which switches it off.
-    own = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [*command, "--engine", "openvino"], cwd=tmp_path, env=own, capture_output=True, text=True, timeout=300
+        [*command, "--engine", "openvino"],
+        cwd=tmp_path,
+        env=own_home(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0 and done.stdout and not done.stderr
     assert not (tmp_path / "intel").exists()

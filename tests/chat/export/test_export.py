@@ -11,7 +11,8 @@ from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.check import check
 from chat.export.run import export_model
 from chat.hub.loading import load_causal_lm
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import SAMPLE
+from tests.processes import own_home
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +118,9 @@ def test_a_folder_with_something_else_is_left_alone(model_folder, tmp_path):
 def test_the_command_prints_the_figures_and_reports_to_nobody(model_folder, tmp_path):
     """OpenVINO's and NNCF's telemetry would leave a client's id in the home."""
     command = [sys.executable, "-m", "chat.export", "--model", str(model_folder), "--output", "made"]
-    environment = {
-        "HOME": str(tmp_path),
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
-        "HF_HUB_OFFLINE": "1",
-    }
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=own_home(tmp_path), capture_output=True, text=True, check=True
+    )
     first, second = done.stdout.splitlines()
     assert first.startswith("int8: perplexity ") and second == "the export is in made"
     assert not (tmp_path / "intel").exists() and (tmp_path / "made" / "openvino_model.xml").is_file()
