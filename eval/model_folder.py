@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.cli import UserError
-from training.arguments import ARGUMENTS_FILE, FREE_TO_CHANGE
 from training.checkpoints import STATE_FILE
+from training.resuming import ARGUMENTS_FILE, FREE_TO_CHANGE
 
 WEIGHTS = "*.safetensors"
 SIZES = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,31 +18,6 @@ if TYPE_CHECKING:
     from chat.hub.repositories import Destination
 
 logger = logging.getLogger(__name__)
-ARGUMENTS_FILE = "train_arguments.json"
-# What may differ in a resumed run without making it another one.
-FREE_TO_CHANGE = {
-    "resume",
-    "output_dir",
-    "final_model_dir",
-    "final_model_dtype",
-    "final_model_shard_mb",
-    "temperature",
-    "top_p",
-    "best_of",
-    "data",
-    "per_device_eval_batch_size",
-    "save_every_steps",
-    "save_total_limit",
-    "tensorboard",
-    "trackio",
-    "sample_prompts",
-    "dataloader_num_workers",
-    "push_to_hub",
-    "hub_public",
-    "hub_strategy",
-    "hub_every_minutes",
-    "hub_tag",
-}
 
 
 @dataclass(frozen=True)
@@ -290,7 +264,6 @@ class TrainArguments:
             save_steps=self.save_every_steps,
             metric_for_best_model="eval_loss",
             greater_is_better=False,
-            restore_callback_states_from_checkpoint=self.early_stopping_patience > 0,
             logging_strategy="steps",
             logging_steps=self.log_every_steps,
             logging_first_step=True,
@@ -312,30 +285,6 @@ def _has_tf32() -> bool:
     import torch
 
     return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
-
-
-def save(arguments: TrainArguments, folder: str | Path) -> None:
-    """Writes the arguments beside what they made; whoever trains by them again pushes nowhere."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    kept = asdict(replace(arguments, push_to_hub=None, hub_public=False, hub_tag=None))
-    (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
-
-
-def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
-    """Warns of what makes a resumed run another one than the run in `folder` that it goes on with."""
-    try:
-        before = json.loads((Path(folder) / ARGUMENTS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    for name, value in asdict(arguments).items():
-        if name not in FREE_TO_CHANGE and before.get(name, value) != value:
-            logger.warning(
-                "--resume: --%s was %s and is %s now: the run goes on with the new value and will not end as "
-                "an unbroken one",
-                name.replace("_", "-"),
-                before[name],
-                value,
-            )
 
 
 def _span(limits: tuple[float, float]) -> str:

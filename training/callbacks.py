@@ -1,4 +1,4 @@
-"""What happens beside the steps: SIGTERM, sample replies, rotation of checkpoints."""
+"""What happens beside the steps: SIGTERM, early stopping, sample replies, rotation of checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 
 import torch
 from accelerate import DistributedType
-from transformers import TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from chat.decoding import DecodingSettings
@@ -49,6 +49,24 @@ class StopOnSigterm(TrainerCallback):
         told = torch.tensor(int(self.received), device=args.device)
         torch.distributed.all_reduce(told, op=torch.distributed.ReduceOp.MAX)
         return bool(told)
+
+
+class StopEarly(EarlyStoppingCallback):
+    """Stops a run whose loss no longer falls; the checkpoint that it then saves says so to a resume."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.early_stopping_patience_counter >= self.early_stopping_patience
+
+    def go_on(self, state) -> None:
+        """Counts on from what a checkpoint's state tells, with the patience that is asked for now."""
+        saved = state.stateful_callbacks.get(type(self).__name__, self.state())
+        self.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
+
+    def on_evaluate(self, args, state, control, metrics, **kwargs):
+        super().on_evaluate(args, state, control, metrics, **kwargs)
+        if self.is_over:
+            control.should_save = True
 
 
 class RotateCheckpoints(TrainerCallback):

@@ -27,8 +27,8 @@ from chat.hub.repositories import (
     make_branch,
     make_ready,
 )
-from training.arguments import ARGUMENTS_FILE
 from training.checkpoints import STATE_FILE, checkpoints, is_whole, last_whole_checkpoint, step_of
+from training.resuming import ARGUMENTS_FILE
 
 if TYPE_CHECKING:
     from training.arguments import TrainArguments

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from chat.hub.publishing import ATTEMPTS
-from training.arguments import ARGUMENTS_FILE, TrainArguments, save, tell_changed
+from training.arguments import TrainArguments
 from training.checkpoints import (
     STATE_FILE,
     check_same_model,
@@ -32,6 +32,7 @@ from training.checkpoints import (
     discard_halves,
     last_whole_checkpoint,
 )
+from training.resuming import ARGUMENTS_FILE, check_same_everywhere, save, tell_changed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from training.trainer import DialogueTrainer
 
 ATTEMPTS_IN_HASTE = 2
+# What `torch.compile` puts before the names of the weights.
+COMPILED_PREFIX = "_orig_mod."
 logger = logging.getLogger(__name__)
 
 
@@ -60,6 +63,8 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
         _begin_on_hub(arguments, destination)
     checkpoint = _last_checkpoint(arguments.output_dir) if arguments.resume else None
     trainer = build_trainer(arguments)
+    if arguments.resume:
+        check_same_everywhere(checkpoint)
     if checkpoint:
         check_same_model(checkpoint, trainer.model)
         logger.info("resuming from %s", checkpoint)
@@ -111,10 +116,10 @@ def _pushed_checkpoints(
 def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     """The trainer over our data, collators, model and callbacks."""
     import numpy as np
-    from transformers import EarlyStoppingCallback, set_seed
+    from transformers import set_seed
 
     from chat.hub.loading import load_tokenized
-    from training.callbacks import RotateCheckpoints, SampleReplies, StopOnSigterm
+    from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.collator import PaddedCollator, padding_id
     from training.model import build_model
     from training.trainer import DialogueTrainer
@@ -136,7 +141,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     if arguments.tensorboard:
         callbacks.append(SampleReplies(arguments.sample_prompts))
     if arguments.early_stopping_patience:
-        callbacks.append(EarlyStoppingCallback(arguments.early_stopping_patience))
+        callbacks.append(StopEarly(arguments.early_stopping_patience))
     return DialogueTrainer(
         model=model,
         args=training_arguments,
@@ -233,12 +238,15 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     if not trainer.is_world_process_zero():
         return
     with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
-        model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+        model = trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_torch_compile=False)
         model.config.use_cache = True
         dtype = getattr(torch, arguments.final_model_dtype)
         # Tied weights stay one tensor, of which one is written.
         converted = {weights.data_ptr(): weights.to(dtype) for weights in state_dict.values()}
-        state_dict = {name: converted[weights.data_ptr()] for name, weights in state_dict.items()}
+        state_dict = {
+            name.removeprefix(COMPILED_PREFIX): converted[weights.data_ptr()]
+            for name, weights in state_dict.items()
+        }
         model.save_pretrained(
             folder, state_dict=state_dict, max_shard_size=f"{arguments.final_model_shard_mb}MB"
         )

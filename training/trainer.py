@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from chat.cli import UserError
 from chat.folders import is_write_failure
 from chat.template import IGNORED_LABEL
-from training.callbacks import StopOnSigterm
+from training.callbacks import StopEarly, StopOnSigterm
 from training.muon import MuonWithAdamW
 from training.sampler import EpochOrder, EpochSampler
 
@@ -20,7 +21,7 @@ LOSS_WINDOW_FILE = "loss_window.json"
 
 
 class DialogueTrainer(Trainer):
-    """Differs from its base in six things:
+    """Differs from its base in seven things:
 
     - the order of the data depends on seed and epoch alone (`training.sampler`);
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
@@ -29,7 +30,9 @@ class DialogueTrainer(Trainer):
       are: `eval_loss` is nats per token, `eval_perplexity` its exponential;
     - the best model so far is saved whenever an evaluation finds it;
     - the optimizer may be Muon;
-    - a run that is resumed at its end is at its end, and takes no further step.
+    - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
+    - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
+      as the checkpoint's did.
     """
 
     def __init__(self, *, sampler: EpochSampler, eval_collator, optimizer: str = "adamw", **arguments):
@@ -47,14 +50,11 @@ class DialogueTrainer(Trainer):
     @property
     def stopped_at_step(self) -> int | None:
         """The step at which SIGTERM stopped the run, if it did."""
-        return next(
-            (
-                each.stopped_at_step
-                for each in self.callback_handler.callbacks
-                if isinstance(each, StopOnSigterm)
-            ),
-            None,
-        )
+        stop = self._callback(StopOnSigterm)
+        return stop.stopped_at_step if stop else None
+
+    def _callback(self, kind: type[TrainerCallback]) -> TrainerCallback | None:
+        return next((each for each in self.callback_handler.callbacks if isinstance(each, kind)), None)
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         if not self.uses_muon or self.optimizer is not None:
@@ -79,8 +79,20 @@ class DialogueTrainer(Trainer):
         finally:
             self.data_collator = train_collator
 
+    def _init_training_state(self, max_steps, *arguments):
+        found = super()._init_training_state(max_steps, *arguments)
+        self.state.compute_steps(self.args, max_steps)
+        if stop_early := self._callback(StopEarly):
+            stop_early.go_on(self.state)
+        for each in (*self.callback_handler.callbacks, self.control):
+            if isinstance(each, ExportableState):
+                # A checkpoint of a run without it has no place for its state.
+                self.state.stateful_callbacks.setdefault(type(each).__name__, each.state())
+        return found
+
     def _run_epoch(self, **arguments):
-        if self.state.global_step >= self.state.max_steps:
+        stop_early = self._callback(StopEarly)
+        if self.state.global_step >= self.state.max_steps or (stop_early and stop_early.is_over):
             self.control.should_training_stop = True
             return None
         return super()._run_epoch(**arguments)
@@ -103,7 +115,8 @@ class DialogueTrainer(Trainer):
             nats, tokens = row_losses(model, inputs)
         loss = nats.sum() / tokens.sum().clamp(min=1)
         nats, tokens = self.accelerator.gather_for_metrics((nats, tokens))
-        self._nats += nats.double().sum().cpu()
+        # On the CPU: not every device computes in float64.
+        self._nats += nats.cpu().double().sum()
         self._tokens += int(tokens.sum())
         return loss, None, None
 

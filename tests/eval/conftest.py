@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from training.arguments import TrainArguments, save
+from training.arguments import TrainArguments
+from training.resuming import save
 
 TRAINER_STATE = {
     "global_step": 3827,

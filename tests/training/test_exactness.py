@@ -112,6 +112,20 @@ def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(short_run, w
 
 
 @pytest.mark.slow
+def test_a_resume_on_machines_that_share_no_disk_is_refused(short_run, tmp_path):
+    from training.train import train
+
+    train(short_run(max_steps=2, output_dir=str(tmp_path / "run-0")))
+    arguments = dataclasses.asdict(short_run(max_steps=4, resume=True))
+    done = run_worker("own disks", processes=2, arguments=arguments)
+    assert done.returncode != 0
+    assert (
+        "different checkpoints in --output-dir (checkpoint-2, none); give a folder on a disk" in done.stderr
+    )
+    assert [path.name for path in checkpoints(tmp_path / "run-0")] == ["checkpoint-2"]
+
+
+@pytest.mark.slow
 def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, tmp_path):
     settings = {"max_steps": 60, "save_every_steps": 50, "eval_every_steps": 50, "log_every_steps": 1}
 

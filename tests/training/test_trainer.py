@@ -64,6 +64,32 @@ def test_early_stopping_waits_for_its_patience(short_run):
     assert trainer.state.global_step == 8
 
 
+def test_a_run_that_stopped_early_is_at_its_end(short_run, tmp_path):
+    """A resume trains no further; with more patience it goes on, and counts on."""
+    settings = {"max_steps": 50, "learning_rate": 1e-30, "eval_every_steps": 2, "save_every_steps": 50}
+    train(short_run(**settings, early_stopping_patience=2))
+    weights = (tmp_path / "final" / "model.safetensors").read_bytes()
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-2", "checkpoint-6"]
+    again = train(short_run(**settings, early_stopping_patience=2, resume=True))
+    assert again.state.global_step == 6
+    assert (tmp_path / "final" / "model.safetensors").read_bytes() == weights
+    longer = train(short_run(**settings, early_stopping_patience=3, resume=True))
+    assert longer.state.global_step == 8
+
+
+def test_a_resumed_run_goes_by_its_own_cadences_and_patience(short_run, tmp_path):
+    train(short_run(max_steps=3, learning_rate=1e-30))
+    settings = {"eval_every_steps": 5, "save_every_steps": 4, "save_total_limit": 9, "log_every_steps": 7}
+    trainer = train(
+        short_run(max_steps=30, learning_rate=1e-30, early_stopping_patience=2, resume=True, **settings)
+    )
+    assert [entry["step"] for entry in evaluations(trainer)] == [3, 5, 10]
+    assert [entry["step"] for entry in trainer.state.log_history if "grad_norm" in entry] == [1, 2, 3, 7]
+    assert [path.name for path in checkpoints(tmp_path / "run")] == [
+        f"checkpoint-{step}" for step in (2, 3, 4, 8, 10)
+    ]
+
+
 def test_sample_replies_are_in_tensorboard_and_change_nothing(short_run, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -149,10 +175,18 @@ def test_resuming_with_another_base_is_refused(short_run, tmp_path, tiny_config_
 
 def test_a_resume_says_what_makes_it_another_run(short_run, caplog):
     train(short_run(max_steps=2))
-    train(short_run(max_steps=4, learning_rate=5e-4, resume=True, save_total_limit=9))
+    trainer = train(short_run(max_steps=4, learning_rate=5e-4, resume=True, save_total_limit=9))
     told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
     assert len(told) == 2
-    assert any("--learning-rate was 0.001 and is 0.0005 now" in line for line in told)
+    assert any("--max-steps was 2 and is 4 now" in line for line in told)
+    assert any("--learning-rate 0.0005: the checkpoint goes on with 0.001" in line for line in told)
+    assert trainer.lr_scheduler.base_lrs[0] == 0.001
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(short_run):
+    train(short_run(max_steps=2))
+    with pytest.raises(UserError, match="--optimizer muon: the run to resume has adamw; give that, or"):
+        train(short_run(max_steps=4, optimizer="muon", resume=True))
 
 
 def test_rows_too_short_for_the_data_are_refused(short_run):
@@ -171,6 +205,8 @@ def test_kernels_and_trackers_that_are_not_there_are_named(short_run):
 def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
     import shutil
 
+    from transformers import AutoModelForCausalLM
+
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler on the CPU")
     eager = train(
@@ -180,6 +216,9 @@ def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
     assert evaluations(compiled)[-1]["eval_loss"] == pytest.approx(
         evaluations(eager)[-1]["eval_loss"], abs=5e-2
     )
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "final")
+    for name, weights in compiled.model.named_parameters():
+        assert torch.equal(saved.get_parameter(name), weights), name
 
 
 def test_gradient_checkpointing_changes_nothing_but_memory(short_run, tmp_path):

@@ -3,6 +3,7 @@
 python -m tests.training.workers killed  '{"moment": "step", "count": 7, "arguments": {...}}'
 python -m tests.training.workers gradients '{"output": "folder", "arguments": {...}}'
 python -m tests.training.workers 'full disk' '{"step": 3, "arguments": {...}}'
+python -m tests.training.workers 'own disks' '{"arguments": {...}}'
 """
 
 import json
@@ -121,6 +122,14 @@ def full_disk(step: int, arguments: dict) -> None:
     trainer.train()
 
 
+def own_disks(arguments: dict) -> None:
+    """As on machines that share no disk: each process has an --output-dir of its own."""
+    arguments["output_dir"] += f"-{os.environ['RANK']}"
+    train(TrainArguments(**arguments))
+
+
+WORKERS = {"killed": killed, "gradients": gradients, "full disk": full_disk, "own disks": own_disks}
+
 if __name__ == "__main__":
-    worker = {"killed": killed, "gradients": gradients, "full disk": full_disk}[sys.argv[1]]
+    worker = WORKERS[sys.argv[1]]
     run(lambda: worker(**json.loads(sys.argv[2])))

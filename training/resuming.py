@@ -1,0 +1,96 @@
+"""The arguments of a run, kept beside what it made, and what a run that resumes it may change."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.cli import UserError
+
+if TYPE_CHECKING:
+    from training.arguments import TrainArguments
+
+logger = logging.getLogger(__name__)
+ARGUMENTS_FILE = "train_arguments.json"
+# What may differ in a resumed run without making it another one.
+FREE_TO_CHANGE = {
+    "resume",
+    "output_dir",
+    "final_model_dir",
+    "final_model_dtype",
+    "final_model_shard_mb",
+    "temperature",
+    "top_p",
+    "best_of",
+    "data",
+    "per_device_eval_batch_size",
+    "save_every_steps",
+    "save_total_limit",
+    "tensorboard",
+    "trackio",
+    "sample_prompts",
+    "dataloader_num_workers",
+    "push_to_hub",
+    "hub_public",
+    "hub_strategy",
+    "hub_every_minutes",
+    "hub_tag",
+}
+
+# What a checkpoint's optimizer and schedule hold themselves.
+KEPT_BY_CHECKPOINT = ("learning_rate", "weight_decay")
+
+
+def save(arguments: TrainArguments, folder: str | Path) -> None:
+    """Writes the arguments beside what they made; whoever trains by them again pushes nowhere."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    kept = asdict(replace(arguments, push_to_hub=None, hub_public=False, hub_tag=None))
+    (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+
+
+def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
+    """Warns of what makes a resumed run another one than the run in `folder` that it goes on with.
+
+    Raises:
+        UserError: another optimizer, which cannot go on from the state of the first.
+    """
+    try:
+        before = json.loads((Path(folder) / ARGUMENTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    for name, value in asdict(arguments).items():
+        if name in FREE_TO_CHANGE or before.get(name, value) == value:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if name == "optimizer":
+            raise UserError(
+                f"{flag} {value}: the run to resume has {before[name]}; give that, or another --output-dir"
+            )
+        if name in KEPT_BY_CHECKPOINT:
+            logger.warning("--resume: %s %s: the checkpoint goes on with %s", flag, value, before[name])
+            continue
+        logger.warning(
+            "--resume: %s was %s and is %s now: the run goes on with the new value and will not end as an "
+            "unbroken one",
+            flag,
+            before[name],
+            value,
+        )
+
+
+def check_same_everywhere(checkpoint: Path | None) -> None:
+    """Raises UserError where the processes of a run, on several machines, find different checkpoints."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    if PartialState().num_processes == 1:
+        return
+    found = gather_object([checkpoint.name if checkpoint else "none"])
+    if len(set(found)) > 1:
+        raise UserError(
+            f"--resume: the processes find different checkpoints in --output-dir ({', '.join(found)}); give "
+            "a folder on a disk that all machines share"
+        )
