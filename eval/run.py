@@ -27,7 +27,7 @@ from eval.stages import Stages
 from eval.training_log import read_curves
 
 if TYPE_CHECKING:
-    from eval.publish_card import CardToPublish
+    pass
 
 RESULTS_FORMAT_VERSION = 2
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
@@ -134,7 +134,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
             **limits,
         },
         "libraries": {library: version(library) for library in LIBRARIES},
-        "device": str(PartialState().device),
+        "device": PartialState().device.type,
     }
     stages = Stages(arguments.output, results)
     replies: list[dict] = []
@@ -162,22 +162,19 @@ def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None
 
 def main() -> None:
     arguments = parse_arguments(EvalArguments, description=__doc__.splitlines()[0])
+    from accelerate import PartialState
+
     card = None
     if arguments.push_to_hub:
         from eval.publish_card import CardToPublish
 
         card = CardToPublish.checked(arguments.push_to_hub, arguments.model)
     results = evaluate_models(arguments)
+    if not PartialState().is_main_process:
+        return
     print(render(results))
     print(f"saved to {arguments.output}")
     if card:
-        _publish(card, results, arguments)
-
-
-def _publish(card: CardToPublish, results: dict, arguments: EvalArguments) -> None:
-    from accelerate import PartialState
-
-    if PartialState().is_main_process:
         flags = (
             f"--model {card.model.path} --results {arguments.output} --push-to-hub {arguments.push_to_hub}"
         )

@@ -17,35 +17,48 @@ logger = logging.getLogger(__name__)
 class Stages:
     """Results of finished stages in a folder beside the output, for one set of settings.
 
+    Of several processes the main one alone reads and writes them, and tells the others what it found.
+
     Args:
         output: the evaluation's output folder.
         settings: all that decides the figures, JSON-serialisable; other settings begin anew.
     """
 
     def __init__(self, output: str | Path, settings: dict):
+        from accelerate import PartialState
+
         output = Path(output)
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         self.folder = output.parent / f".{output.name}.stages"
+        self._is_main = PartialState().is_main_process
+        if self._is_main:
+            self._begin(hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest())
+
+    def _begin(self, digest: str) -> None:
         if (self.folder / "settings").is_file() and (self.folder / "settings").read_text() == digest:
-            logger.info("going on with an earlier run: %d stages are done", len(self._done()))
+            done = len(list(self.folder.glob("*.json")))
+            logger.info("going on with an earlier run: %d stages are done", done)
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         (self.folder / "settings").write_text(digest)
 
-    def _done(self) -> list[Path]:
-        return list(self.folder.glob("*.json"))
-
     def run(self, name: str, compute: Callable[[], Any]) -> Any:
         """The result of the stage: what was kept of it, else what `compute` gives, which is then kept."""
         path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
-        result = compute()
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(result), encoding="utf-8")
-        os.replace(unfinished, path)
-        return json.loads(path.read_text(encoding="utf-8"))
+        kept = self._read(path)
+        if kept is None:
+            kept = json.dumps(compute())
+            if self._is_main:
+                unfinished = path.with_suffix(".unfinished")
+                unfinished.write_text(kept, encoding="utf-8")
+                os.replace(unfinished, path)
+        return json.loads(kept)
+
+    def _read(self, path: Path) -> str | None:
+        from accelerate.utils import broadcast_object_list
+
+        kept = path.read_text(encoding="utf-8") if self._is_main and path.is_file() else None
+        return broadcast_object_list([kept])[0]
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

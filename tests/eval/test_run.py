@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -70,6 +73,33 @@ def test_model_base_and_human_stand_side_by_side(finished):
     assert ranking["candidates"]["value"] > 4
     assert results["same_reply_ids"] and results["settings"]["decoding"]["top_p"] == 0.9
     assert (output / "report.md").read_text() == render(results)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_figures_of_one_and_go_on_from_its_stages(finished, settings, tmp_path):
+    """Killed when two stages are done, then to its end; each time by `accelerate launch`, as on two GPUs."""
+    _, alone = finished
+    output = tmp_path / "results"
+    flags = {**settings, "data": settings["data"][0], "output": output}
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--quiet"),
+        *("-m", "eval.run"),
+        *(str(part) for name, value in flags.items() for part in (f"--{name}", value)),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    stages = tmp_path / ".results.stages"
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
+        while len(list(stages.glob("*.json"))) < 2:
+            assert process.poll() is None, "it ended"
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not output.exists()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("going on with an earlier run: ") == 1
+    assert done.stdout.count("saved to") == 1 and not stages.exists()
+    together = json.loads((output / "results.json").read_text())
+    assert without_latency(together)["figures"] == without_latency(alone)["figures"]
 
 
 def test_no_figure_is_missing_or_not_a_number(finished):
