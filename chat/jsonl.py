@@ -32,7 +32,8 @@ def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data")
     if not Path(path).is_file():
         raise UserError(f"{flag} {path}: no such file; give dialogues as JSON lines (see the README)")
     dropped = Counter() if dropped is None else dropped
-    with open(path, encoding="utf-8") as lines:
+    # In bytes, so that a line of another encoding is named, too.
+    with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:

@@ -271,7 +271,7 @@ def segments(
     """How a dialogue becomes sequences of at most `room` tokens, in which every reply is scored once.
 
     Args:
-        turns: none longer than half of `room`.
+        turns: none longer than `room`.
         marks: per turn, whether it is a reply.
         history_turns: as in `encode_dialogues`.
 
@@ -291,7 +291,7 @@ def segments(
         ]
     found, first = [], 0
     while first < len(turns):
-        start = _start_of_last(turns, first, room // 2)
+        start = _start_of_last(turns, first, min(room // 2, room - len(turns[first].ids)))
         used = sum(len(turn.ids) for turn in turns[start:first])
         end = first
         while end < len(turns) and used + len(turns[end].ids) <= room:

@@ -78,7 +78,8 @@ def _divide(encoded: Dataset, parts: int) -> list[Dataset]:
     import numpy as np
 
     bounds = np.searchsorted(encoded.with_format("numpy")["part"][:], range(parts + 1))
-    return [encoded.select(range(bounds[part], bounds[part + 1])) for part in range(parts)]
+    # `select` refuses an empty range that begins behind the last row.
+    return [encoded.select(range(*bounds[part : part + 2]) or []) for part in range(parts)]
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def given_corpora(statistics: dict) -> dict[str, tuple[str, str]]:
+    """By the names that they have in `stats.json`, each corpus's kind and path ("": its public source).
+
+    Of two corpora of one kind, the second has a name of its own there.
+    """
+    given = (each.partition("=")[::2] for each in statistics["options"]["corpora"])
+    return dict(zip(statistics["corpora"], given, strict=True))
+
+
 @dataclass(frozen=True)
 class Provenance:
     """

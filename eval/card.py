@@ -20,7 +20,7 @@ from chat.cli import UserError, command_line, parse_arguments, run
 from chat.hub.loading import STATISTICS_FILE
 from chat.hub.merged_cards import Marks, merged_card
 from chat.markdown import code_span, escaped, one_line
-from data_scripts.provenance import PROVENANCE
+from data_scripts.provenance import PROVENANCE, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder
 from eval.report import corpus_tables, notes, write_text
@@ -117,6 +117,7 @@ def render_card(
     from huggingface_hub import ModelCard
 
     results, model_id = results and as_current(results), one_line(model_id)
+    given = given_corpora(statistics) if statistics else {}
     return ModelCard.from_template(
         card_data(results, model, statistics, model_id, license, language, row),
         template_path=str(TEMPLATE),
@@ -133,8 +134,9 @@ def render_card(
         sizes=model.sizes,
         base=model.base and code_span(published(model.base)),
         base_is_random=bool(model.base and model.base.endswith(".json")),
-        corpora=_corpora(results, statistics),
-        described=PROVENANCE,
+        corpora=_corpora(results, statistics, given),
+        described=PROVENANCE
+        | {name: PROVENANCE[kind] for name, (kind, _) in given.items() if kind in PROVENANCE},
         statistics=statistics,
         times=escaped(", ".join((statistics or {}).get("options", {}).get("times") or [])),
         settings=_written(model.settings),
@@ -176,16 +178,17 @@ def _written(values: dict) -> dict[str, str]:
     }
 
 
-def _corpora(results: dict | None, statistics: dict | None) -> dict[str, dict]:
+def _corpora(
+    results: dict | None, statistics: dict | None, given: dict[str, tuple[str, str]]
+) -> dict[str, dict]:
     """By name, the corpora of the training data; without its statistics, those of the evaluation."""
     if not statistics:
         sources = (corpus_and_split(source, results)[0] for source in (results or {"figures": ()})["figures"])
         return {name: {"label": escaped(name), "rows": []} for name in dict.fromkeys(sources)}
-    copies = dict(each.partition("=")[::2] for each in statistics["options"]["corpora"])
     return {
         name: {
             "label": escaped(name),
-            "read_from": escaped(copies.get(name, "")),
+            "read_from": escaped(given[name][1]),
             "rows": [(split, [counts[split][unit] for unit in COUNTED]) for split in ("train", "val")],
         }
         for name, counts in statistics["corpora"].items()

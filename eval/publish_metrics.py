@@ -75,8 +75,8 @@ def publish_metrics(arguments: PublishMetricsArguments) -> list[Destination]:
     """
     names = arguments.metrics or metric_names()
     destinations = [arguments.destination(name) for name in names] if arguments.push_to_hub else []
-    for destination, name in zip(destinations, names, strict=False):
-        make_space_ready(destination, WRITTEN_BY_US, f"{name}.py")
+    for destination in destinations:
+        make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:
         output = Path(arguments.output or Path(scratch) / "spaces").expanduser()
         with whole_folder(output, ALL_FILE, "--output") as folder:

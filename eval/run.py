@@ -14,7 +14,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
@@ -25,9 +24,6 @@ from eval.results_file import REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
 from eval.stages import Stages
 from eval.training_log import read_curves
-
-if TYPE_CHECKING:
-    pass
 
 RESULTS_FORMAT_VERSION = 2
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")

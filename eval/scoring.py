@@ -22,20 +22,40 @@ def score_views(
     positions: int,
     description: str = "scoring",
 ) -> tuple[list[list[list[float]]], list[list[str]]]:
-    """Per dialogue and reply, the nats of each of the reply's tokens; and per dialogue the replies' texts.
+    """Per dialogue and reply, the nats of each of the reply's tokens; and per dialogue the texts of
+    what was scored.
 
     Args:
         positions: longest sequence, the same for all models that are compared.
     """
-    per_view = [scored_sequences(view, format_, positions, positions // 4) for view in views]
+    max_text_tokens = positions // 4
+    per_view = [scored_sequences(view, format_, positions, max_text_tokens) for view in views]
     flat = [sequence for each in per_view for sequence in each]
     scored = iter(score_replies(model, flat, description))
     losses = [[reply for _ in each for reply in next(scored)] for each in per_view]
     texts = [
-        [view.turns[index].text for sequence in each for index, _, _ in sequence.spans]
+        [
+            _text(view, sequence, span, format_, max_text_tokens)
+            for sequence in each
+            for span in sequence.spans
+        ]
         for view, each in zip(views, per_view, strict=True)
     ]
     return losses, texts
+
+
+def _text(
+    view: Dialogue,
+    sequence: ScoredSequence,
+    span: tuple[int, int, int],
+    format_: Format,
+    max_text_tokens: int,
+) -> str:
+    """What was scored of a reply, which is cut where it is very long."""
+    index, start, end = span
+    if end - start < max_text_tokens:
+        return view.turns[index].text
+    return format_.tokenizer.decode(sequence.input_ids[start:end], clean_up_tokenization_spaces=False)
 
 
 def score_replies(

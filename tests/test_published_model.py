@@ -1,5 +1,6 @@
 """A published model, card, metric: the ecosystem's own clients load them, in processes of their own."""
 
+import base64
 import json
 import os
 import shutil
@@ -199,6 +200,23 @@ def test_a_destination_is_refused_before_the_evaluation(served, published, evalu
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
         assert done.stderr.startswith(f"error: --push-to-hub {name}: ") and problem in done.stderr
     assert not output.exists()
+
+
+def test_the_space_of_somebody_who_had_the_name_first_stays(served, tmp_path):
+    repositories, machine = served
+    for name, file in (("latency", "app.py"), ("bleu", "bleu.py")):
+        space = ("space", f"someone/{name}")
+        repositories.create(space, sdk="gradio")
+        content = base64.b64encode(b"print('mine')").decode()
+        operations = [
+            {"key": "header", "value": {"summary": "Mine"}},
+            {"key": "file", "value": {"path": file, "content": content, "encoding": "base64"}},
+        ]
+        repositories.commit(space, "main", operations)
+        before = repositories.contents(space)
+        done = run(machine(), "-m", "eval.publish_metrics", "--push-to-hub", "someone", "--metrics", name)
+        assert done.returncode == 2 and "is another Space" in done.stderr
+        assert repositories.contents(space) == before
 
 
 def test_a_published_metric_gives_the_same_figures(served):

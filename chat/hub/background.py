@@ -45,6 +45,7 @@ class NewestPush:
         self.destination, self.every_seconds = destination, every_seconds
         self._waiting: Push | None = None
         self._attempts_left: int | None = None
+        self._pause_seconds = FIRST_WAIT_SECONDS
         self._failure: Failure | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="push-to-hub", daemon=True)
@@ -61,12 +62,14 @@ class NewestPush:
         """Pushes what still waits, at most so many times; why it is not on the Hub, if it is not."""
         with self._changed:
             self._attempts_left = attempts
+            # Not the long pause that an outage had come to.
+            self._pause_seconds = FIRST_WAIT_SECONDS
             self._changed.notify()
         self._thread.join()
         return self._failure
 
     def _run(self) -> None:
-        pause_seconds, begun = FIRST_WAIT_SECONDS, float("-inf")
+        begun = float("-inf")
         while push := self._next(begun + self.every_seconds):
             begun = time.monotonic()
             try:
@@ -74,13 +77,13 @@ class NewestPush:
             except Exception as error:
                 failure = failure_of(error)
                 logger.debug("%s", self.destination, exc_info=True)
-                if not self._wait_after(push, failure, pause_seconds):
+                if not self._wait_after(push, failure):
                     return
-                pause_seconds = min(2 * pause_seconds, LONGEST_WAIT_SECONDS)
             else:
                 logger.info("%s is on the Hub: %s", push.what, self.destination.url)
                 push.discard()
-                pause_seconds = FIRST_WAIT_SECONDS
+                with self._changed:
+                    self._pause_seconds = FIRST_WAIT_SECONDS
 
     def _next(self, not_before: float) -> Push | None:
         """The newest push; None where there is none and will be none."""
@@ -94,7 +97,7 @@ class NewestPush:
     def _closing(self) -> bool:
         return self._attempts_left is not None
 
-    def _wait_after(self, push: Push, failure: Failure, pause_seconds: float) -> bool:
+    def _wait_after(self, push: Push, failure: Failure) -> bool:
         """Waits till the next try; False where there shall be none."""
         with self._changed:
             superseded = push if self._waiting else None
@@ -104,7 +107,8 @@ class NewestPush:
                 if failure.is_lasting or self._attempts_left <= 0:
                     self._failure = failure
                     return False
-            seconds = max(pause_seconds, failure.retry_after_seconds)
+            seconds = max(self._pause_seconds, failure.retry_after_seconds)
+            self._pause_seconds = min(2 * self._pause_seconds, LONGEST_WAIT_SECONDS)
             remedy = failure.remedy if failure.is_lasting else f"trying again in {seconds:.0f} s"
             logger.warning(
                 "%s: %s is not on the Hub yet (%s); %s", self.destination, push.what, failure.reason, remedy

@@ -35,9 +35,10 @@ def looks_like_path(name: str) -> bool:
 def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iterator[None]:
     """Turns a failure to load `what` into a `UserError` of one line.
 
-    The libraries raise OSError for missing files and network failures, ValueError and others for unknown
-    content, in many lines that never name our flag. The Hub is asked once beforehand: where it cannot be
-    reached, their offline mode spares half a minute of retries a file, and what is cached still loads.
+    The libraries raise OSError for missing files and network failures, errors of all kinds for content that
+    they do not know, in many lines that never name our flag. The Hub is asked once beforehand: where it
+    cannot be reached, their offline mode spares half a minute of retries a file, and what is cached still
+    loads.
     """
     local = is_local(name)
     if not local and looks_like_path(name):
@@ -46,7 +47,9 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
     try:
         with _offline_mode() if unreachable else nullcontext():
             yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         reason = one_line(error)
         if local:
             raise UserError(

@@ -7,6 +7,9 @@ from chat.hub.cards import readable_state
 from chat.hub.publishing import persistently
 from chat.hub.repositories import Destination, make_ready
 
+# What the Hub itself puts into a Space that it makes.
+STARTERS = {"README.md", ".gitattributes", "index.html", "style.css"}
+
 
 def set_variable(destination: Destination, name: str, value: str, *, again: str) -> None:
     """Gives the Space an environment variable, which anybody can read; where it changes, the Space restarts.
@@ -24,12 +27,11 @@ def set_variable(destination: Destination, name: str, value: str, *, again: str)
     persistently(try_once, destination, undone=f"the variable {name} is not set", again=again)
 
 
-def make_space_ready(destination: Destination, mark: str, main_file: str) -> None:
+def make_space_ready(destination: Destination, mark: str) -> None:
     """Makes the Space where there is none; another one by this name is left alone.
 
     Args:
         mark: what the README of a Space of ours holds.
-        main_file: of a Space that is in use; one without it has just been made.
 
     Raises:
         UserError: the Hub refuses or cannot be reached, or it is another Space.
@@ -37,5 +39,5 @@ def make_space_ready(destination: Destination, mark: str, main_file: str) -> Non
     if failure := make_ready(destination):
         raise UserError(f"{destination}: {failure}")
     state = readable_state(destination)
-    if main_file in state.files and mark not in (state.card or ""):
+    if set(state.files) - STARTERS and mark not in (state.card or ""):
         raise UserError(f"{destination}: is another Space, which this would overwrite; name another")

@@ -15,7 +15,6 @@ from chat.space.card import WRITTEN_BY_US, SpaceModel
 from chat.space.folder import OURS, check_output, write_space
 from chat.space.model import checked_model
 
-APP_FILE = "app.py"
 AGAIN = "give the same command again"
 
 
@@ -37,7 +36,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
         )
     model = checked_model(arguments.model, "--model")
     if destination:
-        make_space_ready(destination, WRITTEN_BY_US, APP_FILE)
+        make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:
         folder = Path(arguments.output or Path(scratch) / "space").expanduser()
         write_space(arguments, model, folder, "--output")

@@ -121,7 +121,12 @@ def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):
     wrong = rows_corpus("wrong", train=[{"text": "hi"}])
     empty = tmp_path / "empty"
     empty.mkdir()
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "train-1.jsonl").write_text('{"dialog": ["Hi.", "Hi."]}\n')
+    (mixed / "train-2.jsonl").write_text('{"text": "Hi."}\n')
     cases = [
+        (daily_dialog, mixed, "no usable dataset"),
         (personachat, wrong, "split `train` has no column `personality`, `utterances` (it has text)"),
         (daily_dialog, wrong, "has no column `dialog`"),
         (personachat, empty, "no usable dataset"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,27 @@ def test_more_processes_give_the_same_dataset(prepared, tmp_path, options, monke
             assert rows.to_list() == saved(prepared)[0][split].to_list()
             name = f"dialogues/{split}.jsonl"
             assert (output / name).read_bytes() == (prepared / name).read_bytes()
+
+
+def test_two_files_of_ones_own_the_last_without_validation_dialogues(tmp_path, options):
+    from data_scripts.publish import render_card
+
+    def own(name: str) -> Path:
+        turns = [{"role": "user", "text": f"Hi {name}!"}, {"role": "assistant", "text": "Hello!"}]
+        (tmp_path / name).write_text(json.dumps({"turns": turns, "split": "train"}) + "\n")
+        return tmp_path / name
+
+    first, second = own("a.jsonl"), own("b.jsonl")
+    corpora = [*SAMPLE_CORPORA, f"jsonl={first}", f"jsonl={second}"]
+    output = tmp_path / "out"
+    prepare(dataclasses.replace(options, output=str(output), corpora=corpora))
+    stats = json.loads((output / "stats.json").read_text())
+    names = [name for name in stats["corpora"] if name.startswith("jsonl")]
+    assert [stats["corpora"][name]["train"]["dialogues"] for name in names] == [1, 1]
+    card = render_card(stats, "someone/talk")
+    for name, path in zip(names, (first, second), strict=True):
+        [row] = [line for line in card.text.splitlines() if f"(`{name}`)" in line]
+        assert row.startswith("| own dialogues") and path.name in row
 
 
 def test_published_text_is_kept_where_asked(tmp_path, options):

@@ -232,6 +232,7 @@ def test_corpora_are_told_from_the_statistics(model, statistics):
 @pytest.mark.parametrize("name", LOADERS)
 def test_every_corpus_that_can_be_prepared_is_described(name, model, statistics):
     statistics["corpora"] = {name: statistics["corpora"]["cornell"]}
+    statistics["options"]["corpora"] = [name]
     text = render_card(results_of_version_2(), model, statistics, model_id="m").text
     assert f"(`{name}`) | " in text and "those of its owner" not in text
     assert name == "jsonl" or text.count("@inproceedings") == 1

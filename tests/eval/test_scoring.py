@@ -14,7 +14,7 @@ from chat.template import add_chat_format, is_reply
 from eval import scoring
 from eval.figures import metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences
-from eval.scoring import score_replies
+from eval.scoring import score_replies, score_views
 
 DIALOGUE = Dialogue(
     "test",
@@ -76,6 +76,26 @@ def test_the_scored_ids_are_the_replies_texts_alone(tokenizer):
     [sequence] = scored_sequences(DIALOGUE, TemplateFormat(tokenizer), 256, 64)
     assert [tokenizer.decode(ids) for ids in scored_ids([sequence])] == ["Hello, you.", "Two cats."]
     assert [index for index, _, _ in sequence.spans] == [1, 3]
+
+
+def test_of_a_long_reply_the_bytes_are_those_that_were_scored(tokenizer, model):
+    long = Dialogue("test", (Turn("user", "Hi!"), Turn("assistant", "I have two cats. " * 50)))
+    [[nats]], [[text]] = score_views(model, TemplateFormat(tokenizer), [long], positions=256)
+    assert len(nats) == 64 == len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert long.turns[1].text.startswith(text)
+    losses, texts = score_views(model, TemplateFormat(tokenizer), [DIALOGUE], positions=256)
+    assert texts == [["Hello, you.", "Two cats."]] and len(losses[0]) == 2
+
+
+@pytest.mark.parametrize("positions", [40, 64, 256])
+def test_long_texts_and_a_long_persona_end_in_sequences_that_fit(tokenizer, base_tokenizer, positions):
+    words = "I have two cats and a very old dog. " * 30
+    turns = tuple(Turn(("user", "assistant")[number % 2], words) for number in range(6))
+    view = Dialogue("test", turns, (words,))
+    for format_ in (TemplateFormat(tokenizer), PlainFormat(base_tokenizer)):
+        found = scored_sequences(view, format_, positions, positions // 4)
+        assert sorted(index for each in found for index, _, _ in each.spans) == [1, 3, 5]
+        assert all(len(each.input_ids) <= positions for each in found)
 
 
 def test_the_plain_format_is_a_transcript(base_tokenizer):

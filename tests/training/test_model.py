@@ -1,6 +1,7 @@
 """The model that is trained: from a configuration or from weights, and what does not fit."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -81,6 +82,15 @@ def test_a_bad_configuration_is_named(tmp_path, tokenizer, content, problem):
         build_model(str(path), tokenizer, longest_sequence=8)
     message = str(error.value)
     assert message.startswith(f"--base {path}: ") and problem in message and "\n" not in message
+
+
+def test_weights_that_are_cut_off_are_named(base_model_folder, tokenizer, tmp_path):
+    base = tmp_path / "cut"
+    shutil.copytree(base_model_folder, base)
+    weights = base / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"^--base .*: no usable model \(.*\); give a folder that holds one$"):
+        build_model(str(base), tokenizer, longest_sequence=8)
 
 
 def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):

@@ -1,6 +1,7 @@
 """The thread that pushes: the newest first, again after failures, and never in the caller's way."""
 
 import threading
+import time
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_what_cannot_be_pushed_is_told_at_the_end_and_kept(hub, pushes):
     failure = pushes.close(attempts=3)
     assert failure.reason == "down" and not failure.is_lasting
     assert not hub.taken and not hub.discarded
+
+
+def test_the_end_does_not_wait_as_long_as_an_outage_had_made_it_wait(hub, pushes):
+    pushes._pause_seconds = 600.0
+    hub.failures = [ConnectionError("down")]
+    pushes.submit(hub.push("first"))
+    assert hub.begun.wait(10)
+    begun = time.monotonic()
+    assert pushes.close(attempts=2) is None
+    assert hub.taken == ["first"] and time.monotonic() - begun < 10
 
 
 def test_an_interval_is_kept_but_not_at_the_end(hub):
