@@ -20,8 +20,8 @@ def main() -> None:
     from chat.page.layout import build_page
     from chat.page.server import feedback_log, launch, wait_for_end
 
-    engine = load_engine(variables.model, flag=MODEL_VARIABLE, engine=variables.engine)
     log = feedback_log(variables)
+    engine = load_engine(variables.model, flag=MODEL_VARIABLE, engine=variables.engine)
     page = build_page(engine, log, variables.concurrent_replies, corpora_of(variables.model))
     launch(page, engine, variables)
     wait_for_end(page, engine, log)

@@ -56,7 +56,23 @@ def parse_arguments(
     if unknown:
         flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
         raise UserError(f"{unknown[0]}: no such flag{_suggestion(unknown[0], flags)}; see --help")
-    return arguments
+    return _at_home(arguments)
+
+
+def _at_home(arguments: Arguments) -> Arguments:
+    """`~/` at the beginning of a value, or of a path after NAME=, as the home folder: a shell expands it in
+    `--output ~/data`, but neither in `--output=~/data` nor in a file of --config.
+    """
+
+    def expanded(value: Any) -> Any:
+        if isinstance(value, list):
+            return [expanded(item) for item in value]
+        name, equals, path = value.rpartition("=") if isinstance(value, str) else ("", "", "")
+        return f"{name}{equals}{os.path.expanduser(path)}" if path.startswith("~/") else value
+
+    given = vars(arguments)
+    changed = {name: new for name, value in given.items() if (new := expanded(value)) != value}
+    return dataclasses.replace(arguments, **changed) if changed else arguments
 
 
 def _config_flags(parser, path: Path) -> list[str]:

@@ -24,7 +24,7 @@ from chat.cli import UserError
 from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, USER
-from chat.hub.loading import load_config, load_tokenizer
+from chat.hub.loading import is_local, load_config, load_tokenizer
 from chat.reply_checks import echoes, is_empty, is_looping, is_sound, was_said, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
@@ -64,7 +64,7 @@ def default_model() -> str:
     if named := os.environ.get(MODEL_VARIABLE, "").strip():
         return named
     for folder in LOCAL_MODELS:
-        if (ROOT / folder / "config.json").is_file():
+        if is_local(str(ROOT / folder / "config.json")):
             return os.path.relpath(ROOT / folder)
     raise UserError(
         f"no model: neither {' nor '.join(LOCAL_MODELS)} is there; name a folder or Hub id by --model or "
@@ -187,7 +187,7 @@ class ChatEngine(ABC):
     def log_probs(self, conversations: Sequence[Messages], reply: str) -> list[float]:
         """log P(reply | conversation) for each of the conversations, in nats, the end of turn included."""
         [ids] = encode_texts(self.tokenizer, [reply])
-        ids = [*ids[: self.positions // 2], self.tokenizer.eos_token_id]
+        ids = [*ids[: self.positions // 2 - 1], self.tokenizer.eos_token_id]
         room, _ = fit_positions(self.positions, MAX_PROMPT_TOKENS, len(ids))
         prompts = [encode_prompt(self.tokenizer, messages, room) for messages in conversations]
         with self._place():

@@ -39,9 +39,9 @@ def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
     try:
         yield scratch
     except Exception as error:
+        shutil.rmtree(scratch, ignore_errors=True)
         if not is_write_failure(error):
             raise
-        shutil.rmtree(scratch, ignore_errors=True)
         raise UserError(
             f"{flag} {output}: cannot be written ({str(error).splitlines()[0]}); make room, or give another "
             "folder"

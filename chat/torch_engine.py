@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
-from chat.hub.loading import load_causal_lm
+from chat.hub.loading import load_causal_lm, positions_of
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ class TorchEngine(ChatEngine):
             tokenizer,
             name,
             DecodingSettings.from_generation_config(model.generation_config),
-            model.config.max_position_embeddings,
+            positions_of(model.config, name),
         )
         self.model = model
         self._one_request = threading.Lock()

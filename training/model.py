@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.hub.loading import load_causal_lm, load_config, load_tokenizer
+from chat.hub.loading import load_causal_lm, load_config, load_tokenizer, positions_of
 from chat.template import extends_vocabulary
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def build_model(
     model = model_from_config(base, tokenizer) if from_config else _from_weights(base, tokenizer)
     if attn_implementation:
         _set_attention(model, attn_implementation)
-    positions = model.config.max_position_embeddings
+    positions = positions_of(model.config, base, "--base")
     if longest_sequence > positions:
         raise UserError(
             f"--base {base}: has {positions} positions, but --data has a sequence of {longest_sequence}; "

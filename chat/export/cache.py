@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chat.cli import UserError
@@ -60,11 +61,33 @@ def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Pat
     kept = cache_folder() / f"{made_from[:32]}-{weights}"
     if _recorded(kept).get("fingerprint") == made_from:
         return kept
-    print(f"Exporting {folder} to OpenVINO once, into {kept}.", file=sys.stderr)
-    with whole_folder(kept, EXPORT_FILE, CACHE_VARIABLE) as scratch:
-        export(scratch)
-        record(scratch, made_from, weights)
+    with _alone(kept):
+        if _recorded(kept).get("fingerprint") == made_from:
+            return kept
+        print(f"Exporting {folder} to OpenVINO once, into {kept}.", file=sys.stderr)
+        with whole_folder(kept, EXPORT_FILE, CACHE_VARIABLE) as scratch:
+            export(scratch)
+            record(scratch, made_from, weights)
     return kept
+
+
+@contextmanager
+def _alone(kept: Path) -> Iterator[None]:
+    """Lets one process at a time, of those that share a cache, make this export; the others wait for it."""
+    from filelock import FileLock
+
+    lock = FileLock(kept.with_name(f".{kept.name}.lock"))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"{CACHE_VARIABLE} {kept}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def record(folder: Path, made_from: str, weights: str, **further) -> None:

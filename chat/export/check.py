@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from chat.cli import UserError
 from chat.template import IGNORED_LABEL, TrainingSequence, control_token_ids, encode_dialogues
 
 if TYPE_CHECKING:
@@ -111,13 +112,15 @@ def check(
         dialogues: JSON lines (see `chat.jsonl`).
 
     Raises:
-        UserError: no such file, or a line of it is no dialogue.
+        UserError: no such file, a line of it is no dialogue, or there is no reply in them.
     """
     from chat import jsonl
 
-    positions = model.config.max_position_embeddings
-    encoded = encode_dialogues(tokenizer, list(jsonl.read(dialogues, flag="--dialogues")), positions)
-    sequences = [sequence for each in encoded for sequence in each][:MAX_SEQUENCES]
+    room = model.config.max_position_embeddings - GREEDY_TOKENS
+    encoded = encode_dialogues(tokenizer, list(jsonl.read(dialogues, flag="--dialogues")), room)
+    sequences = [sequence for each in encoded for sequence in each if sequence.replies][:MAX_SEQUENCES]
+    if not sequences:
+        raise UserError(f"--dialogues {dialogues}: has no reply to compare; give dialogues with replies")
     exported, torch_decoder = (
         Suppressed(each, control_token_ids(tokenizer)) for each in (exported, TorchDecoder(model))
     )

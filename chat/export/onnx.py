@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chat.cli import UserError
 from chat.export.graph import GraphOfGPT2, Shape
 
 if TYPE_CHECKING:
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 FILES = {"fp32": "model.onnx", "int8": "model_quantized.onnx", "int4": "model_q4.onnx"}
 OPSET = 18
 INT4_BLOCK = 32
+
+
+def check_onnx_is_installed() -> None:
+    """Raises UserError where it is not: chatting needs none of it."""
+    if missing := [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]:
+        raise UserError(
+            f"--to onnx: {' and '.join(missing)} not installed; install with "
+            "`pip install -r requirements-train.txt`"
+        )
 
 
 def export_onnx(

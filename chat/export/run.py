@@ -9,6 +9,7 @@ from chat.cli import UserError
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.cache import EXPORT_FILE, SHIPPED, fingerprint, record
 from chat.export.check import Decoder, ExportCheck, check
+from chat.export.onnx import check_onnx_is_installed
 from chat.export.quiet import quiet_libraries
 from chat.folders import whole_folder
 from chat.hub.loading import load_causal_lm, load_config, load_tokenizer, model_folder
@@ -25,6 +26,8 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
         UserError: the model cannot be loaded or is no GPT-2 in our format, the folder cannot be written, or
             the export's perplexity is too far from torch's: then nothing is written.
     """
+    if arguments.to == "onnx":
+        check_onnx_is_installed()
     source = model_folder(arguments.model, "--model")
     default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
     output = Path(arguments.output).expanduser() if arguments.output else default
@@ -54,7 +57,10 @@ def write_export(
         exported = _write(model, tokenizer, folder, to, weights)
     found = check(exported, model, tokenizer, dialogues)
     if not found.holds:
-        raise UserError(f"{flag} {source}: the {weights} export is refused ({found}); use --weights fp32")
+        raise UserError(
+            f"{flag} {source}: the {weights} export is refused ({found}); make one by `python -m chat.export "
+            f"--model {source} --weights fp32`, or chat with the torch engine"
+        )
     record(folder, fingerprint(source), weights, check=found.to_json())
     return found
 

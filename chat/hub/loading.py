@@ -23,7 +23,13 @@ FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 
 def is_local(name: str) -> bool:
-    return Path(name).expanduser().exists()
+    """Whether it is a path; one that may not be read is, too, and its loader says so."""
+    try:
+        return Path(name).expanduser().exists()
+    except PermissionError:
+        return True
+    except (OSError, RuntimeError):
+        return False
 
 
 def looks_like_path(name: str) -> bool:
@@ -128,13 +134,28 @@ def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
         return AutoConfig.from_pretrained(name)
 
 
+def positions_of(config: PretrainedConfig, name: str, flag: str = "--model") -> int:
+    """The longest sequence that a model can read, in tokens.
+
+    Raises:
+        UserError: it has no such limit, by which conversations and data are cut here.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if not positions:
+        raise UserError(
+            f"{flag} {name}: a {config.model_type} without a number of positions (max_position_embeddings); "
+            "give a model that has one, such as GPT-2"
+        )
+    return positions
+
+
 def load_generation_config(name: str, flag: str = "--model") -> GenerationConfig:
     """A model's own decoding settings; empty where it has none."""
     from transformers import GenerationConfig
 
-    if is_local(name) and not (Path(name).expanduser() / "generation_config.json").is_file():
-        return GenerationConfig()
     with explained(flag, name, "generation configuration"):
+        if is_local(name) and not (Path(name).expanduser() / "generation_config.json").is_file():
+            return GenerationConfig()
         return GenerationConfig.from_pretrained(name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import gradio as gr
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +19,15 @@ CLOSED = re.compile(
 # An import (2 MB) as JSON, in which a character may take six.
 MAX_REQUEST_BYTES = 12_000_000
 TOO_LARGE = HTTPException(413, "More than this page takes.")
+
+
+def refuse_downloads() -> None:
+    """Gradio downloads a file, however large, from whatever address a request gives for a value: not here."""
+
+    async def refuse(url: str, cache_dir: str) -> str:
+        raise gr.Error("No files here.")
+
+    gr.processing_utils.async_ssrf_protected_download = refuse
 
 
 class RequestGuard:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from chat.engine import ChatEngine
     from chat.feedback import FeedbackLog
 
+# What all functions that draw a reply wait in line for.
+DRAWING = "drawing"
 PLACEHOLDER = "Say something"
 WELCOME = "Say something, or begin with one of these"
 EXAMPLES = (
@@ -78,10 +80,13 @@ def build_page(
         summary_panel.wire(places)
         if log:
             wire_likes(chat, log, consent, record)
-    # Those of `ChatInterface` itself would else be there for any program.
     for each in page.fns.values():
+        # Those of `ChatInterface` itself would else be there for any program.
         if each.api_name != API_NAME:
             each.api_visibility = "private"
+        # Gradio's limit is one for each function: sending, editing and the API would have one each.
+        if each.concurrency_limit == concurrent_replies:
+            each.concurrency_id = DRAWING
     return page
 
 

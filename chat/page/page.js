@@ -47,8 +47,8 @@ window.gpt2chat = (() => {
     }
 
     function title(conversation) {
-        const said = conversation.turns.find((turn) => turn.role === "user")?.content ?? "";
-        const characters = [...said.split(/\s+/).filter(Boolean).join(" ")];
+        const first = conversation.turns.find((turn) => turn.role === "user")?.content ?? "";
+        const characters = [...first.split(/\s+/).filter(Boolean).join(" ")];
         if (characters.length <= MAX_TITLE_CHARACTERS) return characters.join("");
         return characters.slice(0, MAX_TITLE_CHARACTERS).join("").trimEnd() + "...";
     }
@@ -64,9 +64,26 @@ window.gpt2chat = (() => {
         };
     }
 
+    // What this tab last saw of each conversation, and the new ids of those that another tab went on with, too:
+    // each tab's words are kept.
+    const seen = new Map();
+    const renamed = new Map();
+    const said = (conversation) => JSON.stringify(conversation.turns);
+
+    function own(conversation) {
+        const id = renamed.get(conversation.id) ?? conversation.id;
+        const kept = conversations().find((each) => each.id === id);
+        const others = kept && seen.has(id) && ![seen.get(id), said(conversation)].includes(said(kept));
+        if (!others) return { ...conversation, id };
+        renamed.set(conversation.id, `${conversation.id}-${Date.now()}`);
+        return { ...conversation, id: renamed.get(conversation.id) };
+    }
+
     // The newest conversation comes first; one in which nothing is said is none.
-    function keep(conversation) {
-        if (!conversation) return listing();
+    function keep(given) {
+        if (!given) return listing();
+        const conversation = own(given);
+        seen.set(conversation.id, said(conversation));
         tab.set(CURRENT, conversation.id);
         const all = conversations();
         const old = all.find((each) => each.id === conversation.id);
@@ -108,6 +125,7 @@ window.gpt2chat = (() => {
         if (found) {
             await left();
             tab.set(CURRENT, id);
+            seen.set(id, said(found));
         }
         return found;
     }

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from chat.cli import UserError
 from chat.engine import ChatEngine
-from chat.page.guard import RequestGuard
+from chat.page.guard import RequestGuard, refuse_downloads
 from chat.page.theme import theme
 from chat.page.variables import PageVariables
 
@@ -51,6 +51,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
     Raises:
         UserError: no port is free where it should listen.
     """
+    refuse_downloads()
     page.queue(max_size=variables.queue_size)
     # Each call of the MCP tool is a conversation of its own, as the README says.
     warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State input")

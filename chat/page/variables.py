@@ -84,6 +84,9 @@ class PageVariables:
         is_wanted(environment)
         if port := environment.get(PORT_VARIABLE, "").strip():
             _whole_number(PORT_VARIABLE, port, MAX_PORT)
+        elif environment is os.environ:
+            # Empty is unset, as for the others.
+            os.environ.pop(PORT_VARIABLE, None)
         if "mcp_server" in given:
             checked["mcp_server"] = _yes_or_no("mcp_server", given["mcp_server"])
         found = cls(**checked)

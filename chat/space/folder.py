@@ -24,8 +24,9 @@ OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-re
 
 def check_output(output: str, flag: str = "--output") -> None:
     """Raises UserError where a Space's folder would take the place of something else."""
-    card = Path(output) / CARD_FILE
-    is_free = not Path(output).exists() or (Path(output).is_dir() and not any(Path(output).iterdir()))
+    folder = Path(output).expanduser()
+    card = folder / CARD_FILE
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and WRITTEN_BY_US not in (card.read_text(encoding="utf-8") if card.is_file() else ""):
         raise UserError(f"{flag} {output}: already holds something else than a Space; give another folder")
 

@@ -103,7 +103,8 @@ def _set(conversation: Conversation, typed: str) -> None:
 
 
 def _reset(conversation: Conversation, _: str) -> None:
-    conversation.remember()
+    if conversation.session.turns:
+        conversation.remember()
     conversation.session.reset()
     conversation.file = None
     conversation.screen.note("Forgotten, but for the persona. /undo brings it back.")

@@ -112,6 +112,14 @@ def test_replies_are_scored_after_conversations_of_any_length(engine, any_engine
     assert len(set(expected)) == len(expected)
 
 
+def test_a_reply_longer_than_half_of_the_positions_is_scored(any_engine):
+    """As of an imported conversation, after a message that is as long."""
+    long = "I have two cats. " * 200
+    assert any_engine.positions < len(any_engine.tokenizer(long)["input_ids"])
+    [found] = any_engine.log_probs([[{"role": "user", "content": long}]], long)
+    assert found < 0
+
+
 def log_probs(engine, before: list[int], ids: list[int]) -> list[float]:
     import torch
 

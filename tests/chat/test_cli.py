@@ -25,6 +25,13 @@ def test_flags_with_dashes_or_underscores():
     assert given == Arguments(learning_rate=0.5, names=["a", "b"], dry_run=True)
 
 
+def test_the_home_folder_is_meant_where_no_shell_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    (tmp_path / "c.yaml").write_text("names: ['~/a', 'cornell=~/b', 'a ~ b', '~']\n")
+    found = parse("--config", str(tmp_path / "c.yaml"))
+    assert found.names == ["/home/somebody/a", "cornell=/home/somebody/b", "a ~ b", "~"]
+
+
 def test_a_flag_wins_over_the_file(tmp_path):
     (tmp_path / "c.yaml").write_text(
         "steps: 5\nlearning-rate: 2.0e-3\nnames: [x, y]\ndry_run: true\nseed: null\n"

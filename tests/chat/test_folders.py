@@ -26,6 +26,7 @@ def test_an_error_leaves_the_earlier_one(tmp_path):
         (folder / "done.txt").write_text("half")
         1 / 0  # noqa: B018
     assert (output / "done.txt").read_text() == "one"
+    assert [*tmp_path.iterdir()] == [output]
     write(output, "two")
     assert (output / "done.txt").read_text() == "two"
 

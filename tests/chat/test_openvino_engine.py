@@ -14,7 +14,7 @@ from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from tests.chat.conftest import say_always
 from tests.conftest import ROOT
-from tests.processes import own_home
+from tests.processes import own_home, started
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 SETTINGS = DecodingSettings(max_new_tokens=12, seed=1)
@@ -81,7 +81,18 @@ def test_an_export_is_made_once_and_known_by_the_weights(model_folder, tmp_path,
     for printed in (1, 0):
         load_engine(str(model_folder), engine="openvino").close()
         assert capsys.readouterr().err.count("Exporting") == printed
-    assert len([*(tmp_path / "cache").iterdir()]) == 1
+    assert len([*(tmp_path / "cache").glob("[!.]*")]) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_export_between_them(model_folder, tmp_path):
+    environment = {"GPT2_CHAT_CACHE": str(tmp_path / "cache")}
+    command = ("-m", "chat", "--model", model_folder, "--engine", "openvino", "--once", "Hi!", "--seed", "1")
+    both = [started(*command, environment=environment) for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(each.count("Exporting") for each in said) == 1
+    assert len([*(tmp_path / "cache").glob("[!.]*")]) == 1
 
 
 def test_an_export_beside_other_weights_is_refused(copy):

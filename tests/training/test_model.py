@@ -93,6 +93,24 @@ def test_weights_that_are_cut_off_are_named(base_model_folder, tokenizer, tmp_pa
         build_model(str(base), tokenizer, longest_sequence=8)
 
 
+def test_a_model_without_positions_is_named(tokenizer, tmp_path):
+    config = {"model_type": "bloom", "hidden_size": 32, "n_layer": 1, "n_head": 2, "vocab_size": 10}
+    (tmp_path / "bloom.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"--base .*: a bloom without a number of positions"):
+        build_model(str(tmp_path / "bloom.json"), tokenizer, longest_sequence=8)
+
+
+def test_a_path_that_may_not_be_read_is_named(monkeypatch, tokenizer):
+    from pathlib import Path
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(UserError, match=r"^--base /root/x: no usable model"):
+        build_model("/root/x", tokenizer, longest_sequence=8)
+
+
 def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):
     for base, problem in (
         (str(tmp_path / "nowhere"), "no such file or folder"),

@@ -77,9 +77,41 @@ def test_an_export_that_says_something_else_is_refused_with_the_figure(model_fol
 
     monkeypatch.setattr(checks, "MAX_PERPLEXITY_CHANGE", -1.0)
     output = tmp_path / "export"
-    with pytest.raises(UserError, match=r"the int8 export is refused \(perplexity \d.*use --weights fp32"):
+    with pytest.raises(UserError, match=r"the int8 export is refused \(perplexity \d.*; make one by `python"):
         export_model(ExportArguments(str(model_folder), output=str(output)))
-    assert not output.exists()
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("content", ["", '{"turns": [{"role": "user", "text": "Hi!"}]}'])
+def test_dialogues_without_a_reply_are_named(model_folder, tmp_path, content):
+    dialogues = tmp_path / "mine.jsonl"
+    dialogues.write_text(content)
+    arguments = ExportArguments(str(model_folder), dialogues=str(dialogues), output=str(tmp_path / "made"))
+    with pytest.raises(UserError, match=r"--dialogues .*mine.jsonl: has no reply to compare"):
+        export_model(arguments)
+
+
+def test_dialogues_that_fill_the_positions_are_compared(exports, model_folder, tokenizer, tmp_path):
+    from chat.export.onnx import OnnxDecoder
+
+    turns = [
+        {"role": ("user", "assistant")[number % 2], "text": "I have two cats."[: 6 + number % 9]}
+        for number in range(300)
+    ]
+    dialogues = tmp_path / "long.jsonl"
+    dialogues.write_text(json.dumps({"turns": turns}))
+    folder, _ = exports("onnx", "fp32")
+    model = load_causal_lm(str(model_folder))
+    found = check(OnnxDecoder(folder / "onnx" / "model.onnx", model.config), model, tokenizer, dialogues)
+    assert found.holds and found.greedy_replies > 4
+
+
+def test_onnx_that_is_not_installed_is_named_before_the_work(model_folder, monkeypatch, tmp_path):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="--to onnx: onnx and onnxruntime not installed; install with `pip"):
+        export_model(ExportArguments(str(model_folder), "onnx", output=str(tmp_path / "made")))
 
 
 def test_the_check_sees_another_model(exports, model_folder, tokenizer):

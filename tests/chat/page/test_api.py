@@ -193,6 +193,27 @@ def test_states_that_a_program_sends_are_not_taken(address, engine, monkeypatch)
     assert turns_from(forged) == [{"role": "assistant", "content": "I am forged."}]
 
 
+def test_nothing_is_downloaded_for_a_program(address, monkeypatch):
+    """Gradio would take a value that says that it is a file, wherever that is and however large."""
+    import safehttpx
+
+    asked = []
+    monkeypatch.setattr(safehttpx, "get", lambda url, **options: asked.append(url) or 1 / 0)
+    session = Session(address, "downloader")
+    file = {"path": "https://example.com/50GB.bin", "meta": {"_type": "gradio.FileData"}}
+    values = ["Hi!", None, file, 1.0, 1.0, 0, 5, 1, 1, False, None]
+    assert "error" in session.call(session.index(api_name="chat"), values) and not asked
+
+
+def test_all_that_draws_replies_shares_one_limit(engine):
+    """Sending, retrying, editing, another seed, the API: not so many replies at once of each."""
+    from chat.page.layout import build_page
+
+    drawing = [each for each in build_page(engine, concurrent_replies=3).fns.values() if each.queue]
+    drawing = [each for each in drawing if each.concurrency_limit == 3]
+    assert len(drawing) > 3 and len({each.concurrency_id for each in drawing}) == 1
+
+
 @pytest.mark.slow
 def test_every_function_of_the_page_bears_nonsense(address, engine):
     """Whatever is sent to the functions behind the page, the next message is answered."""

@@ -293,6 +293,27 @@ def test_two_tabs_keep_each_others_conversations(visitor):
     visitor.until(lambda: len(visitor.messages()) == 4)
 
 
+@pytest.mark.slow
+def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
+    """What both have gone on with becomes two conversations; the one that had it first keeps its place."""
+    visitor.say("Where we began")
+    begun = visitor.messages()
+    with visitor.another_tab():
+        visitor.until(lambda: visitor.messages() == begun)
+        visitor.say("On in the second tab")
+        second = visitor.messages()
+    visitor.say("On in the first tab")
+    visitor.say("And on")
+    first = visitor.messages()
+    visitor.open_side_bar()
+    visitor.until(lambda: visitor.titles() == ["Where we began", "Where we began"])
+    visitor.open()
+    visitor.until(lambda: visitor.messages() == first)
+    visitor.open_side_bar()
+    visitor.page.locator("#conversations label").last.click()
+    visitor.until(lambda: visitor.messages() == second)
+
+
 def test_two_browsers_see_only_their_own(chromium, visitor, address, marker):
     other = Visitor(chromium, address)
     visitor.say(f"My name is {marker}.")

@@ -1,5 +1,6 @@
 """Environment variables of the page: read, checked, and listed in the README."""
 
+import os
 from dataclasses import fields
 
 import pytest
@@ -48,6 +49,14 @@ def test_what_cannot_be_used_is_an_error_that_names_it(name, value, problem):
     with pytest.raises(UserError) as error:
         PageVariables.from_environment({"MODEL_ID": "m", name: value})
     assert str(error.value).startswith(f"{name} {value}") and problem in str(error.value)
+
+
+def test_an_empty_port_is_none(monkeypatch):
+    """Gradio itself ends in a traceback."""
+    monkeypatch.setenv("GRADIO_SERVER_PORT", " ")
+    monkeypatch.setenv("MODEL_ID", "m")
+    PageVariables.from_environment()
+    assert "GRADIO_SERVER_PORT" not in os.environ
 
 
 def test_a_dataset_without_a_log_is_an_error():

@@ -131,6 +131,9 @@ def test_a_folder_is_replaced_only_if_it_is_a_space(monkeypatch, space, tmp_path
         make(monkeypatch, "--output", tmp_path)
     with pytest.raises(UserError, match="already holds something else than a Space"):
         make(monkeypatch, "--output", ROOT)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    with pytest.raises(UserError, match="already holds something else than a Space"):
+        make(monkeypatch, f"--output=~/{tmp_path.name}")
     assert (tmp_path / "README.md").read_text() == "# Mine"
 
 

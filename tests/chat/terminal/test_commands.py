@@ -134,6 +134,7 @@ def test_undo_takes_back_messages_then_reset_and_load(talk, tmp_path):
     assert conversation.session.persona == ("I sing.",)
     assert talk("/undo", conversation=conversation)[0].session.to_json() == both
     assert talk("/reset", "/undo", conversation=conversation)[0].session.to_json() == both
+    assert talk("/reset", "/reset", "/undo", conversation=conversation)[0].session.to_json() == both
     conversation, printed = talk("/undo", conversation=conversation)
     assert "Taken back: And?" in printed and len(conversation.session.turns) == 2
     conversation, _ = talk("/reset", "New.", "/undo", "/undo", conversation=conversation)
