@@ -65,6 +65,10 @@ def is_write_failure(error: Exception) -> bool:
 def check_replaceable(output: str | Path, marker: str, flag: str) -> None:
     """Raises UserError unless `output` is free, empty, or a folder that an earlier run of ours wrote."""
     output = Path(output)
-    ours = output.is_dir() and ((output / marker).is_file() or not any(output.iterdir()))
-    if output.exists() and not ours:
+    try:
+        ours = output.is_dir() and ((output / marker).is_file() or not any(output.iterdir()))
+        is_taken = output.exists() and not ours
+    except OSError as error:
+        raise UserError(f"{flag} {output}: cannot be read ({error.strerror}); give another folder") from None
+    if is_taken:
         raise UserError(f"{flag} {output}: already holds something else (no `{marker}`); give another folder")

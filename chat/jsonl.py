@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, with_distractors
@@ -29,11 +30,8 @@ def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data")
     Raises:
         UserError: no such file, or a line that is not a dialogue (named by its number).
     """
-    if not Path(path).is_file():
-        raise UserError(f"{flag} {path}: no such file; give dialogues as JSON lines (see the README)")
     dropped = Counter() if dropped is None else dropped
-    # In bytes, so that a line of another encoding is named, too.
-    with open(path, "rb") as lines:
+    with _opened(path, flag) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
@@ -43,6 +41,17 @@ def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data")
                     raise UserError(
                         f"{flag} {path}: line {number} is not a dialogue ({reason}); mend it"
                     ) from None
+
+
+def _opened(path: str | Path, flag: str) -> BinaryIO:
+    """In bytes, so that a line of another encoding is named, too."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise UserError(
+            f"{flag} {path}: {reason}; give a file of dialogues as JSON lines (see the README)"
+        ) from None
 
 
 def write(dialogues: Iterable[Dialogue], path: Path) -> None:

@@ -61,7 +61,7 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     from accelerate import PartialState
     from transformers import set_seed
 
-    from chat.hub.loading import load_causal_lm, load_tokenizer
+    from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
     from chat.template import extends_vocabulary, has_chat_format
     from eval.formats import PlainFormat, TemplateFormat
     from training.model import model_from_config
@@ -75,6 +75,8 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         base_tokenizer, base_model = tokenizer, model_from_config(base, tokenizer).eval()
     else:
         base_tokenizer, base_model = load_tokenizer(base, "--base"), load_causal_lm(base, "--base")
+    for flag, name, loaded in (("--model", model, trained), ("--base", base, base_model)):
+        positions_of(loaded.config, name, flag)
     device = PartialState().device
     contenders = [
         Contender("model", model, trained.to(device), TemplateFormat(tokenizer)),

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tqdm.auto import tqdm
 
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
+
+
+def begin() -> PartialState:
+    """Joins the other processes of the launch, on CPUs too, which Accelerate tells by this variable alone."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def spread(

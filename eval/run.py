@@ -19,6 +19,7 @@ from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
+from eval.processes import begin
 from eval.report import render, write_reports
 from eval.results_file import REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
@@ -102,8 +103,7 @@ class EvalArguments:
 
 def evaluate_models(arguments: EvalArguments) -> dict:
     """Evaluates both models and writes the results to `arguments.output`; returns them."""
-    from accelerate import PartialState
-
+    process = begin()
     check_replaceable(arguments.output, RESULTS_FILE, "--output")
     if arguments.training_log:
         read_curves(arguments.training_log, "--training-log")
@@ -130,7 +130,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
             **limits,
         },
         "libraries": {library: version(library) for library in LIBRARIES},
-        "device": PartialState().device.type,
+        "device": process.device.type,
     }
     stages = Stages(arguments.output, results)
     replies: list[dict] = []
@@ -142,7 +142,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
             results["figures"][source]["model"]["likelihood"]["replies"]["value"]
         )
         replies += evaluation.replies()
-    if PartialState().is_main_process:
+    if process.is_main_process:
         _write(arguments, results, replies)
         stages.discard()
     return results

@@ -51,8 +51,8 @@ def save(arguments: TrainArguments, folder: str | Path) -> None:
     (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
 
-def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
-    """Warns of what makes a resumed run another one than the run in `folder` that it goes on with.
+def as_resumed(arguments: TrainArguments, folder: str | Path) -> TrainArguments:
+    """The arguments as a run in `folder` goes on with them; warns of what makes it another run.
 
     Raises:
         UserError: another optimizer, which cannot go on from the state of the first.
@@ -60,7 +60,7 @@ def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
     try:
         before = json.loads((Path(folder) / ARGUMENTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return
+        return arguments
     for name, value in asdict(arguments).items():
         if name in FREE_TO_CHANGE or before.get(name, value) == value:
             continue
@@ -79,6 +79,7 @@ def tell_changed(arguments: TrainArguments, folder: str | Path) -> None:
             before[name],
             value,
         )
+    return replace(arguments, **{name: before[name] for name in KEPT_BY_CHECKPOINT if name in before})
 
 
 def check_same_everywhere(checkpoint: Path | None) -> None:

@@ -32,7 +32,7 @@ from training.checkpoints import (
     discard_halves,
     last_whole_checkpoint,
 )
-from training.resuming import ARGUMENTS_FILE, check_same_everywhere, save, tell_changed
+from training.resuming import ARGUMENTS_FILE, as_resumed, check_same_everywhere, save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,13 +62,14 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     if destination:
         _begin_on_hub(arguments, destination)
     checkpoint = _last_checkpoint(arguments.output_dir) if arguments.resume else None
+    if checkpoint:
+        arguments = as_resumed(arguments, arguments.output_dir)
     trainer = build_trainer(arguments)
     if arguments.resume:
         check_same_everywhere(checkpoint)
     if checkpoint:
         check_same_model(checkpoint, trainer.model)
         logger.info("resuming from %s", checkpoint)
-        tell_changed(arguments, arguments.output_dir)
     if trainer.is_world_process_zero():
         save(arguments, arguments.output_dir)
     with _pushed_checkpoints(trainer, arguments, destination, checkpoint):

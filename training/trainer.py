@@ -84,10 +84,12 @@ class DialogueTrainer(Trainer):
         self.state.compute_steps(self.args, max_steps)
         if stop_early := self._callback(StopEarly):
             stop_early.go_on(self.state)
-        for each in (*self.callback_handler.callbacks, self.control):
-            if isinstance(each, ExportableState):
-                # A checkpoint of a run without it has no place for its state.
-                self.state.stateful_callbacks.setdefault(type(each).__name__, each.state())
+        # Of what this run has, which may be more or less than the checkpoint's had.
+        self.state.stateful_callbacks = {
+            type(each).__name__: each.state()
+            for each in (*self.callback_handler.callbacks, self.control)
+            if isinstance(each, ExportableState)
+        }
         return found
 
     def _run_epoch(self, **arguments):

@@ -5,6 +5,7 @@ Nothing here falls back to something else: what cannot be loaded is an error tha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
 STATISTICS_FILE = "stats.json"
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
@@ -56,6 +58,7 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
     except UserError:
         raise
     except Exception as error:
+        logger.debug("%s %s", flag, name, exc_info=True)
         reason = one_line(error)
         if local:
             raise UserError(
@@ -230,13 +233,17 @@ def _tokenized_folder(path: str, flag: str) -> tuple[dict[str, Dataset], PreTrai
     from datasets import load_from_disk
 
     folder = Path(path).expanduser()
-    for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
-        if not (folder / part).exists():
-            raise UserError(
-                f"{flag} {path}: {'no such folder' if not folder.exists() else f'it has no `{part}`'}; "
-                "make a tokenised dataset with `python -m data_scripts.prepare`"
-            )
+    if not is_local(path):
+        raise UserError(
+            f"{flag} {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
+        )
     with explained(flag, path, "tokenised dataset"):
+        for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
+            if not (folder / part).exists():
+                raise UserError(
+                    f"{flag} {path}: it has no `{part}`; make a tokenised dataset with `python -m "
+                    "data_scripts.prepare`"
+                )
         return load_from_disk(str(folder)), load_tokenizer(str(folder / "tokenizer"), flag)
 
 

@@ -11,9 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 API_NAME = "chat"
 # Files and sessions that anybody could leave on the server's disk, and functions by name but the chat:
-# the page calls its own by number (`/run/predict` and `/queue`).
+# the page calls its own by number (`/run/predict` and `/queue`). Nor does it fetch what lies elsewhere.
 CLOSED = re.compile(
     r"/gradio_api/(?:upload|deep_link|process_recording|component_server|stream|vibe-|undo-vibe-"
+    r"|file[=/]https?:"
     rf"|run/(?!predict/?$)|(?:api|call)/(?!(?:v2/)?{API_NAME}(?:/|$)))"
 )
 # An import (2 MB) as JSON, in which a character may take six.

@@ -70,23 +70,20 @@ window.gpt2chat = (() => {
     const renamed = new Map();
     const said = (conversation) => JSON.stringify(conversation.turns);
 
-    function own(conversation) {
-        const id = renamed.get(conversation.id) ?? conversation.id;
-        const kept = conversations().find((each) => each.id === id);
-        const others = kept && seen.has(id) && ![seen.get(id), said(conversation)].includes(said(kept));
-        if (!others) return { ...conversation, id };
-        renamed.set(conversation.id, `${conversation.id}-${Date.now()}`);
-        return { ...conversation, id: renamed.get(conversation.id) };
-    }
-
     // The newest conversation comes first; one in which nothing is said is none.
     function keep(given) {
         if (!given) return listing();
-        const conversation = own(given);
+        const all = conversations();
+        let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
+        let old = all.find((each) => each.id === conversation.id);
+        if (old && seen.has(old.id) && ![seen.get(old.id), said(conversation)].includes(said(old))) {
+            if (said(conversation) === seen.get(old.id)) return listing();
+            renamed.set(given.id, `${given.id}-${Date.now()}`);
+            conversation = { ...given, id: renamed.get(given.id) };
+            old = undefined;
+        }
         seen.set(conversation.id, said(conversation));
         tab.set(CURRENT, conversation.id);
-        const all = conversations();
-        const old = all.find((each) => each.id === conversation.id);
         if (JSON.stringify(old) !== JSON.stringify(conversation)) {
             const others = all.filter((each) => each !== old);
             write(conversation.turns.length ? [conversation, ...others] : others);
@@ -126,6 +123,7 @@ window.gpt2chat = (() => {
             await left();
             tab.set(CURRENT, id);
             seen.set(id, said(found));
+            renamed.delete(id);
         }
         return found;
     }

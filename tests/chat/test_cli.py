@@ -27,9 +27,9 @@ def test_flags_with_dashes_or_underscores():
 
 def test_the_home_folder_is_meant_where_no_shell_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
-    (tmp_path / "c.yaml").write_text("names: ['~/a', 'cornell=~/b', 'a ~ b', '~']\n")
+    (tmp_path / "c.yaml").write_text("names: ['~/a=b', 'cornell=~/b=c', 'a ~ b', '~']\n")
     found = parse("--config", str(tmp_path / "c.yaml"))
-    assert found.names == ["/home/somebody/a", "cornell=/home/somebody/b", "a ~ b", "~"]
+    assert found.names == ["/home/somebody/a=b", "cornell=/home/somebody/b=c", "a ~ b", "~"]
 
 
 def test_a_flag_wins_over_the_file(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -77,23 +78,25 @@ def test_model_base_and_human_stand_side_by_side(finished):
 
 @pytest.mark.slow
 def test_two_processes_give_the_figures_of_one_and_go_on_from_its_stages(finished, settings, tmp_path):
-    """Killed when two stages are done, then to its end; each time by `accelerate launch`, as on two GPUs."""
+    """Killed when two stages are done, then to its end; as by `accelerate launch`, on the CPU."""
     _, alone = finished
     output = tmp_path / "results"
     flags = {**settings, "data": settings["data"][0], "output": output}
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--quiet"),
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
         *("-m", "eval.run"),
         *(str(part) for name, value in flags.items() for part in (f"--{name}", value)),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     stages = tmp_path / ".results.stages"
-    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as launcher:
         while len(list(stages.glob("*.json"))) < 2:
-            assert process.poll() is None, "it ended"
+            assert launcher.poll() is None, "it ended"
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert not output.exists()
+        workers = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        for pid in (launcher.pid, *map(int, workers)):
+            os.kill(pid, signal.SIGKILL)
+    assert len(workers) == 2 and not output.exists()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("going on with an earlier run: ") == 1

@@ -173,7 +173,7 @@ def test_resuming_with_another_base_is_refused(short_run, tmp_path, tiny_config_
         train(short_run(resume=True, base=str(wider)))
 
 
-def test_a_resume_says_what_makes_it_another_run(short_run, caplog):
+def test_a_resume_says_what_makes_it_another_run(short_run, tmp_path, caplog):
     train(short_run(max_steps=2))
     trainer = train(short_run(max_steps=4, learning_rate=5e-4, resume=True, save_total_limit=9))
     told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
@@ -181,6 +181,8 @@ def test_a_resume_says_what_makes_it_another_run(short_run, caplog):
     assert any("--max-steps was 2 and is 4 now" in line for line in told)
     assert any("--learning-rate 0.0005: the checkpoint goes on with 0.001" in line for line in told)
     assert trainer.lr_scheduler.base_lrs[0] == 0.001
+    kept = json.loads((tmp_path / "final" / "train_arguments.json").read_text())
+    assert kept["learning_rate"] == 0.001
 
 
 def test_a_checkpoint_of_another_optimizer_is_refused(short_run):

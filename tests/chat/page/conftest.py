@@ -199,6 +199,10 @@ class Visitor:
             self.page.get_by_label(label if label == "Seed" else f"number input for {label}").fill(value)
             self.page.keyboard.press("Tab")
 
+    def kept(self) -> str:
+        """The conversations as the browser keeps them."""
+        return self.page.evaluate("localStorage.getItem('gpt2-chat-conversations')") or ""
+
     def titles(self) -> list[str]:
         found = self.page.eval_on_selector_all(
             "#conversations label", "all => all.map(each => each.innerText)"

@@ -193,6 +193,14 @@ def test_states_that_a_program_sends_are_not_taken(address, engine, monkeypatch)
     assert turns_from(forged) == [{"role": "assistant", "content": "I am forged."}]
 
 
+@pytest.mark.parametrize("way", ["file=", "file/"])
+def test_nothing_is_fetched_from_elsewhere_for_anybody(address, way):
+    import httpx
+
+    answer = httpx.get(f"{address}/gradio_api/{way}https://example.com/50GB.bin")
+    assert answer.status_code == 404 and answer.text == "Not here."
+
+
 def test_nothing_is_downloaded_for_a_program(address, monkeypatch):
     """Gradio would take a value that says that it is a file, wherever that is and however large."""
     import safehttpx

@@ -302,15 +302,20 @@ def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
         visitor.until(lambda: visitor.messages() == begun)
         visitor.say("On in the second tab")
         second = visitor.messages()
+        visitor.until(lambda: json.dumps(second[-1][1])[1:-1] in visitor.kept())
     visitor.say("On in the first tab")
     visitor.say("And on")
     first = visitor.messages()
     visitor.open_side_bar()
     visitor.until(lambda: visitor.titles() == ["Where we began", "Where we began"])
+    conversations = visitor.page.locator("#conversations label")
+    conversations.last.click()
+    visitor.until(lambda: visitor.messages() == second)
+    visitor.until(lambda: len(visitor.titles()) == 2)
+    for number, expected in ((0, first), (1, second)):
+        conversations.nth(number).click()
+        visitor.until(lambda expected=expected: visitor.messages() == expected)
     visitor.open()
-    visitor.until(lambda: visitor.messages() == first)
-    visitor.open_side_bar()
-    visitor.page.locator("#conversations label").last.click()
     visitor.until(lambda: visitor.messages() == second)
 
 
