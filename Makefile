@@ -39,7 +39,7 @@ demo: $(VENV)/.train
 	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		-m training.train --config training/configs/demo.yaml
 	$(BIN)/python -m eval.run --model demo_run/model --base models/pocket-base --data demo_run/data \
-		--output demo_run/eval --generated-replies 40
+		--output demo_run/eval --quick true
 	$(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
 
 test: $(VENV)/.dev
