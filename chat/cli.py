@@ -67,9 +67,9 @@ def _at_home(arguments: Arguments) -> Arguments:
     def expanded(value: Any) -> Any:
         if isinstance(value, list):
             return [expanded(item) for item in value]
-        if not isinstance(value, str) or value.startswith("~/"):
-            return os.path.expanduser(value) if isinstance(value, str) else value
-        name, equals, path = value.partition("=")
+        if not isinstance(value, str):
+            return value
+        name, equals, path = ("", "", value) if value.startswith("~/") else value.partition("=")
         return f"{name}{equals}{os.path.expanduser(path)}" if path.startswith("~/") else value
 
     given = vars(arguments)

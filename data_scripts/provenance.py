@@ -83,3 +83,8 @@ PROVENANCE = {
     ),
     "jsonl": Provenance("own dialogues", "dialogues given as JSON lines", "those of whoever gave them"),
 }
+
+
+def described(given: dict[str, tuple[str, str]]) -> dict[str, Provenance]:
+    """Of the corpora that `given_corpora` tells, those of a kind that is known."""
+    return {name: PROVENANCE[kind] for name, (kind, _) in given.items() if kind in PROVENANCE}

@@ -15,7 +15,7 @@ from chat.hub.loading import STATISTICS_FILE
 from chat.hub.publishing import publish_folder
 from chat.hub.repositories import Destination
 from chat.markdown import code_span
-from data_scripts.provenance import PROVENANCE, given_corpora
+from data_scripts.provenance import described, given_corpora
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -98,7 +98,7 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
 
     corpora, options = statistics["corpora"], statistics["options"]
     given = given_corpora(statistics)
-    described = {name: PROVENANCE[kind] for name, (kind, _) in given.items()}
+    provenance = described(given)
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "val")]
     sequences = sum(each["sequences"] for each in statistics["total"].values())
     data = DatasetCardData(
@@ -120,8 +120,8 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
         vocab_size=statistics["vocab_size"],
         corpora=corpora,
         counted=COUNTED,
-        described=described,
+        described=provenance,
         read_from={name: path and code_span(path) for name, (_, path) in given.items()},
         command=command_line("data_scripts.prepare", PrepareArguments, {**options, "num_proc": None}),
-        citations=list(dict.fromkeys(each.citation for each in described.values() if each.citation)),
+        citations=list(dict.fromkeys(each.citation for each in provenance.values() if each.citation)),
     )

@@ -20,7 +20,7 @@ from chat.cli import UserError, command_line, parse_arguments, run
 from chat.hub.loading import STATISTICS_FILE
 from chat.hub.merged_cards import Marks, merged_card
 from chat.markdown import code_span, escaped, one_line
-from data_scripts.provenance import PROVENANCE, given_corpora
+from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder
 from eval.report import corpus_tables, notes, write_text
@@ -135,8 +135,7 @@ def render_card(
         base=model.base and code_span(published(model.base)),
         base_is_random=bool(model.base and model.base.endswith(".json")),
         corpora=_corpora(results, statistics, given),
-        described=PROVENANCE
-        | {name: PROVENANCE[kind] for name, (kind, _) in given.items() if kind in PROVENANCE},
+        described=PROVENANCE | described(given),
         statistics=statistics,
         times=escaped(", ".join((statistics or {}).get("options", {}).get("times") or [])),
         settings=_written(model.settings),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
+from eval.processes import this_process
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,7 +59,6 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     Raises:
         UserError: one cannot be loaded, or the model was not trained in our format.
     """
-    from accelerate import PartialState
     from transformers import set_seed
 
     from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
@@ -77,7 +77,7 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         base_tokenizer, base_model = load_tokenizer(base, "--base"), load_causal_lm(base, "--base")
     for flag, name, loaded in (("--model", model, trained), ("--base", base, base_model)):
         positions_of(loaded.config, name, flag)
-    device = PartialState().device
+    device = this_process().device
     contenders = [
         Contender("model", model, trained.to(device), TemplateFormat(tokenizer)),
         Contender("base", base, base_model.to(device), PlainFormat(base_tokenizer)),

@@ -14,8 +14,8 @@ Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 
-def begin() -> PartialState:
-    """Joins the other processes of the launch, on CPUs too, which Accelerate tells by this variable alone."""
+def this_process() -> PartialState:
+    """This process among those of the launch, on CPUs too, which Accelerate tells by this variable alone."""
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
@@ -26,10 +26,9 @@ def spread(
     batches: list[Batch], work: Callable[[Batch], Result], description: str
 ) -> list[tuple[Batch, Result]]:
     """Each batch with what `work` makes of it, in the order of `batches`, known to every process."""
-    from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    state = PartialState()
+    state = this_process()
     mine = range(state.process_index, len(batches), state.num_processes)
     progress = tqdm(mine, desc=description, unit=" batches", disable=not state.is_local_main_process)
     done = [(number, work(batches[number])) for number in progress]

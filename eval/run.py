@@ -19,7 +19,7 @@ from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
-from eval.processes import begin
+from eval.processes import this_process
 from eval.report import render, write_reports
 from eval.results_file import REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
@@ -103,7 +103,7 @@ class EvalArguments:
 
 def evaluate_models(arguments: EvalArguments) -> dict:
     """Evaluates both models and writes the results to `arguments.output`; returns them."""
-    process = begin()
+    process = this_process()
     check_replaceable(arguments.output, RESULTS_FILE, "--output")
     if arguments.training_log:
         read_curves(arguments.training_log, "--training-log")
@@ -158,15 +158,13 @@ def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None
 
 def main() -> None:
     arguments = parse_arguments(EvalArguments, description=__doc__.splitlines()[0])
-    from accelerate import PartialState
-
     card = None
     if arguments.push_to_hub:
         from eval.publish_card import CardToPublish
 
         card = CardToPublish.checked(arguments.push_to_hub, arguments.model)
     results = evaluate_models(arguments)
-    if not PartialState().is_main_process:
+    if not this_process().is_main_process:
         return
     print(render(results))
     print(f"saved to {arguments.output}")

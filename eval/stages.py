@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from eval.processes import this_process
+
 logger = logging.getLogger(__name__)
 
 
@@ -25,11 +27,9 @@ class Stages:
     """
 
     def __init__(self, output: str | Path, settings: dict):
-        from accelerate import PartialState
-
         output = Path(output)
         self.folder = output.parent / f".{output.name}.stages"
-        self._is_main = PartialState().is_main_process
+        self._is_main = this_process().is_main_process
         if self._is_main:
             self._begin(hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest())
 

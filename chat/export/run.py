@@ -59,7 +59,7 @@ def write_export(
     if not found.holds:
         raise UserError(
             f"{flag} {source}: the {weights} export is refused ({found}); make one by `python -m chat.export "
-            f"--model {source} --weights fp32`, or chat with the torch engine"
+            f"--model {source} --to {to} --weights fp32`, or chat with the torch engine"
         )
     record(folder, fingerprint(source), weights, check=found.to_json())
     return found

@@ -24,7 +24,7 @@ OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-re
 
 def check_output(output: str, flag: str = "--output") -> None:
     """Raises UserError where a Space's folder would take the place of something else."""
-    folder = Path(output).expanduser()
+    folder = Path(output)
     card = folder / CARD_FILE
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and WRITTEN_BY_US not in (card.read_text(encoding="utf-8") if card.is_file() else ""):

@@ -38,7 +38,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
     if destination:
         make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:
-        folder = Path(arguments.output or Path(scratch) / "space").expanduser()
+        folder = Path(arguments.output or Path(scratch) / "space")
         write_space(arguments, model, folder, "--output")
         refuse_tokens(folder)
         if destination:

@@ -77,7 +77,9 @@ def test_an_export_that_says_something_else_is_refused_with_the_figure(model_fol
 
     monkeypatch.setattr(checks, "MAX_PERPLEXITY_CHANGE", -1.0)
     output = tmp_path / "export"
-    with pytest.raises(UserError, match=r"the int8 export is refused \(perplexity \d.*; make one by `python"):
+    with pytest.raises(
+        UserError, match=r"the int8 export is refused \(perplexity \d.* --to openvino --weights fp32`"
+    ):
         export_model(ExportArguments(str(model_folder), output=str(output)))
     assert not [*tmp_path.iterdir()]
 

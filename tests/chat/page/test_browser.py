@@ -295,7 +295,7 @@ def test_two_tabs_keep_each_others_conversations(visitor):
 
 @pytest.mark.slow
 def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
-    """What both have gone on with becomes two conversations; the one that had it first keeps its place."""
+    """What both have gone on with becomes two conversations."""
     visitor.say("Where we began")
     begun = visitor.messages()
     with visitor.another_tab():
