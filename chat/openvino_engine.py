@@ -5,18 +5,16 @@ Its prefix cache keeps what was computed of a conversation: a late turn costs no
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
-import time
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chat.best_of import Candidate
 from chat.cli import UserError
+from chat.continuous_batching import Server, load_pipeline
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
@@ -29,14 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WEIGHTS = "int8"
-CACHED_CONTEXTS = 32
-CACHE_BLOCK_TOKENS = 32
 # Of one batch of the scorer: 128 MB in float32.
 MAX_LOGITS = 2**25
-# No faster than a screen shows it: each delivery wakes a thread, which costs the others CPU time.
-DELIVER_EVERY_SECONDS = 0.02
-# Prompt tokens of one step: a long prompt comes in parts, between which the other conversations go on.
-MAX_BATCHED_TOKENS = 256
 
 
 class OpenVinoEngine(ChatEngine):
@@ -59,7 +51,7 @@ class OpenVinoEngine(ChatEngine):
         super().__init__(tokenizer, name, settings, positions)
         # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
         self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **(properties or {})}
-        self._server: Server | None = Server(_pipeline(folder, positions, self._properties))
+        self._server: Server | None = Server(load_pipeline(folder, positions, self._properties))
         if settings.best_of > 1:
             self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
 
@@ -159,149 +151,6 @@ class OpenVinoEngine(ChatEngine):
                 "rng_seed": seed,
             }
         return openvino_genai.GenerationConfig(**given)
-
-
-def _pipeline(
-    folder: Path, positions: int, properties: dict[str, Any]
-) -> openvino_genai.ContinuousBatchingPipeline:
-    import openvino_genai
-
-    scheduler = openvino_genai.SchedulerConfig()
-    scheduler.num_kv_blocks = CACHED_CONTEXTS * positions // CACHE_BLOCK_TOKENS
-    scheduler.enable_prefix_caching = True
-    scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
-    return in_a_passing_thread(
-        openvino_genai.ContinuousBatchingPipeline, str(folder), scheduler, "CPU", properties
-    )
-
-
-class Server:
-    """The thread that steps a pipeline while there are requests; it ends with the last of them."""
-
-    def __init__(self, pipeline: openvino_genai.ContinuousBatchingPipeline):
-        self._pipeline = pipeline
-        self._ids = count()
-        self._lock = threading.Lock()
-        self._running: list[Request] = []
-        self._thread: threading.Thread | None = None
-
-    def outputs(
-        self, prompt: list[int], config: openvino_genai.GenerationConfig
-    ) -> Iterator[list[openvino_genai.GenerationOutput]]:
-        """Starts a request; what is drawn: of one reply piece by piece, of several all at once, in a list.
-
-        Closing the iterator cancels the request; an error in the pipeline is raised here.
-        """
-        return _found(self._start(prompt, config))
-
-    def close(self) -> None:
-        """Ends what runs, and gives the memory back."""
-        with self._lock:
-            thread = self._thread
-            for request in self._running:
-                # First: a cancelled request ends, which would look like the end of its reply.
-                request.found.put(RuntimeError("the engine was closed"))
-                request.cancel()
-        if thread:
-            thread.join()
-        self._pipeline = None
-
-    def _start(self, prompt: list[int], config: openvino_genai.GenerationConfig) -> Request:
-        import numpy as np
-        import openvino
-
-        input_ids = openvino.Tensor(np.array([prompt], dtype=np.int64))
-        with self._lock:
-            if self._pipeline is None:
-                raise RuntimeError("the engine was closed")
-            handle = self._pipeline.add_request(next(self._ids), input_ids, config)
-            request = Request(handle, config.num_return_sequences)
-            self._running.append(request)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="chat-serve", daemon=True)
-                self._thread.start()
-        return request
-
-    def _serve(self) -> None:
-        while True:
-            with self._lock:
-                if not self._running and not self._pipeline.has_non_finished_requests():
-                    self._thread = None
-                    return
-            try:
-                self._pipeline.step()
-            except Exception as error:
-                self._fail(error)
-                continue
-            ended = [request for request in list(self._running) if request.collect()]
-            with self._lock:
-                self._running = [request for request in self._running if request not in ended]
-
-    def _fail(self, error: Exception) -> None:
-        """Gives an error of the pipeline, which is about no single request, to all of them."""
-        with self._lock:
-            for request in self._running:
-                request.cancel()
-                request.release()
-                request.found.put(error)
-            self._running = []
-
-
-def _found(request: Request) -> Iterator[list[openvino_genai.GenerationOutput]]:
-    try:
-        while (found := request.found.get()) is not None:
-            if isinstance(found, Exception):
-                raise found
-            yield found
-    finally:
-        request.cancel()
-
-
-class Request:
-    """One request, as the serving thread sees it.
-
-    Attributes:
-        found: what was drawn, in turn; None after the last, an exception instead of what failed.
-    """
-
-    def __init__(self, handle: openvino_genai.GenerationHandle, replies: int):
-        self._handle: openvino_genai.GenerationHandle | None = handle
-        self._replies = replies
-        self._delivered_at = 0.0
-        self.found: queue.SimpleQueue = queue.SimpleQueue()
-
-    def collect(self) -> bool:
-        """Passes on what the last steps drew; whether the request has ended."""
-        import openvino_genai
-
-        handle = self._handle
-        ended = handle.get_status() != openvino_genai.GenerationStatus.RUNNING
-        if self._replies == 1:
-            if ended or time.monotonic() - self._delivered_at > DELIVER_EVERY_SECONDS:
-                self._deliver(handle)
-        elif ended and handle.can_read():
-            self.found.put(handle.read_all())
-        if ended:
-            self.release()
-            self.found.put(None)
-        return ended
-
-    def _deliver(self, handle: openvino_genai.GenerationHandle) -> None:
-        drawn = []
-        while handle.can_read():
-            drawn += handle.read().values()
-        if drawn:
-            self.found.put(drawn)
-            self._delivered_at = time.monotonic()
-
-    def cancel(self) -> None:
-        """Ends it at the next step, if it has not ended; from any thread."""
-        if handle := self._handle:
-            handle.cancel()
-
-    def release(self) -> None:
-        """Lets go of what belongs to the pipeline, whose memory is not to hang on somebody's exception."""
-        self._handle = None
 
 
 class Scorer:
