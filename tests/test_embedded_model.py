@@ -80,14 +80,44 @@ def test_its_transcripts_are_conversations_that_it_had():
     assert excerpt and any(excerpt == turns[: len(excerpt)] for turns in said)
 
 
-def test_the_shares_that_are_told_are_those_of_the_judgements():
-    judged = json.loads((POCKET / "judgements.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("judgements", "sense", "facts"),
+    [
+        (
+            "judgements",
+            "found {} % to make sense",
+            "told {told} times the fact, contradicted {contradicted} times, missed {missed} times",
+        ),
+        (
+            "judgements_blind",
+            "whose they were, {} %.",
+            "{told}, {contradicted} and {missed} by the others",
+        ),
+    ],
+)
+def test_the_shares_that_are_told_are_those_of_the_judgements(judgements, sense, facts):
+    judged = json.loads((POCKET / f"{judgements}.json").read_text(encoding="utf-8"))
     replies = [reply for each in judged for reply in each["replies"]]
     assert len(replies) == 240
-    assert f"found {100 * sum(each['sense'] for each in replies) / 240:.0f} % to make sense" in README
-    asked = Counter(each["fact"] for each in replies if each.get("fact"))
+    share = f"{100 * sum(each['sense'] for each in replies) / 240:.0f}"
     told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
-    assert f"told {asked['told']} times" in told and f"contradicted {asked['contradicted']} times" in told
+    assert sense.format(share) in " ".join(README.split()) and f": {share} %" in told
+    asked = Counter(each["fact"] for each in replies if each.get("fact"))
+    assert facts.format(**asked) in told
+
+
+def test_what_leaving_a_corpus_out_costs_is_what_was_measured():
+    without = ROOT / "benchmarks" / "results" / "pocket_without_daily_dialog.json"
+    kept, left_out = (
+        json.loads(path.read_text(encoding="utf-8"))["figures"] for path in (POCKET / "results.json", without)
+    )
+
+    def bits(figures: dict, corpus: str) -> float:
+        return figures[corpus]["model"]["likelihood"]["bits_per_byte"]["value"]
+
+    films, chat = (bits(left_out, each) - bits(kept, each) for each in ("cornell", "personachat"))
+    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"it costs {chat:.3f} bits on PersonaChat and {films:.3f} on the held-out films" in told
 
 
 @FOLDERS
