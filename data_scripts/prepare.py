@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from chat.hub.loading import STATISTICS_FILE
 from data_scripts import fingerprint
+from data_scripts.arguments import TIMES_EXAMPLE, PrepareArguments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,116 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 STATS_FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class PrepareArguments:
-    corpora: list[str] = field(
-        default_factory=lambda: ["cornell", "personachat"],
-        metadata={
-            "help": "Corpora as NAME (downloaded) or NAME=PATH: cornell, personachat, daily_dialog, "
-            "multi_session_chat, jsonl."
-        },
-    )
-    output: str = field(
-        default="tokenized_combined_dialog_data",
-        metadata={"help": "Folder for the tokenised dataset; an earlier dataset there is replaced."},
-    )
-    tokenizer: str = field(
-        default="openai-community/gpt2", metadata={"help": "Hub id or path of the base model's tokenizer."}
-    )
-    train_tokenizer_vocab_size: int = field(
-        default=0,
-        metadata={
-            "help": "Instead of --tokenizer, learn one of this many tokens from the training text (0: off)."
-        },
-    )
-    max_length: int = field(default=256, metadata={"help": "Longest training sequence, in tokens."})
-    history_turns: int | None = field(
-        default=None,
-        metadata={
-            "help": "One sequence per reply with this many turns before it, instead of one per dialogue."
-        },
-    )
-    plain_text: bool = field(
-        default=False,
-        metadata={"help": "Plain text without roles and personas, to pre-train a base model on."},
-    )
-    both_sides: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Corpora of whose training dialogues with a persona the user's side is learnt, too, as "
-            "of somebody without one."
-        },
-    )
-    keep_raw_text: bool = field(
-        default=False, metadata={"help": "Keep the published text, to reproduce published figures."}
-    )
-    val_fraction: float = field(
-        default=0.05,
-        metadata={
-            "help": "Share of the films (Cornell) or dialogues held out, where a corpus has no own split."
-        },
-    )
-    times: list[str] = field(
-        default_factory=list,
-        metadata={"help": "How often a corpus's training sequences come in an epoch: cornell=0.5."},
-    )
-    seed: int = field(
-        default=0, metadata={"help": "Seed of the choice of what is held out and of the shares of --times."}
-    )
-    num_proc: int = field(
-        default=2,
-        metadata={"help": "Processes that read corpora and tokenise, where it makes either faster."},
-    )
-    refresh: bool = field(
-        default=False,
-        metadata={
-            "help": "Prepare even where nothing has changed; what is downloaded is known by its name alone."
-        },
-    )
-    push_to_hub: str | None = field(
-        default=None,
-        metadata={"help": "Dataset on the Hub, USER/NAME, to push it to; made if it is not there."},
-    )
-    hub_public: bool = field(
-        default=False,
-        metadata={
-            "help": "Let all see it there; private otherwise, since film dialogue has no clear licence."
-        },
-    )
-
-    def __post_init__(self):
-        for flag, value, low in (
-            ("--max-length", self.max_length, 16),
-            ("--num-proc", self.num_proc, 1),
-            ("--history-turns", 1 if self.history_turns is None else self.history_turns, 1),
-        ):
-            if value < low:
-                raise UserError(f"{flag} {value}: too small; give at least {low}")
-        if self.plain_text and self.history_turns is not None:
-            raise UserError("--history-turns: plain text has no replies; leave it or --plain-text out")
-        if self.plain_text and self.both_sides:
-            raise UserError("--both-sides: plain text has no sides; leave it or --plain-text out")
-        named = [specification.partition("=")[0] for specification in self.corpora]
-        for name in (name for name in self.both_sides if name not in named):
-            raise UserError(f"--both-sides {name}: no such corpus in --corpora; they are {', '.join(named)}")
-        numbers_by_name(self.times, "--times", "cornell=0.5")
-        if not 0 <= self.val_fraction < 1:
-            raise UserError(
-                f"--val-fraction {self.val_fraction}: give a share from 0 up to, but not including, 1"
-            )
-        if self.train_tokenizer_vocab_size and self.train_tokenizer_vocab_size < 300:
-            raise UserError(
-                f"--train-tokenizer-vocab-size {self.train_tokenizer_vocab_size}: give at least 300, or 0"
-            )
-        if self.hub_public and not self.push_to_hub:
-            raise UserError("--hub-public: says who sees what is pushed; give --push-to-hub USER/NAME, too")
-
-    def deciding(self) -> dict:
-        """The options that decide what is in the dataset, or how it is made."""
-        elsewhere = ("output", "refresh", "push_to_hub", "hub_public")
-        return {name: value for name, value in asdict(self).items() if name not in elsewhere}
 
 
 def prepare(arguments: PrepareArguments) -> dict:
@@ -234,7 +124,7 @@ def _write_dataset(
             arguments.both_sides,
             arguments.num_proc,
         )
-        times = numbers_by_name(arguments.times, "--times", "cornell=0.5")
+        times = numbers_by_name(arguments.times, "--times", TIMES_EXAMPLE)
         named = list(zip((corpus.name for corpus in corpora), encoded["train"], strict=True))
         train, val = mix(named, times, arguments.seed), concatenate_datasets(encoded["val"])
         DatasetDict({"train": train, "val": val}).remove_columns(COUNTS).save_to_disk(str(folder))

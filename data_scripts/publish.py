@@ -94,7 +94,7 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     """
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    from data_scripts.prepare import PrepareArguments
+    from data_scripts.arguments import PrepareArguments
 
     corpora, options = statistics["corpora"], statistics["options"]
     given = given_corpora(statistics)

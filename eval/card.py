@@ -196,7 +196,7 @@ def _corpora(
 
 def _commands(results: dict | None, statistics: dict | None, model_id: str, row: str) -> dict[str, str]:
     """How data and figures were made, as far as statistics and results tell."""
-    from data_scripts.prepare import PrepareArguments
+    from data_scripts.arguments import PrepareArguments
     from eval.run import EvalArguments
 
     commands = {}

@@ -72,7 +72,8 @@ def model_folder(tmp_path_factory, tokenizer, tiny_config_file) -> Path:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory, base_tokenizer_folder) -> Path:
     """The sample corpora, tokenised."""
-    from data_scripts.prepare import PrepareArguments, prepare
+    from data_scripts.arguments import PrepareArguments
+    from data_scripts.prepare import prepare
 
     output = tmp_path_factory.mktemp("prepared") / "data"
     prepare(

@@ -15,7 +15,8 @@ TOKENS = 4096
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory, base_tokenizer_folder):
-    from data_scripts.prepare import PrepareArguments, prepare
+    from data_scripts.arguments import PrepareArguments
+    from data_scripts.prepare import prepare
 
     output = tmp_path_factory.mktemp("experiments") / "plain"
     prepare(

@@ -6,8 +6,8 @@ import pytest
 from datasets import Dataset
 
 from chat.cli import UserError
+from data_scripts.arguments import PrepareArguments
 from data_scripts.mixture import mix
-from data_scripts.prepare import PrepareArguments
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def test_a_base_is_trained_on_it_and_fine_tuned(tmp_path, prepared, tiny_config_
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from chat.template import extends_vocabulary, has_chat_format
-    from data_scripts.prepare import PrepareArguments, prepare
+    from data_scripts.arguments import PrepareArguments
+    from data_scripts.prepare import prepare
     from training.arguments import TrainArguments
     from training.train import train
 

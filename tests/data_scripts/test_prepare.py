@@ -15,7 +15,8 @@ from chat import jsonl
 from chat.cli import UserError
 from chat.template import IGNORED_LABEL
 from data_scripts import encode
-from data_scripts.prepare import PrepareArguments, prepare
+from data_scripts.arguments import PrepareArguments
+from data_scripts.prepare import prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
 
 

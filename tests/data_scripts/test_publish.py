@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from chat.cli import UserError
-from data_scripts.prepare import PrepareArguments
+from data_scripts.arguments import PrepareArguments
 from data_scripts.publish import render_card
 from tests.conftest import SAMPLE_CORPORA
 from tests.hub_server import client_environment, hub

@@ -13,7 +13,8 @@ import pytest
 
 from data_scripts import fingerprint
 from data_scripts import prepare as prepare_module
-from data_scripts.prepare import PrepareArguments, prepare
+from data_scripts.arguments import PrepareArguments
+from data_scripts.prepare import prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
 
 

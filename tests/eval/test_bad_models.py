@@ -14,7 +14,8 @@ PHRASE = "I don't know."
 def models(tmp_path_factory, prepared, base_tokenizer_folder, tiny_config_file):
     """Three tiny models: trained on the sample, on one phrase, and not at all."""
     from chat import jsonl
-    from data_scripts.prepare import PrepareArguments, prepare
+    from data_scripts.arguments import PrepareArguments
+    from data_scripts.prepare import prepare
     from training.arguments import TrainArguments
     from training.train import train
 

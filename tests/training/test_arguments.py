@@ -18,7 +18,7 @@ def test_every_recipe_loads(path, tmp_path):
 
 def test_the_reference_recipe():
     """The figures that the project was given; `max_length` is the dataset's default."""
-    from data_scripts.prepare import PrepareArguments
+    from data_scripts.arguments import PrepareArguments
 
     recipe = parse_arguments(TrainArguments, ["--config", str(ROOT / "training/configs/gpt2.yaml")])
     assert recipe.base == "openai-community/gpt2" == PrepareArguments().tokenizer

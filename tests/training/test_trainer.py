@@ -129,7 +129,8 @@ def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path
 
     from chat.engine import load_engine
     from chat.template import chat_template
-    from data_scripts.prepare import PrepareArguments, prepare
+    from data_scripts.arguments import PrepareArguments
+    from data_scripts.prepare import prepare
     from tests.conftest import SAMPLE_CORPORA
 
     tokenizer = AutoTokenizer.from_pretrained(base_tokenizer_folder)
