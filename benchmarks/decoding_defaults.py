@@ -29,27 +29,32 @@ SHOWN = {
 
 
 NAMES = {"temperature": float, "top_p": float, "top_k": int, "best_of": int}
+WEIGHTS = {"generic_weight": "lambda", "length_cost": "length cost"}
 
 
-def settings_from(given: str) -> tuple[DecodingSettings, float]:
-    """`--settings` has one such text for each setting; the settings, and lambda of `chat.best_of.rank`.
+def settings_from(given: str) -> tuple[DecodingSettings, dict[str, float]]:
+    """`--settings` has one such text for each setting; the settings, and the weights of `chat.best_of.rank`.
 
     Raises:
-        UserError: it is not five numbers within the chat's limits.
+        UserError: it is not six numbers within the chat's limits.
     """
     try:
-        *values, weight = given.split(",")
-        named = zip(NAMES.items(), values, strict=True)
+        values = given.split(",")
+        named = zip(NAMES.items(), values[: len(NAMES)], strict=True)
         settings = DecodingSettings(**{name: kind(value) for (name, kind), value in named})
-        generic_weight = float(weight)
+        weights = dict(zip(WEIGHTS, map(float, values[len(NAMES) :]), strict=True))
     except ValueError:
-        settings, generic_weight = None, 0.0
-    if settings is None or settings != settings.clamped() or not 0 <= generic_weight <= 2:
+        settings, weights = None, {}
+    if settings is None or settings != settings.clamped() or not _are_in_range(**weights):
         raise UserError(
-            f"--settings {given}: give temperature,top-p,top-k,best-of,lambda within the chat's limits, such "
-            "as 0.7,0.9,50,8,0.5"
+            f"--settings {given}: give temperature,top-p,top-k,best-of,lambda,length-cost within the chat's "
+            "limits, such as 0.7,0.9,50,8,0.5,0.02"
         )
-    return settings, generic_weight
+    return settings, weights
+
+
+def _are_in_range(generic_weight: float, length_cost: float) -> bool:
+    return 0 <= generic_weight <= 2 and -1 <= length_cost <= 1
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ class DecodingArguments:
         metadata={"help": "Dataset of `data_scripts.prepare` with PersonaChat's validation dialogues."},
     )
     settings: list[str] = field(
-        default_factory=lambda: ["0.7,0.9,50,1,0", "1.0,0.9,50,1,0", "1.0,0.9,50,8,0.5"],
-        metadata={"help": "Settings to try, each as temperature,top-p,top-k,best-of,lambda."},
+        default_factory=lambda: ["0.7,0.9,50,1,0,0", "0.9,0.9,50,1,0,0", "0.9,0.9,50,16,0.7,0"],
+        metadata={"help": "Settings to try, each as temperature,top-p,top-k,best-of,lambda,length-cost."},
     )
     replies: int = field(default=300, metadata={"help": "Replies to draw with each setting."})
     seed: int = field(default=0, metadata={"help": "Seed of the choice of contexts and of the replies."})
@@ -126,11 +131,11 @@ def benchmark(arguments: DecodingArguments) -> dict:
     contexts = Contexts(arguments, tokenizer, model.config.max_position_embeddings)
     rows = []
     for given in arguments.settings:
-        settings, weight = settings_from(given)
+        settings, weights = settings_from(given)
         replies = generate_replies(
-            model, contexts.format, contexts.prompts, settings, arguments.seed, given, generic_weight=weight
+            model, contexts.format, contexts.prompts, settings, arguments.seed, given, **weights
         )
-        named = {name: getattr(settings, name) for name in NAMES} | {"generic_weight": weight}
+        named = {name: getattr(settings, name) for name in NAMES} | weights
         rows.append({**named, **contexts.figures(replies, are_human=False)})
     human = contexts.figures([each.human for each in contexts.contexts], are_human=True)
     return {
@@ -144,14 +149,14 @@ def benchmark(arguments: DecodingArguments) -> dict:
 def render(results: dict) -> str:
     """The figures as a Markdown table."""
     lines = [
-        "| temperature | top-p | top-k | best of | lambda | " + " | ".join(SHOWN.values()) + " |",
-        "|---|---|---|---|---|" + "---|" * len(SHOWN),
+        f"| temperature | top-p | top-k | best of | {' | '.join([*WEIGHTS.values(), *SHOWN.values()])} |",
+        "|---|---|---|---|" + "---|" * len([*WEIGHTS, *SHOWN]),
     ]
     for row in results["settings"]:
         names = [f"{row[name]}" for name in NAMES]
-        names.append(f"{row['generic_weight']}" if row["best_of"] > 1 else "")
+        names += [f"{row[name]}" if row["best_of"] > 1 else "" for name in WEIGHTS]
         lines.append(f"| {' | '.join([*names, *_cells(row)])} |")
-    return "\n".join([*lines, f"| human | | | | | {' | '.join(_cells(results['human']))} |"])
+    return "\n".join([*lines, f"| human | | | | | | {' | '.join(_cells(results['human']))} |"])
 
 
 def _cells(row: dict) -> list[str]:

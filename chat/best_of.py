@@ -1,8 +1,10 @@
 """Best of N: several replies are drawn, and the one that owes the most to the conversation is given.
 
 They are ranked by log P(reply | conversation) - GENERIC_WEIGHT * log P(reply), both per token: what would do
-anywhere ("I like it.") loses to what this conversation asks for. Source: MMI-antiLM, Li et al., 2016, "A
-Diversity-Promoting Objective Function for Neural Conversation Models", https://aclanthology.org/N16-1014/.
+anywhere ("I like it.") loses to what this conversation asks for. Each token costs LENGTH_COST on top: the
+more a small model says, the likelier it contradicts itself. Source: MMI-antiLM, Li et al., 2016, "A
+Diversity-Promoting Objective Function for Neural Conversation Models", https://aclanthology.org/N16-1014/,
+whose score weighs the length, too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
 
 # Above it replies vary more and make less sense: rare words win (`models/README.md` has what was tried).
-GENERIC_WEIGHT = 0.7
+GENERIC_WEIGHT = 0.85
+# In nats per token, for each token that the reply has.
+LENGTH_COST = 0.02
 
 
 @dataclass(frozen=True)
@@ -81,20 +85,26 @@ def preference(log_prob: float, generic: float, generic_weight: float = GENERIC_
 
 
 def rank(
-    candidates: list[Candidate], generic: list[float], generic_weight: float = GENERIC_WEIGHT
+    candidates: list[Candidate],
+    generic: list[float],
+    generic_weight: float = GENERIC_WEIGHT,
+    length_cost: float = LENGTH_COST,
 ) -> list[int]:
     """Indices of the candidates, the best first; those without a token come last.
 
     Args:
         generic: log P(reply) of each, in nats.
         generic_weight: lambda of Li et al.
+        length_cost: what each token of a reply takes from its nats per token; -gamma of Li et al.
     """
 
     def score(index: int) -> float:
         candidate = candidates[index]
-        if not candidate.ids:
+        length = len(candidate.ids)
+        if not length:
             return float("-inf")
-        return preference(sum(candidate.log_probs), generic[index], generic_weight) / len(candidate.ids)
+        owed = preference(sum(candidate.log_probs), generic[index], generic_weight)
+        return owed / length - length_cost * length
 
     return sorted(range(len(candidates)), key=score, reverse=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat.best_of import GENERIC_WEIGHT, draw_candidates, rank, reply_log_probs
+from chat.best_of import GENERIC_WEIGHT, LENGTH_COST, Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.reply_checks import is_sound
@@ -26,12 +26,13 @@ def generate_replies(
     seed: int,
     description: str = "generating",
     generic_weight: float = GENERIC_WEIGHT,
+    length_cost: float = LENGTH_COST,
 ) -> list[str]:
     """One reply per prompt, in order, cut to the model's own turn. The same seed gives the same replies.
 
     Args:
         prompts: ids, each with room for `settings.max_new_tokens` in the model's positions.
-        generic_weight: of `chat.best_of.rank`.
+        generic_weight, length_cost: of `chat.best_of.rank`.
     """
     from transformers import set_seed
 
@@ -49,7 +50,14 @@ def generate_replies(
         set_seed(seed + number)
         inputs = _padded([prompts[index] for index in indices], generation_config.pad_token_id, model.device)
         if number_of_draws > 1:
-            return _draw_best(model, format_, inputs, generation_config, number_of_draws, generic_weight)
+            drawn = draw_candidates(
+                model, **inputs, generation_config=generation_config, number=number_of_draws
+            )
+            weights = (generic_weight, length_cost)
+            return [
+                _best(model, format_, candidates, generation_config.pad_token_id, *weights)
+                for candidates in drawn
+            ]
         return _draw(model, format_, inputs, generation_config)
 
     replies = [""] * len(prompts)
@@ -79,27 +87,18 @@ def _draw(model: PreTrainedModel, format_: Format, inputs: dict, generation_conf
     return [format_.cut_reply(text) for text in format_.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
 
-def _draw_best(
-    model: PreTrainedModel,
-    format_: Format,
-    inputs: dict,
-    generation_config,
-    number: int,
-    generic_weight: float,
-) -> list[str]:
-    """As the chat draws them: of the sound replies the one that ranks first."""
+def _best(
+    model: PreTrainedModel, format_: Format, drawn: list[Candidate], pad_token_id: int, *weights: float
+) -> str:
+    """As the chat chooses: of the sound replies the one that ranks first."""
     label, _ = format_.frame(ASSISTANT)
-    replies = []
-    for drawn in draw_candidates(model, **inputs, generation_config=generation_config, number=number):
-        candidates = [candidate.cut(format_.reply_length(candidate.ids)) for candidate in drawn]
-        generic = reply_log_probs(
-            model,
-            [[*format_.start_ids, *label]] * number,
-            [each.ids for each in candidates],
-            generation_config.pad_token_id,
-        )
-        order = rank(candidates, generic, generic_weight)
-        decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
-        texts = [format_.cut_reply(decoded[index]) for index in order]
-        replies.append(next(filter(is_sound, texts), texts[0]))
-    return replies
+    candidates = [candidate.cut(format_.reply_length(candidate.ids)) for candidate in drawn]
+    generic = reply_log_probs(
+        model,
+        [[*format_.start_ids, *label]] * len(candidates),
+        [each.ids for each in candidates],
+        pad_token_id,
+    )
+    decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
+    texts = [format_.cut_reply(decoded[index]) for index in rank(candidates, generic, *weights)]
+    return next(filter(is_sound, texts), texts[0])

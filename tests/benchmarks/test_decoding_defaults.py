@@ -15,7 +15,7 @@ def arguments(model_folder, prepared, tmp_path):
     return DecodingArguments(
         model=str(model_folder),
         data=str(prepared),
-        settings=["0.5,0.9,50,1,0", "1.0,0.9,0,3,0.5"],
+        settings=["0.5,0.9,50,1,0,0", "1.0,0.9,0,3,0.5,0.1"],
         replies=6,
         output=str(tmp_path / "new" / "decoding.json"),
     )
@@ -44,10 +44,22 @@ def test_flawed_replies_are_counted(arguments, tokenizer):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["0.7", "0.7,0.9,50,many,0", "9,0.9,50,1,0", "0.7,0.9,50,99,0", "0.7,0.9,50,8", "0.7,0.9,50,8,9"]
+    "wrong",
+    [
+        "0.7",
+        "0.7,0.9,50,many,0,0",
+        "9,0.9,50,1,0,0",
+        "0.7,0.9,50,99,0,0",
+        "0.7,0.9,50,8,0.5",
+        "0.7,0.9,50,8,9,0",
+        "0.7,0.9,50,8,0.5,9",
+        "0.7,0.9,50,8,0.5,0,0",
+    ],
 )
 def test_settings_that_the_chat_would_not_take_are_refused(arguments, wrong):
-    with pytest.raises(UserError, match=f"--settings {wrong}: give temperature,top-p,top-k,best-of,lambda"):
+    with pytest.raises(
+        UserError, match=f"--settings {wrong}: give temperature,top-p,top-k,best-of,lambda,length-cost"
+    ):
         DecodingArguments(model=arguments.model, settings=[wrong])
 
 

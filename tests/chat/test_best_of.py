@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.best_of import GENERIC_WEIGHT, Candidate, draw_candidates, rank, reply_log_probs
+from chat.best_of import GENERIC_WEIGHT, LENGTH_COST, Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 
 PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
@@ -68,7 +68,7 @@ def test_the_order_is_by_what_a_reply_owes_to_the_conversation(model, drawn):
     scores = []
     for each in candidates:
         given, generic = (sum(log_probs(model, context, each.ids)) for context in (PROMPTS[0], LABEL))
-        scores.append((given - GENERIC_WEIGHT * generic) / len(each.ids))
+        scores.append((given - GENERIC_WEIGHT * generic) / len(each.ids) - LENGTH_COST * len(each.ids))
     expected = sorted(range(5), key=lambda index: -scores[index])
     assert order(model, candidates) == expected
     by_likelihood = sorted(range(5), key=lambda index: -sum(candidates[index].log_probs))
@@ -80,6 +80,12 @@ def test_a_reply_that_is_likely_anywhere_loses(model):
     generic = log_probs(model, LABEL, ids)
     indifferent, owed = Candidate(ids, generic), Candidate(ids, [score + 1 for score in generic])
     assert order(model, [indifferent, owed]) == [1, 0]
+
+
+def test_of_two_that_owe_alike_the_shorter_one_wins():
+    shorter, longer = Candidate([50, 51], [-1.0, -1.0]), Candidate([50, 51, 52, 53], [-1.0] * 4)
+    assert rank([longer, shorter], [-8.0, -4.0]) == [1, 0]
+    assert rank([longer, shorter], [-8.0, -4.0], length_cost=-0.02) == [0, 1]
 
 
 def test_a_candidate_without_a_token_comes_last(model, drawn):
