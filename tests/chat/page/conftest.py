@@ -60,6 +60,8 @@ def slow_engine(tokenizer, tmp_path_factory):
     build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     engine = load_engine(str(folder), engine="torch")
+    # Of random letters some spell what it blocks.
+    engine.guard = None
     transformer = engine.model.transformer
     with torch.no_grad():
         transformer.ln_f.bias.fill_(1.0)
