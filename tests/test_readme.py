@@ -40,6 +40,13 @@ def test_its_example_dialogue_is_a_dialogue(tmp_path):
     assert dialogue.persona and len(dialogue.turns) == 2
 
 
+def test_its_score_of_the_best_reply_is_the_one_in_use():
+    from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
+
+    told = " ".join(README.split())
+    assert f" {GENERIC_WEIGHT} log P(reply) a token, less {LENGTH_COST} for each token" in told
+
+
 @pytest.mark.parametrize(
     "results", sorted((ROOT / "eval" / "results").glob("*/results.json")), ids=lambda path: path.parent.name
 )
