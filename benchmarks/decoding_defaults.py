@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
 from chat.cli import UserError, parse_arguments, run
 from chat.decoding import DecodingSettings
 
@@ -65,7 +66,11 @@ class DecodingArguments:
         metadata={"help": "Dataset of `data_scripts.prepare` with PersonaChat's validation dialogues."},
     )
     settings: list[str] = field(
-        default_factory=lambda: ["0.7,0.9,50,1,0,0", "0.9,0.9,50,1,0,0", "0.9,0.9,50,16,0.7,0"],
+        default_factory=lambda: [
+            "0.7,0.9,50,1,0,0",
+            "0.9,0.9,50,1,0,0",
+            f"0.9,0.9,50,16,{GENERIC_WEIGHT},{LENGTH_COST}",
+        ],
         metadata={"help": "Settings to try, each as temperature,top-p,top-k,best-of,lambda,length-cost."},
     )
     replies: int = field(default=300, metadata={"help": "Replies to draw with each setting."})

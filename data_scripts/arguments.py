@@ -98,7 +98,7 @@ class PrepareArguments:
         named = [specification.partition("=")[0] for specification in self.corpora]
         for name in (name for name in self.both_sides if name not in named):
             raise UserError(f"--both-sides {name}: no such corpus in --corpora; they are {', '.join(named)}")
-        numbers_by_name(self.times, "--times", TIMES_EXAMPLE)
+        self.times_by_corpus()
         if not 0 <= self.val_fraction < 1:
             raise UserError(
                 f"--val-fraction {self.val_fraction}: give a share from 0 up to, but not including, 1"
@@ -117,6 +117,9 @@ class PrepareArguments:
         ):
             if self.plain_text and given:
                 raise UserError(f"{flag}: plain text has no {lacks}; leave it or --plain-text out")
+
+    def times_by_corpus(self) -> dict[str, float]:
+        return numbers_by_name(self.times, "--times", TIMES_EXAMPLE)
 
     def deciding(self) -> dict:
         """The options that decide what is in the dataset, or how it is made."""

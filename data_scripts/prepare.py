@@ -16,11 +16,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, numbers_by_name, parse_arguments, run
+from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from chat.hub.loading import STATISTICS_FILE
 from data_scripts import fingerprint
-from data_scripts.arguments import TIMES_EXAMPLE, PrepareArguments
+from data_scripts.arguments import PrepareArguments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -124,9 +124,11 @@ def _write_dataset(
             arguments.both_sides,
             arguments.num_proc,
         )
-        times = numbers_by_name(arguments.times, "--times", TIMES_EXAMPLE)
         named = list(zip((corpus.name for corpus in corpora), encoded["train"], strict=True))
-        train, val = mix(named, times, arguments.seed), concatenate_datasets(encoded["val"])
+        train, val = (
+            mix(named, arguments.times_by_corpus(), arguments.seed),
+            concatenate_datasets(encoded["val"]),
+        )
         DatasetDict({"train": train, "val": val}).remove_columns(COUNTS).save_to_disk(str(folder))
         tokenizer.save_pretrained(folder / "tokenizer")
         for split in SPLITS:

@@ -58,7 +58,7 @@ def ranking(
     generic: list[list[float]],
     dialogues: list[int],
 ) -> Figures:
-    """hits@1 with the persona and without it: by likelihood, and as best of N ranks what the chat draws.
+    """hits@1 with the persona and without it: by likelihood, and as best of N ranks drafts of one length.
 
     Args:
         with_persona, without: per reply, the candidates' mean log-likelihoods, the true one's first.

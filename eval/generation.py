@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat.best_of import GENERIC_WEIGHT, LENGTH_COST, Candidate, draw_candidates, rank, reply_log_probs
+from chat.best_of import Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.reply_checks import is_sound
@@ -25,14 +25,13 @@ def generate_replies(
     settings: DecodingSettings,
     seed: int,
     description: str = "generating",
-    generic_weight: float = GENERIC_WEIGHT,
-    length_cost: float = LENGTH_COST,
+    **weights: float,
 ) -> list[str]:
     """One reply per prompt, in order, cut to the model's own turn. The same seed gives the same replies.
 
     Args:
         prompts: ids, each with room for `settings.max_new_tokens` in the model's positions.
-        generic_weight, length_cost: of `chat.best_of.rank`.
+        weights: of `chat.best_of.rank`, where not its own.
     """
     from transformers import set_seed
 
@@ -53,9 +52,8 @@ def generate_replies(
             drawn = draw_candidates(
                 model, **inputs, generation_config=generation_config, number=number_of_draws
             )
-            weights = (generic_weight, length_cost)
             return [
-                _best(model, format_, candidates, generation_config.pad_token_id, *weights)
+                _best(model, format_, candidates, generation_config.pad_token_id, weights)
                 for candidates in drawn
             ]
         return _draw(model, format_, inputs, generation_config)
@@ -88,7 +86,11 @@ def _draw(model: PreTrainedModel, format_: Format, inputs: dict, generation_conf
 
 
 def _best(
-    model: PreTrainedModel, format_: Format, drawn: list[Candidate], pad_token_id: int, *weights: float
+    model: PreTrainedModel,
+    format_: Format,
+    drawn: list[Candidate],
+    pad_token_id: int,
+    weights: dict[str, float],
 ) -> str:
     """As the chat chooses: of the sound replies the one that ranks first."""
     label, _ = format_.frame(ASSISTANT)
@@ -100,5 +102,5 @@ def _best(
         pad_token_id,
     )
     decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
-    texts = [format_.cut_reply(decoded[index]) for index in rank(candidates, generic, *weights)]
+    texts = [format_.cut_reply(decoded[index]) for index in rank(candidates, generic, **weights)]
     return next(filter(is_sound, texts), texts[0])

@@ -61,7 +61,7 @@ def test_only_replies_with_distractors_are_ranked(prepared):
 
 def test_ranked_as_best_of_n_what_would_do_anywhere_loses():
     found = figures.ranking(
-        with_persona=[[-1.0, -0.5]], without=[[-3.5, -0.5]], generic=[[-3.0, -0.1]], dialogues=[0]
+        with_persona=[[-1.0, -0.5]], without=[[-3.0, -0.5]], generic=[[-3.0, -0.1]], dialogues=[0]
     )
     assert found["hits_at_1"]["value"] == found["persona_gain"]["value"] == 0.0
     assert found["hits_at_1_best_of_n"]["value"] == found["persona_gain_best_of_n"]["value"] == 1.0
