@@ -13,7 +13,7 @@ from pathlib import Path
 from eval.plots import bars, length_histogram, training_curves
 from eval.report import describe_amount, notes
 from eval.results_file import CANDIDATES, as_current
-from eval.table import COLUMNS, FIRST_TABLE, GREEDY_TABLE, MAIN_FIGURES, build_table, entry_of, figure
+from eval.table import COLUMNS, FIRST_TABLE, FURTHER_TABLES, MAIN_FIGURES, build_table, entry_of, figure
 from eval.training_log import Curve
 
 TEMPLATE = "report.html.jinja"
@@ -68,7 +68,7 @@ def _corpus(results: dict, source: str, replies: list[dict]) -> dict:
         "length_rows": list(lengths),
         "tables": [
             (title, table)
-            for title, groups in (("", FIRST_TABLE), ("Greedy replies", GREEDY_TABLE))
+            for title, groups in {"": FIRST_TABLE, **FURTHER_TABLES}.items()
             if (table := build_table(rows, groups)).rows
         ],
     }

@@ -14,7 +14,15 @@ from pathlib import Path
 from chat.cli import UserError, parse_arguments, run
 from chat.markdown import code_span
 from eval.results_file import as_current, check_version, load_replies, load_results, results_path
-from eval.table import FIRST_TABLE, GREEDY_TABLE, INTERVALS, LEGEND, MAIN_FIGURES, build_table, has_intervals
+from eval.table import (
+    FIRST_TABLE,
+    FURTHER_TABLES,
+    INTERVALS,
+    LEGEND,
+    MAIN_FIGURES,
+    build_table,
+    has_intervals,
+)
 
 OTHER_TOKENIZERS = (
     "The two have different tokenizers: their bits per byte compare, their perplexities do not."
@@ -64,9 +72,10 @@ def corpus_tables(results: dict, source: str) -> list[str]:
     """One corpus's figures, in results of the current form, and how much of it they were measured on."""
     rows = results["figures"][source]
     lines = build_table(rows, FIRST_TABLE).to_markdown()
-    greedy = build_table(rows, GREEDY_TABLE)
-    if greedy.rows:
-        lines += ["", "Greedy replies:", "", *greedy.to_markdown()]
+    for title, groups in FURTHER_TABLES.items():
+        table = build_table(rows, groups)
+        if table.rows:
+            lines += ["", f"{title}:", "", *table.to_markdown()]
     return [*lines, "", describe_amount(results, source)]
 
 

@@ -10,7 +10,7 @@ from chat.cli import UserError
 RESULTS_FILE = "results.json"
 REPLIES_FILE = "replies.jsonl"
 FORMAT_VERSIONS = (1, 2)
-DECODINGS = ("sampled", "greedy")
+DECODINGS = ("sampled", "unranked", "greedy")
 LIKELIHOOD_FIGURES = ("perplexity", "bits_per_byte", "tokens", "replies")
 CANDIDATES = ("model", "base")
 

@@ -44,6 +44,8 @@ class SourceEvaluation:
         )
         drawn = decoding.changed(max_new_tokens=max_new_tokens)
         self.decodings = {"sampled": drawn.changed(do_sample=True), "greedy": drawn.changed(do_sample=False)}
+        if drawn.best_of > 1:
+            self.decodings["unranked"] = drawn.changed(do_sample=True, best_of=1)
         self.contexts = self._drawn(_replies(views), limits["generated_replies"])
         ranked = rankable(views)
         self.ranked = self._drawn(ranked, limits["ranked_replies"] or len(ranked))

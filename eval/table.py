@@ -77,6 +77,7 @@ GROUPS = {
     "ranking": RANKING,
     "sampled": TEXT,
     "latency": LATENCY,
+    "unranked": TEXT,
     "greedy": TEXT,
 }
 MAIN_FIGURES = (
@@ -94,7 +95,8 @@ MAIN_FIGURES = (
     ("sampled", "mean_words"),
 )
 FIRST_TABLE = ("likelihood", "ranking", "sampled", "latency")
-GREEDY_TABLE = ("greedy",)
+# By title; the replies of the first table are drawn as the chat draws them.
+FURTHER_TABLES = {"One draft each, unranked": ("unranked",), "Greedy replies": ("greedy",)}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+from eval.results_file import DECODINGS
 from eval.table import GROUPS
 
 HOSTILE = '<script>alert("x")</script> <b>bold</b> </p></main> & "quoted" $x_1$ {{ 7 * 7 }} | `code`'
@@ -28,7 +29,10 @@ def results_of_version_2(scale: float = 1.0) -> dict:
     """All rows and groups on one corpus, only the likelihood on another one."""
     likelihood = {"likelihood": _group("likelihood", scale)}
     ranked = {**likelihood, "ranking": _group("ranking", scale)}
-    generating = {**ranked, **{name: _group(name, scale) for name in ("sampled", "greedy", "latency")}}
+    generating = {
+        **ranked,
+        **{name: _group(name, scale) for name in ("sampled", "unranked", "greedy", "latency")},
+    }
     return {
         "format_version": 2,
         "models": {
@@ -63,7 +67,7 @@ def _group(name: str, scale: float) -> dict:
         figures[each.key] = {"value": value, **ends}
     if name == "likelihood":
         figures |= {"tokens": {"value": 105512.0}, "replies": {"value": 7801.0}}
-    if name in ("sampled", "greedy"):
+    if name in DECODINGS:
         figures["generated"] = {"value": 300.0}
     return figures
 

@@ -22,14 +22,16 @@ def report(*flags: str):
 
 def test_the_tables_hold_every_figure_in_reading_order():
     text = render(results_of_version_2())
-    first, greedy = text.split("### cornell")[0].split("Greedy replies:")
+    first, rest = text.split("### cornell")[0].split("One draft each, unranked:")
+    unranked, greedy = rest.split("Greedy replies:")
     assert "| | model | base | base in our template | human |" in first
-    assert "| | model | base |\n" in greedy
+    assert "| | model | base |\n" in unranked and "| | model | base |\n" in greedy
     labels = [
         each.label for group in ("likelihood", "ranking", "sampled", "latency") for each in GROUPS[group]
     ]
     places = [first.index(f"| {label} |") for label in labels]
     assert places == sorted(places)
+    assert all(f"| {each.label} |" in unranked for each in GROUPS["unranked"])
     assert all(f"| {each.label} |" in greedy for each in GROUPS["greedy"])
 
 

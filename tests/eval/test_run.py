@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,19 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def settings(model_folder, tiny_config_file, prepared):
+def ranking_model(model_folder, tmp_path_factory):
+    """A model that draws two replies and gives the better one."""
+    folder = tmp_path_factory.mktemp("ranking") / "model"
+    shutil.copytree(model_folder, folder)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "best_of": 2}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(ranking_model, tiny_config_file, prepared):
     return {
-        "model": str(model_folder),
+        "model": str(ranking_model),
         "base": str(tiny_config_file),
         "data": [str(prepared)],
         "max_dialogues": 5,
@@ -62,6 +73,7 @@ def test_model_base_and_human_stand_side_by_side(finished):
             assert 0 < bits["low"] <= bits["value"] <= bits["high"] < math.log2(perplexity["value"])
         assert rows["human"]["sampled"]["generated"]["value"] == 4
         assert 0 < rows["human"]["sampled"]["distinct_1"]["value"] <= 1
+        assert rows["model"]["unranked"] != rows["model"]["sampled"]
         assert "token_f1" in rows["model"]["greedy"] and "token_f1" not in rows["human"]["sampled"]
         assert rows["model"]["latency"]["time_to_first_token_p50"]["value"] > 0
     assert "ranking" not in results["figures"]["cornell"]["model"]
@@ -125,7 +137,7 @@ def test_every_reply_is_kept_with_its_context(finished):
     assert len(replies) == 8
     for reply in replies:
         assert reply["context"][-1]["role"] == "user" and reply["human"]
-        assert set(reply["model"]) == set(reply["base"]) == {"sampled", "greedy"}
+        assert set(reply["model"]) == set(reply["base"]) == {"sampled", "unranked", "greedy"}
 
 
 @pytest.mark.slow
