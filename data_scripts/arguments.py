@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from chat.cli import UserError, numbers_by_name
 
 TIMES_EXAMPLE = "cornell=0.5"
+COPIES_EXAMPLE = "personachat=2"
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class PrepareArguments:
         default_factory=lambda: ["cornell", "personachat"],
         metadata={
             "help": "Corpora as NAME (downloaded) or NAME=PATH: cornell, personachat, daily_dialog, "
-            "multi_session_chat, jsonl."
+            "multi_session_chat, persona_questions (made here), jsonl."
         },
     )
     output: str = field(
@@ -49,6 +51,13 @@ class PrepareArguments:
             "of somebody without one."
         },
     )
+    swapped_copies: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Copies of a corpus's training dialogues with a persona, its details swapped for others "
+            f"in each: {COPIES_EXAMPLE}."
+        },
+    )
     keep_raw_text: bool = field(
         default=False, metadata={"help": "Keep the published text, to reproduce published figures."}
     )
@@ -63,7 +72,10 @@ class PrepareArguments:
         metadata={"help": f"How often a corpus's training sequences come in an epoch: {TIMES_EXAMPLE}."},
     )
     seed: int = field(
-        default=0, metadata={"help": "Seed of the choice of what is held out and of the shares of --times."}
+        default=0,
+        metadata={
+            "help": "Seed of the choice of what is held out, of the swaps and of the shares of --times."
+        },
     )
     num_proc: int = field(
         default=2,
@@ -95,9 +107,8 @@ class PrepareArguments:
             if value < low:
                 raise UserError(f"{flag} {value}: too small; give at least {low}")
         self._check_plain_text()
-        named = [specification.partition("=")[0] for specification in self.corpora]
-        for name in (name for name in self.both_sides if name not in named):
-            raise UserError(f"--both-sides {name}: no such corpus in --corpora; they are {', '.join(named)}")
+        self._check_named(self.both_sides, "--both-sides")
+        self._check_named(self.copies_by_corpus(), "--swapped-copies")
         self.times_by_corpus()
         if not 0 <= self.val_fraction < 1:
             raise UserError(
@@ -114,12 +125,22 @@ class PrepareArguments:
         for flag, given, lacks in (
             ("--history-turns", self.history_turns is not None, "replies"),
             ("--both-sides", self.both_sides, "sides"),
+            ("--swapped-copies", self.swapped_copies, "personas"),
         ):
             if self.plain_text and given:
                 raise UserError(f"{flag}: plain text has no {lacks}; leave it or --plain-text out")
 
+    def _check_named(self, names: Iterable[str], flag: str) -> None:
+        corpora = [specification.partition("=")[0] for specification in self.corpora]
+        for name in names:
+            if name not in corpora:
+                raise UserError(f"{flag} {name}: no such corpus in --corpora; they are {', '.join(corpora)}")
+
     def times_by_corpus(self) -> dict[str, float]:
         return numbers_by_name(self.times, "--times", TIMES_EXAMPLE)
+
+    def copies_by_corpus(self) -> dict[str, float]:
+        return numbers_by_name(self.swapped_copies, "--swapped-copies", COPIES_EXAMPLE)
 
     def deciding(self) -> dict:
         """The options that decide what is in the dataset, or how it is made."""

@@ -12,23 +12,29 @@ from tqdm.auto import tqdm
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, Dialogue
-from data_scripts import cornell, daily_dialog, jsonl, multi_session_chat, personachat
+from data_scripts import cornell, daily_dialog, jsonl, multi_session_chat, persona_questions, personachat
 from data_scripts.background import collector_paused, in_process
 
 Loader = Callable[[str | None, bool, Counter], Iterator[Dialogue]]
 LOADERS: dict[str, Loader] = {
-    module.NAME: module.load for module in (cornell, personachat, daily_dialog, multi_session_chat, jsonl)
+    module.NAME: module.load
+    for module in (cornell, personachat, daily_dialog, multi_session_chat, persona_questions, jsonl)
 }
 
 
 @dataclass
 class Corpus:
-    """One corpus's dialogues by split, and the counts of what was left out, by reason."""
+    """One corpus's dialogues by split, and the counts of what was left out, by reason.
+
+    Attributes:
+        swapped_copies: how many of the training dialogues are copies of others with other details.
+    """
 
     name: str
     train: list[Dialogue] = field(default_factory=list)
     val: list[Dialogue] = field(default_factory=list)
     dropped: Counter = field(default_factory=Counter)
+    swapped_copies: int = 0
 
 
 @contextmanager

@@ -137,7 +137,11 @@ def statistics(corpora: list[Corpus], encoded: dict[str, list[Dataset]]) -> dict
             split: _split_statistics(getattr(corpus, split), encoded[split][index]) for split in SPLITS
         }
         name = corpus.name if corpus.name not in of_corpora else f"{corpus.name}_{index}"
-        of_corpora[name] = {**of_splits, "dropped": dict(corpus.dropped)}
+        of_corpora[name] = {
+            **of_splits,
+            "swapped_copies": corpus.swapped_copies,
+            "dropped": dict(corpus.dropped),
+        }
     total = {
         split: {
             figure: sum(stats[split][figure] for stats in of_corpora.values())

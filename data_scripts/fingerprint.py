@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from data_scripts.provenance import PROVENANCE
+
 DIGESTED_BYTES = 64 * 2**20
 LIBRARIES = ("convokit", "datasets", "pyarrow", "tokenizers", "transformers")
 CODE = Path(__file__).parent
@@ -32,7 +34,10 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
         tokenizer: Hub id, or a folder of which the files count; None where one is learnt.
     """
     versions = [[library, _version(library)] for library in LIBRARIES]
-    code = [*sorted(CODE.glob("*.py")), *(CODE.parent / "chat" / name for name in CHAT_CODE)]
+    code = [
+        *sorted(path for path in CODE.iterdir() if path.suffix in (".py", ".txt", ".yaml")),
+        *(CODE.parent / "chat" / name for name in CHAT_CODE),
+    ]
     found = {
         "options": _digest(json.dumps(options, sort_keys=True)),
         "code": _digest(json.dumps([[path.name, _of_file(path)] for path in code])),
@@ -41,7 +46,10 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
     for specification in corpora:
         path = specification.partition("=")[2]
         name = f"--corpora {without_folders(specification)}"
-        checksum = _of_path(Path(path), deep=True) if path else BY_NAME
+        if specification in PROVENANCE and PROVENANCE[specification].is_made_here:
+            checksum = found["code"]
+        else:
+            checksum = _of_path(Path(path), deep=True) if path else BY_NAME
         found[name] = _digest(found[name] + checksum) if name in found else checksum
     if tokenizer is not None:
         found["--tokenizer"] = _of_path(Path(tokenizer), deep=False)

@@ -81,6 +81,7 @@ def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> 
 def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
     from data_scripts.background import collector_paused
     from data_scripts.corpora import loading
+    from data_scripts.swaps import add_swapped_copies
 
     options = (
         arguments.keep_raw_text,
@@ -94,6 +95,7 @@ def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
             learnt = arguments.train_tokenizer_vocab_size
             tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer)
             corpora = wait_for_corpora()
+        add_swapped_copies(corpora, arguments.copies_by_corpus(), arguments.seed)
         if tokenizer is None:
             tokenizer = _train_tokenizer(corpora, learnt, with_personas=not arguments.plain_text)
         return _write_dataset(corpora, tokenizer, arguments, inputs)
@@ -180,6 +182,8 @@ def report(stats: dict, output: str) -> str:
                 f"{figures[unit]:>11,} {unit}" for unit in ("dialogues", "sequences", "replies", "tokens")
             )
             lines.append(f"{name:<20}{split:<5}{''.join(counts)} ({figures['reply_tokens']:,} of replies)")
+        if copies := corpus["swapped_copies"]:
+            lines.append(f"{name:<20}among them {copies:,} copies with the persona's details swapped")
         lines += [f"{name:<20}dropped {count:,} {reason}" for reason, count in corpus["dropped"].items()]
     return "\n".join([*lines, f"saved to {output}"])
 

@@ -21,8 +21,9 @@ class Provenance:
         title: the name that its authors gave it.
         what: what it consists of, as the object of a sentence.
         terms: under which it may be used.
-        source: of the publication; empty where it is the user's own.
+        source: of the publication; empty where there is none.
         citation: as a BibTeX entry.
+        is_made_here: made by this project's code, unless another path is given.
     """
 
     title: str
@@ -30,6 +31,12 @@ class Provenance:
     terms: str
     source: str = ""
     citation: str = ""
+    is_made_here: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it is read from, if not from a path."""
+        return "this project" if self.is_made_here else "the public source"
 
 
 PROVENANCE = {
@@ -80,6 +87,13 @@ PROVENANCE = {
   booktitle = {Proceedings of ACL},
   year = {2022}
 }""",
+    ),
+    "persona_questions": Provenance(
+        "Questions about a persona",
+        "made-up dialogues in which somebody is asked about a persona and answers by it, put together at "
+        "random of this project's sentences",
+        "Apache 2.0, as this project",
+        is_made_here=True,
     ),
     "jsonl": Provenance("own dialogues", "dialogues given as JSON lines", "those of whoever gave them"),
 }

@@ -188,6 +188,7 @@ def _corpora(
         name: {
             "label": escaped(name),
             "read_from": escaped(given[name][1]),
+            "swapped_copies": counts.get("swapped_copies", 0),
             "rows": [(split, [counts[split][unit] for unit in COUNTED]) for split in ("train", "val")],
         }
         for name, counts in statistics["corpora"].items()

@@ -18,6 +18,7 @@ CORPORA = {
     "personachat": "small talk of crowd workers (PersonaChat)",
     "daily_dialog": "dialogues for learners of English (DailyDialog)",
     "multi_session_chat": "people who meet again (Multi-Session Chat)",
+    "persona_questions": "made-up questions about a persona",
     "jsonl": "dialogues of its makers' own",
 }
 

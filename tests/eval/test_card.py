@@ -221,9 +221,11 @@ def test_corpora_are_told_from_the_statistics(model, statistics):
     assert f"| personachat | train | {counts['dialogues']:,} | {counts['replies']:,} |" in written.text
     assert "| movie-corpus |" in written.text and written.data.datasets is None
     assert "python -m data_scripts.prepare --corpora cornell=movie-corpus" in written.text
-    assert "so many times" not in written.text
+    assert "so many times" not in written.text and "copies" not in written.text
     statistics["options"] |= {"corpora": ["cornell", "personachat"], "times": ["cornell=0.5"]}
+    statistics["corpora"]["personachat"]["swapped_copies"] = 1234
     written = render_card(results_of_version_2(), model, statistics, model_id="m")
+    assert "1,234 of the training dialogues of personachat are copies in which" in written.text
     assert "came so many times: cornell=0.5." in written.text and "--times cornell=0.5" in written.text
     assert written.data.datasets == ["AlekseyKorshuk/persona-chat"] and "public source" in written.text
     assert written.data.eval_results[0].dataset_type == "AlekseyKorshuk/persona-chat"
@@ -235,7 +237,8 @@ def test_every_corpus_that_can_be_prepared_is_described(name, model, statistics)
     statistics["options"]["corpora"] = [name]
     text = render_card(results_of_version_2(), model, statistics, model_id="m").text
     assert f"(`{name}`) | " in text and "those of its owner" not in text
-    assert name == "jsonl" or text.count("@inproceedings") == 1
+    assert name in ("jsonl", "persona_questions") or text.count("@inproceedings") == 1
+    assert ("| this project |" if name == "persona_questions" else "| the public source |") in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""Dialogues of our own making in which somebody with a persona is asked about it and answers by it.
+
+In PersonaChat the persona is told rather than asked for, and a small model learns from it to say any sentence
+of the persona whatever the question. Here each answer is the one that the persona gives, of a pet, a job, a
+number; guesses that are wrong are denied. `persona_questions.yaml` has the sentences, of which every dialogue
+combines others at random. Nothing here is for validation: the sentences would be known.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chat.cli import UserError
+from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
+from data_scripts.swaps import interchangeable_words
+
+NAME = "persona_questions"
+SENTENCES = Path(__file__).with_name("persona_questions.yaml")
+DIALOGUES = 10_000
+SEED = 0
+_SLOT = re.compile(r"\{(\w+)(?: (\d))?\}")
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
+_PRONOUNS = {
+    True: {"they": "he", "them": "him", "their": "his"},
+    False: {"they": "she", "them": "her", "their": "her"},
+}
+_MAN, _WOMAN = "name_of_man", "name_of_woman"
+
+
+def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
+    """Always the same dialogues of the same sentences. See `cornell.load` for the arguments.
+
+    Args:
+        path: a file of other sentences (None: ours).
+    """
+    import yaml
+
+    try:
+        sentences = yaml.safe_load(Path(path or SENTENCES).read_text(encoding="utf-8"))
+        random_ = random.Random(SEED)
+        for _ in range(DIALOGUES):
+            yield _Conversation(sentences, random_).dialogue()
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"--corpora {NAME}={path}: no sentences like those of data_scripts/{SENTENCES.name} ({error!r}); "
+            "give such a file"
+        ) from None
+
+
+class _Values:
+    """What stands for the slots of one speaker's sentences, always the same word for the same slot.
+
+    Args:
+        taken: words that no other slot may have, to which those found are added.
+    """
+
+    def __init__(self, random_: random.Random, taken: set[str]):
+        self._random, self._taken = random_, taken
+        self._found: dict[str, tuple[str, ...]] = {}
+        self._is_man = random_.random() < 0.5
+
+    def fill(self, sentence: str) -> str:
+        filled = _SLOT.sub(self._slot, sentence)
+        filled = _ARTICLE.sub(r"\1n ", filled)
+        return filled[0].upper() + filled[1:]
+
+    def _slot(self, match: re.Match) -> str:
+        name, number = match.group(1).lower(), match.group(2) or "1"
+        pronouns = _PRONOUNS[self._is_man]
+        word = pronouns[name] if name in pronouns else self._word(name, number)
+        return word[0].upper() + word[1:] if match.group(1)[0].isupper() else word
+
+    def _word(self, name: str, number: str) -> str:
+        classes = interchangeable_words()
+        if name == "person":
+            name = _MAN if self._is_man else _WOMAN
+        singular = name if name in classes else name.removesuffix("s")
+        forms = self._found.get(singular + number)
+        if forms is None:
+            free = [each for each in classes[singular] if each[0] not in self._taken]
+            forms = self._found[singular + number] = self._random.choice(free or classes[singular])
+            self._taken.add(forms[0])
+        return forms[0] if name == singular else forms[-1]
+
+
+class _Conversation:
+    """One dialogue: some facts of the assistant, and questions about these and about others."""
+
+    def __init__(self, sentences: dict[str, Any], random_: random.Random):
+        self.sentences, self.random = sentences, random_
+        self.topics = sentences["topics"]
+        self.taken: set[str] = set()
+        self.facts = {
+            topic: (random_.choice(self.topics[topic]["facts"]), _Values(random_, self.taken))
+            for topic in random_.sample(sorted(self.topics), random_.randint(3, 6))
+        }
+        self.turns: list[Turn] = []
+        self.unasked = {topic: fact["replies"].copy() for topic, (fact, _) in self.facts.items()}
+
+    def dialogue(self) -> Dialogue:
+        persona = tuple(self._one(fact["persona"], values) for fact, values in self.facts.values())
+        opening = self._one(self.sentences["greetings"])
+        if self.random.random() < 0.25:
+            self._add(opening, self._one(self.sentences["greeted"]))
+            opening = self._one(self.sentences["well"])
+        asked_back = ""
+        for _ in range(self.random.randint(3, 8)):
+            topic = self._topic()
+            asked_back = self._exchange(topic, opening, asked_back)
+            opening = self._one(self.sentences["reactions"]) if self.random.random() < 0.6 else ""
+        return Dialogue(NAME, tuple(self.turns), persona, split="train")
+
+    def _topic(self) -> str:
+        left = [topic for topic, replies in self.unasked.items() if replies]
+        if left and self.random.random() < 0.8:
+            return self.random.choice(left)
+        return self.random.choice(sorted(set(self.topics) - set(self.facts)))
+
+    def _exchange(self, topic: str, opening: str, asked_back: str) -> str:
+        """Adds a question and its answer; returns the topic that the answer asks the user about, if any."""
+        fact, values = self.facts.get(topic, (None, _Values(self.random, self.taken)))
+        about = self._unasked(topic) if fact else self.topics[topic]["absent"]
+        own = asked_back or (topic if self.random.random() < 0.35 else "")
+        of_user = self._one(self.topics[own]["user"], _Values(self.random, self.taken)) if own else ""
+        question = self._one(about["asked"], values)
+        answer = self._one(about["told"], values)
+        returns = "?" not in answer and self.random.random() < 0.2
+        if returns:
+            answer += " " + self._one(self.topics[topic]["returned"], _Values(self.random, self.taken))
+        self._add(" ".join(filter(None, (opening, of_user, question))), answer)
+        return topic if "?" in answer else ""
+
+    def _unasked(self, topic: str) -> dict[str, list[str]]:
+        replies = self.unasked[topic]
+        return replies.pop(self.random.randrange(len(replies)))
+
+    def _one(self, sentences: list[str], values: _Values | None = None) -> str:
+        sentence = self.random.choice(sentences)
+        return (values or _Values(self.random, self.taken)).fill(sentence)
+
+    def _add(self, asked: str, told: str) -> None:
+        self.turns += [Turn(USER, asked), Turn(ASSISTANT, told)]

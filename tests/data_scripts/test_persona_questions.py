@@ -1,0 +1,125 @@
+"""Dialogues of our own making: every answer is what the persona says, and every wrong guess is denied."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from chat.cli import UserError
+from chat.dialogue import ASSISTANT, USER
+from data_scripts import persona_questions
+from data_scripts.arguments import PrepareArguments
+from data_scripts.persona_questions import DIALOGUES
+from data_scripts.prepare import prepare
+from data_scripts.publish import render_card
+from data_scripts.swaps import interchangeable_words
+from tests.conftest import SAMPLE_CORPORA
+
+# Of these an assistant who is asked for what the persona does not say names none.
+ONLY_OF_THE_PERSONA = ("age", "city", "country", "make", "month", "workplace", "name_of_man", "name_of_woman")
+
+
+def load(path=None):
+    return list(persona_questions.load(path and str(path), False, Counter()))
+
+
+@pytest.fixture(scope="module")
+def dialogues():
+    return load()
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z]+|\d+", text))
+
+
+def test_they_are_many_and_hardly_two_are_alike(dialogues):
+    assert len(dialogues) == DIALOGUES and len({each.turns for each in dialogues}) > 0.99 * DIALOGUES
+    texts = {turn.text for each in dialogues for turn in each.turns}
+    assert len(texts) > 20_000 and not any("{" in text or "  " in text for text in texts)
+
+
+def test_they_are_the_same_each_time(dialogues):
+    assert load() == dialogues
+
+
+def test_all_are_for_training_and_have_a_persona(dialogues):
+    for each in dialogues:
+        assert each.split == "train" and 3 <= len(each.persona) <= 6
+        assert [turn.role for turn in each.turns] == [USER, ASSISTANT] * (len(each.turns) // 2)
+        assert all(turn.text[0].isupper() or turn.text[0].isdigit() for turn in each.turns)
+
+
+@pytest.mark.parametrize("name", ONLY_OF_THE_PERSONA)
+def test_what_the_assistant_names_is_in_its_persona(dialogues, name):
+    of_class = {form for forms in interchangeable_words()[name] for form in forms}
+    named = 0
+    for each in dialogues:
+        persona = words(" ".join(each.persona))
+        told = {word for turn in each.turns if turn.role == ASSISTANT for word in words(turn.text)} & of_class
+        assert told <= persona, each
+        named += len(told)
+    assert named > 100
+
+
+def test_a_wrong_guess_is_denied_and_a_right_one_is_not(dialogues):
+    answers = {True: [], False: []}
+    for each in dialogues:
+        for asked, told in zip(each.turns[::2], each.turns[1::2], strict=True):
+            guess = re.search(r"Do you live in (\w+)\?$", asked.text)
+            persona = " ".join(each.persona)
+            if guess and re.search(r"(live|living|apartment|home|house|town) in|near ", persona):
+                answers[f"{guess[1]}." in persona].append(told.text)
+    assert len(answers[True]) > 50 and len(answers[False]) > 50
+    assert all(text.startswith("No") for text in answers[False])
+    assert all(text.startswith("Yes") for text in answers[True])
+
+
+def test_a_is_an_before_a_vowel(dialogues):
+    texts = [text for each in dialogues for text in (*each.persona, *(turn.text for turn in each.turns))]
+    assert not any(re.search(r"\b[Aa] [aeiou]|\b[Aa]n [^aeiou]", text) for text in texts)
+
+
+def test_sentences_of_ones_own(tmp_path):
+    path = tmp_path / "questions.yaml"
+    topic = """
+  {name}:
+    facts:
+      - persona: ["My {name} is {{number}}."]
+        replies: [{{asked: ["Which {name}?"], told: ["{{Number}}."]}}]
+    absent: {{asked: ["Any {name}?"], told: ["None."]}}
+    user: ["I have one."]
+    returned: ["And yours?"]"""
+    topics = "".join(
+        topic.format(name=name) for name in ("floor", "bus", "room", "class", "seat", "row", "lane")
+    )
+    opening = 'greetings: ["Hi!"]\ngreeted: ["Hello!"]\nwell: ["Fine."]\nreactions: ["Ah."]\n'
+    path.write_text(f"{opening}topics:{topics}\n")
+    dialogue = load(path)[0]
+    assert re.fullmatch(r"My \w+ is \w+\.", dialogue.persona[0])
+    assert dialogue.turns[0].text.startswith("Hi!")
+
+
+@pytest.mark.parametrize("content", [None, "topics: [", "topics: {}", "7"])
+def test_a_file_of_something_else_is_named(tmp_path, content):
+    path = tmp_path / "questions.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(f"persona_questions={path}")):
+        load(path)
+
+
+def test_they_are_prepared_beside_a_corpus_and_known_by_the_code(base_tokenizer_folder, tmp_path, caplog):
+    options = PrepareArguments(
+        corpora=[*SAMPLE_CORPORA, persona_questions.NAME],
+        tokenizer=str(base_tokenizer_folder),
+        times=[f"{persona_questions.NAME}=0.01"],
+        output=str(tmp_path / "data"),
+    )
+    stats = prepare(options)
+    counts = stats["corpora"][persona_questions.NAME]
+    assert counts["train"]["dialogues"] == DIALOGUES and counts["val"]["replies"] == 0
+    caplog.set_level("INFO")
+    assert prepare(options) == stats and "nothing changed" in caplog.text and "by name" not in caplog.text
+    text = render_card(stats, "someone/talk").text
+    assert "(`persona_questions`) | made-up dialogues" in text and "| this project |" in text
+    assert "The dialogues, but for those made here, were written by people" in text
