@@ -63,6 +63,7 @@ CHANGED = {
     "keep_raw_text": True,
     "plain_text": True,
     "both_sides": ["personachat"],
+    "swapped_copies": ["personachat=1"],
     "val_fraction": 0.06,
     "times": ["cornell=2"],
     "seed": 1,
