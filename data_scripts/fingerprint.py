@@ -1,6 +1,7 @@
 """What a dataset was made from, as checksums: where nothing of it has changed, there is nothing to prepare.
 
-Only the standard library is imported here: the answer is there before `datasets` or ConvoKit would be loaded.
+Nothing but the standard library is loaded here: the answer is there before `datasets` or ConvoKit would
+be loaded.
 """
 
 from __future__ import annotations

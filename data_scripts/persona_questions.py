@@ -96,7 +96,7 @@ class _Conversation:
         self.topics = sentences["topics"]
         self.taken: set[str] = set()
         self.facts = {
-            topic: (random_.choice(self.topics[topic]["facts"]), _Values(random_, self.taken))
+            topic: (random_.choice(self.topics[topic]["facts"]), self._values())
             for topic in random_.sample(sorted(self.topics), random_.randint(3, 6))
         }
         self.turns: list[Turn] = []
@@ -123,15 +123,14 @@ class _Conversation:
 
     def _exchange(self, topic: str, opening: str, asked_back: str) -> str:
         """Adds a question and its answer; returns the topic that the answer asks the user about, if any."""
-        fact, values = self.facts.get(topic, (None, _Values(self.random, self.taken)))
+        fact, values = self.facts.get(topic, (None, self._values()))
         about = self._unasked(topic) if fact else self.topics[topic]["absent"]
         own = asked_back or (topic if self.random.random() < 0.35 else "")
-        of_user = self._one(self.topics[own]["user"], _Values(self.random, self.taken)) if own else ""
+        of_user = self._one(self.topics[own]["user"], self._values()) if own else ""
         question = self._one(about["asked"], values)
         answer = self._one(about["told"], values)
-        returns = "?" not in answer and self.random.random() < 0.2
-        if returns:
-            answer += " " + self._one(self.topics[topic]["returned"], _Values(self.random, self.taken))
+        if "?" not in answer and self.random.random() < 0.2:
+            answer += " " + self._one(self.topics[topic]["returned"], self._values())
         self._add(" ".join(filter(None, (opening, of_user, question))), answer)
         return topic if "?" in answer else ""
 
@@ -141,7 +140,10 @@ class _Conversation:
 
     def _one(self, sentences: list[str], values: _Values | None = None) -> str:
         sentence = self.random.choice(sentences)
-        return (values or _Values(self.random, self.taken)).fill(sentence)
+        return (values or self._values()).fill(sentence)
+
+    def _values(self) -> _Values:
+        return _Values(self.random, self.taken)
 
     def _add(self, asked: str, told: str) -> None:
         self.turns += [Turn(USER, asked), Turn(ASSISTANT, told)]

@@ -127,10 +127,8 @@ def _write_dataset(
             arguments.num_proc,
         )
         named = list(zip((corpus.name for corpus in corpora), encoded["train"], strict=True))
-        train, val = (
-            mix(named, arguments.times_by_corpus(), arguments.seed),
-            concatenate_datasets(encoded["val"]),
-        )
+        train = mix(named, arguments.times_by_corpus(), arguments.seed)
+        val = concatenate_datasets(encoded["val"])
         DatasetDict({"train": train, "val": val}).remove_columns(COUNTS).save_to_disk(str(folder))
         tokenizer.save_pretrained(folder / "tokenizer")
         for split in SPLITS:

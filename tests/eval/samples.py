@@ -31,7 +31,7 @@ def results_of_version_2(scale: float = 1.0) -> dict:
     ranked = {**likelihood, "ranking": _group("ranking", scale)}
     generating = {
         **ranked,
-        **{name: _group(name, scale) for name in ("sampled", "unranked", "greedy", "latency")},
+        **{name: _group(name, scale) for name in (*DECODINGS, "latency")},
     }
     return {
         "format_version": 2,
