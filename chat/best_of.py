@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
 
 # Above it replies vary more and make less sense: rare words win (`models/README.md` has what was tried).
-GENERIC_WEIGHT = 0.7
+GENERIC_WEIGHT = 0.85
 # In nats per token, for each token that the reply has.
 LENGTH_COST = 0.02
 

@@ -21,8 +21,15 @@ from data_scripts.swaps import interchangeable_words
 
 NAME = "persona_questions"
 SENTENCES = Path(__file__).with_name("persona_questions.yaml")
-DIALOGUES = 10_000
+DIALOGUES = 12_000
 SEED = 0
+# Of what is said; the rest asks for a fact.
+SMALLTALK = 0.25
+# Of the questions after a fact was told: those that ask on about it.
+FOLLOW_UPS = 0.4
+Classes = dict[str, list[tuple[str, ...]]]
+_OPEN_QUESTION = re.compile(r"(So |In )?(what|where|which|who|how|when|why)\b", re.IGNORECASE)
+_CONFIRMS = re.compile(r"(Yes|No|Not (really|at all|yet)|I do|I am|I have|I did|Sometimes)[,.!]")
 _SLOT = re.compile(r"\{(\w+)(?: (\d))?\}")
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
 _PRONOUNS = {
@@ -56,11 +63,12 @@ class _Values:
     """What stands for the slots of one speaker's sentences, always the same word for the same slot.
 
     Args:
+        classes: the forms of each word that can stand for a slot, by the slot's name.
         taken: words that no other slot may have, to which those found are added.
     """
 
-    def __init__(self, random_: random.Random, taken: set[str]):
-        self._random, self._taken = random_, taken
+    def __init__(self, random_: random.Random, classes: Classes, taken: set[str]):
+        self._random, self._classes, self._taken = random_, classes, taken
         self._found: dict[str, tuple[str, ...]] = {}
         self._is_man = random_.random() < 0.5
 
@@ -76,7 +84,7 @@ class _Values:
         return word[0].upper() + word[1:] if match.group(1)[0].isupper() else word
 
     def _word(self, name: str, number: str) -> str:
-        classes = interchangeable_words()
+        classes = self._classes
         if name == "person":
             name = _MAN if self._is_man else _WOMAN
         singular = name if name in classes else name.removesuffix("s")
@@ -94,6 +102,8 @@ class _Conversation:
     def __init__(self, sentences: dict[str, Any], random_: random.Random):
         self.sentences, self.random = sentences, random_
         self.topics = sentences["topics"]
+        own = {name: [(word,) for word in words] for name, words in sentences["words"].items()}
+        self.classes = interchangeable_words() | own
         self.taken: set[str] = set()
         self.facts = {
             topic: (random_.choice(self.topics[topic]["facts"]), self._values())
@@ -101,6 +111,7 @@ class _Conversation:
         }
         self.turns: list[Turn] = []
         self.unasked = {topic: fact["replies"].copy() for topic, (fact, _) in self.facts.items()}
+        self.last_topic = ""
 
     def dialogue(self) -> Dialogue:
         persona = tuple(self._one(fact["persona"], values) for fact, values in self.facts.values())
@@ -110,40 +121,66 @@ class _Conversation:
             opening = self._one(self.sentences["well"])
         asked_back = ""
         for _ in range(self.random.randint(3, 8)):
-            topic = self._topic()
-            asked_back = self._exchange(topic, opening, asked_back)
+            if self.random.random() < SMALLTALK:
+                self._talk(opening, asked_back)
+                asked_back = ""
+            else:
+                asked_back = self._exchange(self._topic(), opening, asked_back)
             opening = self._one(self.sentences["reactions"]) if self.random.random() < 0.6 else ""
         return Dialogue(NAME, tuple(self.turns), persona, split="train")
 
     def _topic(self) -> str:
-        left = [topic for topic, replies in self.unasked.items() if replies]
+        left = [topic for topic in self.facts if self._askable(topic)]
+        if self.last_topic in left and self.random.random() < FOLLOW_UPS:
+            return self.last_topic
         if left and self.random.random() < 0.8:
             return self.random.choice(left)
         return self.random.choice(sorted(set(self.topics) - set(self.facts)))
 
+    def _askable(self, topic: str) -> list[dict[str, Any]]:
+        """What was not asked of a fact and can be now: what says "it" or "there" follows another question."""
+        return [each for each in self.unasked[topic] if topic == self.last_topic or not each.get("follows")]
+
     def _exchange(self, topic: str, opening: str, asked_back: str) -> str:
         """Adds a question and its answer; returns the topic that the answer asks the user about, if any."""
         fact, values = self.facts.get(topic, (None, self._values()))
-        about = self._unasked(topic) if fact else self.topics[topic]["absent"]
-        own = asked_back or (topic if self.random.random() < 0.35 else "")
-        of_user = self._one(self.topics[own]["user"], self._values()) if own else ""
-        question = self._one(about["asked"], values)
-        answer = self._one(about["told"], values)
+        about = self.random.choice(self._askable(topic) if fact else self.topics[topic]["absent"])
+        if fact:
+            self.unasked[topic].remove(about)
+        own = asked_back or (topic if self.random.random() < 0.35 and not about.get("follows") else "")
+        of_user = self._of_user(own)
+        question, answer = self._question_and_answer(about, values)
         if "?" not in answer and self.random.random() < 0.2:
-            answer += " " + self._one(self.topics[topic]["returned"], self._values())
+            answer += " " + self._one(self.topics[topic]["returned"])
         self._add(" ".join(filter(None, (opening, of_user, question))), answer)
+        self.last_topic = topic if fact else ""
         return topic if "?" in answer else ""
 
-    def _unasked(self, topic: str) -> dict[str, list[str]]:
-        replies = self.unasked[topic]
-        return replies.pop(self.random.randrange(len(replies)))
+    def _talk(self, opening: str, asked_back: str) -> None:
+        """Adds something that is about no fact, and its answer."""
+        about = self.random.choice(
+            [each for each in self.sentences["smalltalk"] if each.get("unless") not in self.facts]
+        )
+        said, answer = self._question_and_answer(about, self._values())
+        self._add(" ".join(filter(None, (opening, self._of_user(asked_back), said))), answer)
+        self.last_topic = ""
+
+    def _question_and_answer(self, about: dict[str, list[str]], values: _Values) -> tuple[str, str]:
+        asked = self.random.choice(about["asked"])
+        told = about["told"]
+        if _OPEN_QUESTION.match(asked):
+            told = [each for each in told if not _CONFIRMS.match(each)] or told
+        return values.fill(asked), values.fill(self.random.choice(told))
+
+    def _of_user(self, topic: str) -> str:
+        return self._one(self.topics[topic]["user"]) if topic else ""
+
+    def _values(self) -> _Values:
+        return _Values(self.random, self.classes, self.taken)
 
     def _one(self, sentences: list[str], values: _Values | None = None) -> str:
         sentence = self.random.choice(sentences)
         return (values or self._values()).fill(sentence)
-
-    def _values(self) -> _Values:
-        return _Values(self.random, self.taken)
 
     def _add(self, asked: str, told: str) -> None:
         self.turns += [Turn(USER, asked), Turn(ASSISTANT, told)]
