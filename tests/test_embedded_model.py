@@ -22,6 +22,31 @@ MESSAGES = [
 ]
 
 
+# A persona, a question about it, and the word without which it is not answered.
+ASKED = [
+    ("I have two cats.\nI work as a nurse.", "What do you do for work?", "nurse"),
+    ("I have two cats.\nI work as a nurse.", "Do you have any pets?", "two cats"),
+    ("I live in New York.\nI like to run.", "Where are you from?", "New York"),
+    ("I live in New York.\nI like to run.", "Where do you live?", "New York"),
+    ("I am a teacher.\nMy favorite food is pizza.", "What is your favorite food?", "pizza"),
+    ("I am a teacher.\nMy favorite food is pizza.", "What do you do?", "teacher"),
+    ("I am a student.\nI play the guitar in a band.", "Do you play an instrument?", "guitar"),
+    ("I have three dogs.\nMy wife is a teacher.", "What does your wife do?", "teacher"),
+    ("I drive a truck.\nMy favorite color is green.", "What is your favorite color?", "green"),
+    ("I drive a truck.\nMy favorite color is green.", "What do you do for work?", "truck"),
+    ("I am a vegan.\nI live on a farm.", "Where do you live?", "farm"),
+    ("I have a dog named Max.\nI collect old coins.", "What is your dog's name?", "Max"),
+    ("I have a dog named Max.\nI collect old coins.", "What are your hobbies?", "coins"),
+    ("I am from Canada.\nI hate spicy food.", "Where are you from?", "Canada"),
+    ("I have a twin sister.\nI work at a bank.", "Do you have any siblings?", "twin"),
+    ("I have a twin sister.\nI work at a bank.", "Where do you work?", "bank"),
+    ("I am 30 years old.\nMy name is Anna.", "How old are you?", "30"),
+    ("I am 30 years old.\nMy name is Anna.", "What is your name?", "Anna"),
+    ("I have two kids.\nI like fishing.", "Do you have children?", "two kids"),
+    ("I have two kids.\nI like fishing.", "What do you do for fun?", "fishing"),
+]
+
+
 @pytest.fixture(scope="module", params=["torch", "openvino"])
 def engine(request):
     engine = load_engine(str(POCKET), engine=request.param)
@@ -145,18 +170,14 @@ def converse(engine, **settings) -> list[str]:
     return [[*session.ask(message)][-1] for message in MESSAGES]
 
 
-@pytest.mark.parametrize(
-    ("persona", "question", "fact"),
-    [
-        ("I have two cats. I work as a nurse.", "What do you do for work?", "nurse"),
-        ("I live in New York. I like to run.", "Where are you from?", "New York"),
-        ("I am a teacher. My favorite food is pizza.", "What is your favorite food?", "pizza"),
-    ],
-)
-def test_a_question_about_the_persona_is_answered_with_its_fact(engine, persona, question, fact):
-    messages = [{"role": "system", "content": persona}, {"role": "user", "content": question}]
-    assert fact in engine.reply(messages, engine.settings.changed(do_sample=False, seed=0))
-    assert fact not in engine.reply(messages[1:], engine.settings.changed(do_sample=False, seed=0))
+def test_most_questions_about_the_persona_are_answered_with_its_fact(engine):
+    greedy = engine.settings.changed(do_sample=False, seed=0)
+    told = told_to_nobody = 0
+    for persona, question, fact in ASKED:
+        messages = [{"role": "system", "content": persona}, {"role": "user", "content": question}]
+        told += fact in engine.reply(messages, greedy)
+        told_to_nobody += fact in engine.reply(messages[1:], greedy)
+    assert told >= 0.6 * len(ASKED) and told_to_nobody <= 0.2 * len(ASKED)
 
 
 def test_greedy_replies_are_stable(engine):
