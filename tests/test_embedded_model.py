@@ -112,6 +112,18 @@ def test_the_shares_that_are_told_are_those_of_the_judgements():
     share = f"{100 * sum(each['sense'] for each in replies) / 240:.1f}"
     told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
     assert f"found {share} % to make sense" in " ".join(README.split()) and f": {share} %" in told
+    personas = [bool(json.loads(line)["persona"]) for line in (POCKET / "transcripts.jsonl").open()]
+    shares = {
+        known: [
+            reply["sense"]
+            for each, has in zip(judged, personas, strict=True)
+            if has == known
+            for reply in each["replies"]
+        ]
+        for known in (True, False)
+    }
+    percents = [f"{100 * sum(shares[known]) / len(shares[known]):.1f} %" for known in (True, False)]
+    assert f"{percents[0]} where there is a persona and {percents[1]} where there is none" in told
     asked = Counter(each["fact"] for each in replies if each.get("fact"))
     facts = "told {told} times the fact, contradicted {contradicted} times, missed {missed} times"
     assert facts.format(**asked) in told
