@@ -49,9 +49,11 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
 
     try:
         sentences = yaml.safe_load(Path(path or SENTENCES).read_text(encoding="utf-8"))
+        own = {name: [(word,) for word in words] for name, words in sentences["words"].items()}
+        classes = interchangeable_words() | own
         random_ = random.Random(SEED)
         for _ in range(DIALOGUES):
-            yield _Conversation(sentences, random_).dialogue()
+            yield _Conversation(sentences, classes, random_).dialogue()
     except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"--corpora {NAME}={path}: no sentences like those of data_scripts/{SENTENCES.name} ({error!r}); "
@@ -84,14 +86,13 @@ class _Values:
         return word[0].upper() + word[1:] if match.group(1)[0].isupper() else word
 
     def _word(self, name: str, number: str) -> str:
-        classes = self._classes
         if name == "person":
             name = _MAN if self._is_man else _WOMAN
-        singular = name if name in classes else name.removesuffix("s")
+        singular = name if name in self._classes else name.removesuffix("s")
         forms = self._found.get(singular + number)
         if forms is None:
-            free = [each for each in classes[singular] if each[0] not in self._taken]
-            forms = self._found[singular + number] = self._random.choice(free or classes[singular])
+            free = [each for each in self._classes[singular] if each[0] not in self._taken]
+            forms = self._found[singular + number] = self._random.choice(free or self._classes[singular])
             self._taken.add(forms[0])
         return forms[0] if name == singular else forms[-1]
 
@@ -99,11 +100,9 @@ class _Values:
 class _Conversation:
     """One dialogue: some facts of the assistant, and questions about these and about others."""
 
-    def __init__(self, sentences: dict[str, Any], random_: random.Random):
-        self.sentences, self.random = sentences, random_
+    def __init__(self, sentences: dict[str, Any], classes: Classes, random_: random.Random):
+        self.sentences, self.classes, self.random = sentences, classes, random_
         self.topics = sentences["topics"]
-        own = {name: [(word,) for word in words] for name, words in sentences["words"].items()}
-        self.classes = interchangeable_words() | own
         self.taken: set[str] = set()
         self.facts = {
             topic: (random_.choice(self.topics[topic]["facts"]), self._values())
@@ -117,7 +116,7 @@ class _Conversation:
         persona = tuple(self._one(fact["persona"], values) for fact, values in self.facts.values())
         opening = self._one(self.sentences["greetings"])
         if self.random.random() < 0.25:
-            self._add(opening, self._one(self.sentences["greeted"]))
+            self._add([opening], self._one(self.sentences["greeted"]))
             opening = self._one(self.sentences["well"])
         asked_back = ""
         for _ in range(self.random.randint(3, 8)):
@@ -148,11 +147,11 @@ class _Conversation:
         if fact:
             self.unasked[topic].remove(about)
         own = asked_back or (topic if self.random.random() < 0.35 and not about.get("follows") else "")
-        of_user = self._of_user(own)
+        said = [opening, self._of_user(own)]
         question, answer = self._question_and_answer(about, values)
         if "?" not in answer and self.random.random() < 0.2:
             answer += " " + self._one(self.topics[topic]["returned"])
-        self._add(" ".join(filter(None, (opening, of_user, question))), answer)
+        self._add([*said, question], answer)
         self.last_topic = topic if fact else ""
         return topic if "?" in answer else ""
 
@@ -162,7 +161,7 @@ class _Conversation:
             [each for each in self.sentences["smalltalk"] if each.get("unless") not in self.facts]
         )
         said, answer = self._question_and_answer(about, self._values())
-        self._add(" ".join(filter(None, (opening, self._of_user(asked_back), said))), answer)
+        self._add([opening, self._of_user(asked_back), said], answer)
         self.last_topic = ""
 
     def _question_and_answer(self, about: dict[str, list[str]], values: _Values) -> tuple[str, str]:
@@ -182,5 +181,5 @@ class _Conversation:
         sentence = self.random.choice(sentences)
         return (values or self._values()).fill(sentence)
 
-    def _add(self, asked: str, told: str) -> None:
-        self.turns += [Turn(USER, asked), Turn(ASSISTANT, told)]
+    def _add(self, asked: list[str], told: str) -> None:
+        self.turns += [Turn(USER, " ".join(filter(None, asked))), Turn(ASSISTANT, told)]

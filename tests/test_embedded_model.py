@@ -112,18 +112,12 @@ def test_the_shares_that_are_told_are_those_of_the_judgements():
     share = f"{100 * sum(each['sense'] for each in replies) / 240:.1f}"
     told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
     assert f"found {share} % to make sense" in " ".join(README.split()) and f": {share} %" in told
-    personas = [bool(json.loads(line)["persona"]) for line in (POCKET / "transcripts.jsonl").open()]
-    shares = {
-        known: [
-            reply["sense"]
-            for each, has in zip(judged, personas, strict=True)
-            if has == known
-            for reply in each["replies"]
-        ]
-        for known in (True, False)
-    }
-    percents = [f"{100 * sum(shares[known]) / len(shares[known]):.1f} %" for known in (True, False)]
-    assert f"{percents[0]} where there is a persona and {percents[1]} where there is none" in told
+    marks = {True: [], False: []}
+    lines = (POCKET / "transcripts.jsonl").read_text(encoding="utf-8").splitlines()
+    for line, each in zip(lines, judged, strict=True):
+        marks[bool(json.loads(line)["persona"])] += [reply["sense"] for reply in each["replies"]]
+    known, unknown = (f"{100 * sum(found) / len(found):.1f} %" for found in marks.values())
+    assert f"{known} where there is a persona and {unknown} where there is none" in told
     asked = Counter(each["fact"] for each in replies if each.get("fact"))
     facts = "told {told} times the fact, contradicted {contradicted} times, missed {missed} times"
     assert facts.format(**asked) in told
@@ -180,6 +174,19 @@ def converse(engine, **settings) -> list[str]:
     session = ChatSession(engine, ("I have two cats.", "I work as a nurse."))
     session.settings = engine.settings.changed(**settings)
     return [[*session.ask(message)][-1] for message in MESSAGES]
+
+
+@pytest.mark.parametrize(
+    ("persona", "question", "fact"),
+    [
+        ("I live in New York. I like to run.", "Where are you from?", "New York"),
+        ("I am a teacher. My favorite food is pizza.", "What is your favorite food?", "pizza"),
+    ],
+)
+def test_a_question_about_the_persona_is_answered_with_its_fact(engine, persona, question, fact):
+    messages = [{"role": "system", "content": persona}, {"role": "user", "content": question}]
+    assert fact in engine.reply(messages, engine.settings.changed(do_sample=False, seed=0))
+    assert fact not in engine.reply(messages[1:], engine.settings.changed(do_sample=False, seed=0))
 
 
 def test_most_questions_about_the_persona_are_answered_with_its_fact(engine):

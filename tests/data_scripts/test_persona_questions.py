@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from itertools import islice
 
 import pytest
 
@@ -40,8 +39,7 @@ def test_they_are_many_and_hardly_two_are_alike(dialogues):
 
 
 def test_they_are_the_same_each_time(dialogues):
-    again = persona_questions.load(None, False, Counter())
-    assert list(islice(again, 1000)) == dialogues[:1000]
+    assert load() == dialogues
 
 
 def test_all_are_for_training_and_have_a_persona(dialogues):
@@ -57,21 +55,22 @@ def test_what_the_assistant_names_is_in_its_persona(dialogues, name):
     named = 0
     for each in dialogues:
         persona = words(" ".join(each.persona))
-        told = {word for turn in each.turns if turn.role == ASSISTANT for word in words(turn.text)} & of_class
-        assert told <= persona, each
-        named += len(told)
-    assert named > 50
+        for turn in each.turns[1::2]:
+            told = words(turn.text) & of_class
+            assert told <= persona, each
+            named += len(told)
+    assert named > 100
 
 
 def test_a_wrong_guess_is_denied_and_a_right_one_is_not(dialogues):
     answers = {True: [], False: []}
     for each in dialogues:
         for asked, told in zip(each.turns[::2], each.turns[1::2], strict=True):
-            guess = re.search(r"Do you live in (\w+)\?$", asked.text)
+            guess = re.search(r"(?:Do you live|Are you|Is your home) in ([A-Z]\w+)\?$", asked.text)
             persona = " ".join(each.persona)
             if guess and re.search(r"(live|living|apartment|home|house|town) in|near ", persona):
                 answers[f"{guess[1]}." in persona].append(told.text)
-    assert len(answers[True]) > 30 and len(answers[False]) > 30
+    assert len(answers[True]) > 50 and len(answers[False]) > 50
     assert all(text.startswith("No") for text in answers[False])
     assert all(text.startswith("Yes") for text in answers[True])
 
