@@ -141,6 +141,8 @@ def render_card(
         settings=_written(model.settings),
         trainer_state=model.trainer_state,
         best=model.lowest_validation_loss(),
+        prefer_settings=_written(model.prefer_settings),
+        prefer_state=model.prefer_state,
         is_evaluated=bool(results),
         commands=_commands(results, statistics, model_id, row),
         **(_evaluation(results, row) if results else {}),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.cli import UserError
+from training import prefer
 from training.checkpoints import STATE_FILE
 from training.resuming import ARGUMENTS_FILE, FREE_TO_CHANGE
 
@@ -20,6 +21,7 @@ SIZES = {
 }
 # Of the arguments that make a run what it is, the card tells the base elsewhere, and logging made no weights.
 TOLD_ELSEWHERE = {"base", "log_every_steps"}
+FOLDERS = {"marks", "output_dir", "final_model_dir", "final_model_dtype", "final_model_shard_mb"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class ModelFolder:
         sizes: of the architecture, by name.
         train_arguments: empty where the folder has none.
         trainer_state: of the Trainer; empty where the folder has none.
+        prefer_arguments, prefer_state: the same of the preference tuning that came after it, if one did.
     """
 
     path: Path
@@ -39,6 +42,8 @@ class ModelFolder:
     sizes: dict[str, int]
     train_arguments: dict
     trainer_state: dict
+    prefer_arguments: dict
+    prefer_state: dict
 
     @property
     def base(self) -> str | None:
@@ -51,6 +56,12 @@ class ModelFolder:
         hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE
         hidden |= {"num_train_epochs" if self.train_arguments.get("max_steps", -1) > 0 else "max_steps"}
         return {name: value for name, value in self.train_arguments.items() if name not in hidden}
+
+    @property
+    def prefer_settings(self) -> dict:
+        """The arguments that made the preference tuning what it is."""
+        hidden = FOLDERS | TOLD_ELSEWHERE
+        return {name: value for name, value in self.prefer_arguments.items() if name not in hidden}
 
     def parameters(self) -> int:
         """How many numbers the weights on disk are."""
@@ -93,6 +104,8 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
         sizes={label: size for label, size in sizes.items() if size is not None},
         train_arguments=read_json(folder / ARGUMENTS_FILE, flag, missing={}),
         trainer_state=read_json(folder / STATE_FILE, flag, missing={}),
+        prefer_arguments=read_json(folder / prefer.ARGUMENTS_FILE, flag, missing={}),
+        prefer_state=read_json(folder / prefer.STATE_FILE, flag, missing={}),
     )
     _check_shape(found, flag)
     return found
@@ -100,7 +113,11 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
 
 def _check_shape(model: ModelFolder, flag: str) -> None:
     """Raises UserError where a first use of arguments or state would fail."""
-    for file, used in ((ARGUMENTS_FILE, _use_arguments), (STATE_FILE, _use_state)):
+    for file, used in (
+        (ARGUMENTS_FILE, _use_arguments),
+        (STATE_FILE, _use_state),
+        (prefer.STATE_FILE, _use_prefer_state),
+    ):
         try:
             used(model)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -118,6 +135,10 @@ def _use_state(model: ModelFolder) -> None:
     int(model.trainer_state.get("global_step", 0))
     best = model.lowest_validation_loss() or {"step": 0}
     int(best["step"])
+
+
+def _use_prefer_state(model: ModelFolder) -> None:
+    int(model.prefer_state.get("global_step", 0))
 
 
 def read_json(path: Path, flag: str, missing: dict | None = None) -> dict:

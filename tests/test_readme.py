@@ -30,14 +30,17 @@ def test_the_files_that_it_names_exist():
     assert named and recipes and not missing
 
 
-def test_its_example_dialogue_is_a_dialogue(tmp_path):
+def test_its_examples_of_a_dialogue_and_of_marks_are_such(tmp_path):
     from chat import jsonl
+    from training.preferences import read_marks
 
-    [example] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-    json.loads(example)
-    (tmp_path / "mine.jsonl").write_text(example)
+    dialogue_line, marks_line = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine.jsonl").write_text(dialogue_line)
     [dialogue] = jsonl.read(tmp_path / "mine.jsonl")
     assert dialogue.persona and len(dialogue.turns) == 2
+    (tmp_path / "marks.jsonl").write_text(marks_line)
+    [marks] = read_marks(tmp_path / "marks.jsonl")
+    assert marks.conversation.persona and len(list(marks.pairs())) == 2
 
 
 def test_its_score_of_the_best_reply_is_the_one_in_use():

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from training.trainer import DialogueTrainer
 
 ATTEMPTS_IN_HASTE = 2
-# What `torch.compile` puts before the names of the weights.
-COMPILED_PREFIX = "_orig_mod."
 logger = logging.getLogger(__name__)
 
 
@@ -231,30 +229,14 @@ def _last_checkpoint(output_dir: str) -> Path | None:
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
-    import torch
-
     from chat.hub.loading import STATISTICS_FILE, dataset_statistics
+    from training.final_model import save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
     with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
-        model = trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_torch_compile=False)
-        model.config.use_cache = True
-        dtype = getattr(torch, arguments.final_model_dtype)
-        # Tied weights stay one tensor, of which one is written.
-        converted = {weights.data_ptr(): weights.to(dtype) for weights in state_dict.values()}
-        state_dict = {
-            name.removeprefix(COMPILED_PREFIX): converted[weights.data_ptr()]
-            for name, weights in state_dict.items()
-        }
-        model.save_pretrained(
-            folder, state_dict=state_dict, max_shard_size=f"{arguments.final_model_shard_mb}MB"
-        )
-        # `save_pretrained` noted the dtype of the model in memory, which is not that of the files.
-        model.config.dtype = dtype
-        model.config.save_pretrained(folder)
-        trainer.processing_class.save_pretrained(folder)
+        save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         # A model may be published, a disk not.
         best = trainer.state.best_model_checkpoint
         state = dataclasses.replace(trainer.state, best_model_checkpoint=best and Path(best).name)

@@ -17,7 +17,7 @@ from chat.space.requirements import gradio_version, requirements_files
 CARD_FILE = "README.md"
 LICENSE_FILE = "LICENSE"
 # What training keeps beside a model, and chatting does not read.
-TRAINING_FILES = ("train_arguments.json", "trainer_state.json")
+TRAINING_FILES = ("train_arguments.json", "trainer_state.json", "prefer_arguments.json", "prefer_state.json")
 # What is removed from a Space that lacks it now; what others put there stays.
 OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
 

@@ -24,6 +24,7 @@ PUBLICATIONS = {
     "zhang2018personalizing": 2018,
     "li2017dailydialog": 2017,
     "xu2022beyond": 2022,
+    "rafailov2023direct": 2023,
 }
 YEARS = [f"year = {{{year}}}" for year in PUBLICATIONS.values()]
 CONSTANTS = ["GPT-2", "CC BY-NC-SA 4.0", INTERVALS, *PUBLICATIONS, *YEARS]
@@ -70,7 +71,8 @@ def statistics(prepared):
 
 
 def sources(results, model, statistics=None) -> list:
-    return [results, model.train_arguments, model.trainer_state, model.sizes, model.positions, statistics]
+    of_folder = (model.train_arguments, model.trainer_state, model.prefer_arguments, model.prefer_state)
+    return [results, *of_folder, model.sizes, model.positions, statistics]
 
 
 CASES = {
@@ -190,6 +192,22 @@ def test_training_is_told_from_the_folder(model):
     longer = replace(model, train_arguments={**model.train_arguments, "max_steps": 50})
     text = render_card(results_of_version_2(), longer, model_id="m").text
     assert "| max_steps | 50 |" in text and "num_train_epochs" not in text
+
+
+def test_preference_tuning_is_told_from_the_folder(model):
+    arguments = {"marks": "marks.jsonl", "base": "tuned", "output_dir": "runs", "beta": 0.123, "seed": 0}
+    tuned = replace(model, prefer_arguments=arguments, prefer_state={"global_step": 345})
+
+    text = str(render_card(results_of_version_2(), tuned, model_id="tuned"))
+
+    assert "| beta | 0.123 |" in text
+    assert "in 345 optimizer steps, by these arguments" in text
+    assert "training.prefer --config prefer_arguments.json" in text
+    assert "rafailov2023direct" in text
+    assert "| output_dir |" not in text
+    assert unexplained(text, *sources(results_of_version_2(), tuned)) == []
+    for told in ("Rafailov", "training.prefer", "readers"):
+        assert told not in str(render_card(None, model, model_id="untuned"))
 
 
 def test_random_weights_are_no_base_model(model):

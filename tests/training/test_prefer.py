@@ -1,0 +1,127 @@
+"""Preference tuning of a tiny model, whole, on the CPU."""
+
+import json
+import shutil
+
+import pytest
+
+from chat.best_of import reply_log_probs
+from chat.cli import UserError
+from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenizer
+from chat.template import encode_prompt, encode_texts
+from training.prefer import PreferArguments, prefer
+
+QUESTIONS = [
+    f"Do you have {number} {pet}?" for number in ("any", "two", "six") for pet in ("cats", "dogs", "fish")
+]
+GOOD, BAD = "Yes, I do.", "It is green."
+
+
+@pytest.fixture
+def marks(tmp_path):
+    path = tmp_path / "marks.jsonl"
+    lines = [
+        {
+            "persona": ["I like pets."],
+            "turns": [{"role": "user", "text": question}],
+            "good": [GOOD],
+            "bad": [BAD],
+        }
+        for question in QUESTIONS
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def arguments(tmp_path, marks, base, **changes):
+    given = {
+        "output_dir": str(tmp_path / "run"),
+        "final_model_dir": str(tmp_path / "tuned"),
+        "learning_rate": 1e-3,
+        "num_train_epochs": 3,
+        "per_device_train_batch_size": 3,
+        "warmup_steps": 0,
+    }
+    return PreferArguments(marks=str(marks), base=str(base), **given | changes)
+
+
+def preference(folder, question):
+    """log P(good reply) - log P(bad reply), in nats."""
+    tokenizer = load_tokenizer(str(folder))
+    prompt = encode_prompt(
+        tokenizer, [{"role": "system", "content": "I like pets."}, {"role": "user", "content": question}]
+    )
+    replies = [[*ids, tokenizer.eos_token_id] for ids in encode_texts(tokenizer, [GOOD, BAD])]
+    model = load_causal_lm(str(folder))
+    good, bad = reply_log_probs(model, [prompt, prompt], replies, tokenizer.pad_token_id)
+    return good - bad
+
+
+def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_path, marks, model_folder):
+    base = tmp_path / "base"
+    shutil.copytree(model_folder, base)
+    (base / "stats.json").write_text('{"total": 1}')
+
+    trainer = prefer(arguments(tmp_path, marks, base, held_out_share=0.2, final_model_dtype="float16"))
+
+    tuned = tmp_path / "tuned"
+    unseen = "Do you have a horse?"
+    assert preference(tuned, unseen) > preference(base, unseen) + 1
+    log = json.loads((tuned / "prefer_state.json").read_text())["log_history"]
+    assert [entry["eval_rewards/accuracies"] for entry in log if "eval_loss" in entry][-1] == 1
+    assert (
+        trainer.state.global_step == json.loads((tuned / "prefer_state.json").read_text())["global_step"] == 9
+    )
+    kept = json.loads((tuned / "prefer_arguments.json").read_text())
+    assert (kept["beta"], kept["marks"], kept["base"]) == (0.1, "./marks.jsonl", "./base")
+    assert (tuned / "stats.json").read_text() == '{"total": 1}'
+    assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
+    assert load_generation_config(str(tuned)).to_dict() == load_generation_config(str(base)).to_dict()
+
+
+def test_the_prompt_that_trl_makes_is_ours(tmp_path, marks, model_folder):
+    from training.prefer import build_trainer
+
+    trainer = build_trainer(arguments(tmp_path, marks, model_folder, held_out_share=0))
+
+    tokenizer = load_tokenizer(str(model_folder))
+    messages = [{"role": "system", "content": "I like pets."}, {"role": "user", "content": QUESTIONS[0]}]
+    (row,) = [row for row in trainer.train_dataset if row["prompt_ids"] == encode_prompt(tokenizer, messages)]
+    assert row["chosen_ids"] == [*encode_texts(tokenizer, [GOOD])[0], tokenizer.eos_token_id]
+    assert row["rejected_ids"] == [*encode_texts(tokenizer, [BAD])[0], tokenizer.eos_token_id]
+
+
+def test_good_replies_can_be_learnt_beside(tmp_path, marks, model_folder):
+    def good_reply(weight, name):
+        given = arguments(
+            tmp_path, marks, model_folder, reply_loss_weight=weight, final_model_dir=str(tmp_path / name)
+        )
+        return prefer(given).state.log_history[-2]["eval_logps/chosen"]
+
+    assert good_reply(1.0, "with") > good_reply(0.0, "without")
+
+
+def test_what_is_longer_than_the_model_is_left_out_and_told(tmp_path, marks, model_folder, caplog):
+    from training.prefer import build_trainer
+
+    long = {"turns": [{"role": "user", "text": "word " * 400}], "good": [GOOD], "bad": [BAD]}
+    marks.write_text(marks.read_text() + "\n" + json.dumps(long))
+
+    trainer = build_trainer(arguments(tmp_path, marks, model_folder, held_out_share=0))
+
+    assert len(trainer.train_dataset) == len(QUESTIONS)
+    assert "1 of 10 marked places are longer than the model's 256 positions" in caplog.text
+
+
+def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder):
+    with pytest.raises(UserError, match="--beta 0"):
+        PreferArguments(marks=str(marks), beta=0)
+    with pytest.raises(UserError, match="--held-out-share 1"):
+        PreferArguments(marks=str(marks), held_out_share=1)
+    with pytest.raises(UserError, match=r"--base .*no role tokens"):
+        prefer(arguments(tmp_path, marks, base_tokenizer_folder))
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"--final-model-dir .*already holds something else"):
+        prefer(arguments(tmp_path, marks, model_folder))
+    assert (tmp_path / "tuned" / "notes.txt").read_text() == "mine"

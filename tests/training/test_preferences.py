@@ -1,0 +1,100 @@
+"""Files of marked replies, and the pairs of them."""
+
+import json
+
+import pytest
+
+from chat.cli import UserError
+from training.preferences import hold_out, preference_pairs, read_marks
+
+
+def marks_file(tmp_path, *records):
+    path = tmp_path / "marks.jsonl"
+    path.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    return path
+
+
+def record(*said, persona=("I have two cats.",), good=("Two cats.",), bad=("No.",)):
+    roles = ("user", "assistant")
+    turns = [{"role": roles[index % 2], "text": text} for index, text in enumerate(said)]
+    return {"persona": list(persona), "turns": turns, "good": list(good), "bad": list(bad)}
+
+
+def test_pairs_are_of_one_place_and_in_the_form_of_trl(tmp_path):
+    marks = read_marks(
+        marks_file(
+            tmp_path,
+            record("Any pets?", good=["Two cats.", " Cats. "], bad=["No.", "I like it."]),
+            record("Hi!", "Hello!", "How are you?", persona=[], good=["Fine."], bad=[]),
+            record("Hi!", good=["Hello!"], bad=["Green."]),
+        )
+    )
+
+    pairs = preference_pairs(marks, pairs_per_place=10, seed=0)
+
+    found = {
+        (pair["prompt"][-1]["content"], pair["chosen"][0]["content"], pair["rejected"][0]["content"])
+        for pair in pairs
+    }
+    of_cats = {("Any pets?", good, bad) for good in ("Two cats.", "Cats.") for bad in ("No.", "I like it.")}
+    assert found == {*of_cats, ("Hi!", "Hello!", "Green.")}
+    assert pairs[0]["prompt"][0] == {"role": "system", "content": "I have two cats."}
+    assert pairs[0]["chosen"][0]["role"] == pairs[0]["rejected"][0]["role"] == "assistant"
+
+
+def test_a_place_gives_no_more_pairs_than_asked_and_the_same_ones_again(tmp_path):
+    many = [f"Good {number}." for number in range(10)]
+    marks = read_marks(marks_file(tmp_path, record("Hi!", good=many, bad=["Bad."])))
+
+    first = preference_pairs(marks, pairs_per_place=3, seed=1)
+
+    assert len(first) == 3
+    assert first == preference_pairs(marks, pairs_per_place=3, seed=1)
+    assert first != preference_pairs(marks, pairs_per_place=3, seed=2)
+
+
+def test_a_conversation_is_held_out_whole(tmp_path):
+    records = [
+        each
+        for number in range(20)
+        for each in (record(f"Hi {number}!"), record(f"Hi {number}!", "Hello!", "And you?"))
+    ]
+
+    learnt, held_out = hold_out(read_marks(marks_file(tmp_path, *records)), share=0.25, seed=0)
+
+    def openings(side):
+        return {each.conversation.turns[0].text for each in side}
+
+    assert (len(learnt), len(held_out)) == (30, 10)
+    assert not openings(learnt) & openings(held_out)
+    assert hold_out(learnt, share=0, seed=0) == (learnt, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "line 2 is not marks"),
+        ('{"good": ["a"]}', "missing 'turns'"),
+        (json.dumps(record("Hi!", "Hello!")), "last the user's"),
+        (json.dumps(record("Hi!") | {"good": "Hello!"}), "`good` must be a list"),
+        (json.dumps(record("Hi!") | {"persona": [1]}), "line 2 is not marks"),
+    ],
+)
+def test_a_line_that_is_not_marks_is_named(tmp_path, line, reason):
+    path = tmp_path / "marks.jsonl"
+    path.write_text(json.dumps(record("Hi!")) + "\n" + line + "\n")
+
+    with pytest.raises(UserError, match=reason) as error:
+        read_marks(path)
+
+    assert f"--marks {path}: line 2" in str(error.value)
+
+
+def test_files_without_a_pair_or_that_cannot_be_read_are_errors(tmp_path):
+    with pytest.raises(UserError, match=r"--marks .*nowhere: cannot be read \(No such file"):
+        read_marks(tmp_path / "nowhere")
+    (tmp_path / "latin").write_bytes("é".encode("latin-1"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        read_marks(tmp_path / "latin")
+    with pytest.raises(UserError, match="both a good and a bad reply"):
+        read_marks(marks_file(tmp_path, record("Hi!", good=[]), record("Hello!", bad=[])))

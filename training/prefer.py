@@ -1,0 +1,219 @@
+"""Tunes a chat model towards the replies that readers marked as good, away from those they marked as bad.
+
+    accelerate launch -m training.prefer --marks marks.jsonl --base final_model
+
+Direct preference optimisation (Rafailov et al., 2023, https://arxiv.org/abs/2305.18290), as `trl` has it.
+`training/preferences.py` says what a file of marks looks like.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chat.cli import UserError, parse_arguments, run
+from chat.dialogue import ASSISTANT
+from chat.folders import check_replaceable, whole_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from trl import DPOConfig, DPOTrainer
+
+    from training.preferences import Marks
+
+ARGUMENTS_FILE = "prefer_arguments.json"
+STATE_FILE = "prefer_state.json"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreferArguments:
+    marks: str = field(metadata={"help": "File of marked replies, as JSON lines."})
+    base: str = field(default="final_model", metadata={"help": "Chat model to tune: folder or Hub id."})
+    output_dir: str = field(default="runs/prefer", metadata={"help": "Folder of TensorBoard logs."})
+    final_model_dir: str = field(
+        default="preferred_model",
+        metadata={"help": "Folder of the tuned model; an earlier one there is replaced."},
+    )
+    final_model_dtype: Literal["float32", "float16", "bfloat16"] = field(
+        default="float32", metadata={"help": "Number format of the tuned model's weights on disk."}
+    )
+    final_model_shard_mb: int = field(
+        default=5000, metadata={"help": "Largest file of the tuned model's weights, in MB."}
+    )
+    beta: float = field(
+        default=0.1, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
+    )
+    reply_loss_weight: float = field(
+        default=0.0,
+        metadata={"help": "Weight of the good replies' own cross-entropy, beside the preference (0: none)."},
+    )
+    learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
+    num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the pairs."})
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Pairs per device and step."})
+    warmup_steps: int = field(default=20, metadata={"help": "Optimizer steps of linear warm-up."})
+    pairs_per_place: int = field(
+        default=6, metadata={"help": "Pairs of a good and a bad reply to the same, at most."}
+    )
+    held_out_share: float = field(
+        default=0.1,
+        metadata={"help": "Share of the conversations kept to check with, 0 to below 1."},
+    )
+    mixed_precision: Literal["no", "fp16", "bf16"] = field(
+        default="no", metadata={"help": "Arithmetic under autocast. fp16 needs a GPU."}
+    )
+    log_every_steps: int = field(default=10, metadata={"help": "Optimizer steps between log lines."})
+    seed: int = field(default=0, metadata={"help": "Decides which pairs are drawn, and their order."})
+
+    def __post_init__(self):
+        for name in ("beta", "learning_rate", "pairs_per_place", "per_device_train_batch_size"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        if not 0 <= self.held_out_share < 1:
+            raise UserError(f"--held-out-share {self.held_out_share}: give 0 to below 1, such as 0.1")
+
+    def without_folders(self) -> PreferArguments:
+        """The same with the last part of each path on this machine alone, to be published."""
+        given = {
+            name: Path(getattr(self, name)).expanduser()
+            for name in ("marks", "base", "output_dir", "final_model_dir")
+        }
+        return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
+
+    def to_dpo_config(self, with_evaluation: bool) -> DPOConfig:
+        """The same for `trl`; hardware and distribution come from `accelerate launch`."""
+        import torch
+        from trl import DPOConfig
+
+        use_cpu = not torch.accelerator.is_available()
+        if self.mixed_precision == "fp16" and use_cpu:
+            raise UserError("--mixed-precision fp16: needs a GPU; give bf16 or no")
+        losses = {"sigmoid": 1.0} | ({"sft": self.reply_loss_weight} if self.reply_loss_weight else {})
+        return DPOConfig(
+            output_dir=self.output_dir,
+            beta=self.beta,
+            loss_type=list(losses),
+            loss_weights=list(losses.values()),
+            learning_rate=self.learning_rate,
+            num_train_epochs=self.num_train_epochs,
+            per_device_train_batch_size=self.per_device_train_batch_size,
+            per_device_eval_batch_size=self.per_device_train_batch_size,
+            warmup_steps=self.warmup_steps,
+            precompute_ref_log_probs=True,
+            max_length=None,
+            bf16=self.mixed_precision == "bf16",
+            fp16=self.mixed_precision == "fp16",
+            gradient_checkpointing=False,
+            eval_strategy="epoch" if with_evaluation else "no",
+            save_strategy="no",
+            logging_steps=self.log_every_steps,
+            report_to="tensorboard",
+            use_cpu=use_cpu,
+            seed=self.seed,
+            data_seed=self.seed,
+        )
+
+
+def prefer(arguments: PreferArguments) -> DPOTrainer:
+    """Tunes the model and saves it; returns the trainer.
+
+    Raises:
+        UserError: the marks or the model cannot be used, or the tuned model cannot be saved.
+    """
+    check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    trainer = build_trainer(arguments)
+    trainer.train()
+    save_tuned_model(trainer, arguments)
+    return trainer
+
+
+def build_trainer(arguments: PreferArguments) -> DPOTrainer:
+    """`trl`'s trainer over the pairs of the marks, with the model in float32 and without dropout."""
+    from datasets import Dataset
+    from transformers import set_seed
+    from trl import DPOTrainer
+
+    from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
+    from chat.template import has_chat_format
+    from training.preferences import hold_out, preference_pairs, read_marks
+
+    marks = read_marks(arguments.marks)
+    tokenizer = load_tokenizer(arguments.base, "--base")
+    if not has_chat_format(tokenizer):
+        raise UserError(
+            f"--base {arguments.base}: no chat model, its tokenizer has no role tokens; fine-tune it first "
+            "with `accelerate launch -m training.train`"
+        )
+    model = load_causal_lm(arguments.base, "--base")
+    marks = _that_fit(marks, tokenizer, positions_of(model.config, arguments.base, "--base"))
+    learnt, held_out = (
+        Dataset.from_list(preference_pairs(side, arguments.pairs_per_place, arguments.seed))
+        for side in hold_out(marks, arguments.held_out_share, arguments.seed)
+    )
+    if not len(learnt):
+        raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
+    set_seed(arguments.seed)
+    return DPOTrainer(
+        model=model,
+        args=arguments.to_dpo_config(with_evaluation=len(held_out) > 0),
+        train_dataset=learnt,
+        eval_dataset=held_out if len(held_out) else None,
+        processing_class=tokenizer,
+    )
+
+
+def _that_fit(marks: list[Marks], tokenizer: PreTrainedTokenizerBase, positions: int) -> list[Marks]:
+    """Those that the model can read whole; it warns of the others."""
+    from chat.template import encode_messages
+
+    def tokens(each: Marks) -> int:
+        replies = [{"role": ASSISTANT, "content": reply} for reply in (*each.good, *each.bad)]
+        context, *said = (
+            sum(len(piece.ids) for piece in encode_messages(tokenizer, messages))
+            for messages in (each.conversation.messages(), *([reply] for reply in replies))
+        )
+        return context + max(said, default=0)
+
+    fitting = [each for each in marks if tokens(each) <= positions]
+    if len(fitting) < len(marks):
+        logger.warning(
+            "%d of %d marked places are longer than the model's %d positions, and left out",
+            len(marks) - len(fitting),
+            len(marks),
+            positions,
+        )
+    return fitting
+
+
+def save_tuned_model(trainer: DPOTrainer, arguments: PreferArguments) -> None:
+    """The tuned model as a chat model's folder: what `--base` says of its own training, and of this one."""
+    from chat.hub.loading import STATISTICS_FILE, model_folder
+    from training.checkpoints import STATE_FILE as TRAINER_STATE_FILE
+    from training.final_model import save_weights
+    from training.resuming import ARGUMENTS_FILE as TRAIN_ARGUMENTS_FILE
+
+    state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.is_world_process_zero():
+        return
+    base = model_folder(arguments.base, "--base")
+    with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
+        save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
+        for name in (STATISTICS_FILE, TRAINER_STATE_FILE, TRAIN_ARGUMENTS_FILE):
+            if (base / name).is_file():
+                shutil.copyfile(base / name, folder / name)
+        trainer.state.save_to_json(str(folder / STATE_FILE))
+        published = json.dumps(asdict(arguments.without_folders()), indent=2)
+        (folder / ARGUMENTS_FILE).write_text(published + "\n", encoding="utf-8")
+    logger.info("the tuned model is in %s", arguments.final_model_dir)
+
+
+def main() -> None:
+    prefer(parse_arguments(PreferArguments, description=__doc__.splitlines()[0]))
+
+
+if __name__ == "__main__":
+    run(main)
