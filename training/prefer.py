@@ -103,6 +103,7 @@ class PreferArguments:
             per_device_train_batch_size=self.per_device_train_batch_size,
             per_device_eval_batch_size=self.per_device_train_batch_size,
             warmup_steps=self.warmup_steps,
+            train_sampling_strategy="sequential",
             precompute_ref_log_probs=True,
             max_length=None,
             bf16=self.mixed_precision == "bf16",
@@ -139,7 +140,8 @@ def build_trainer(arguments: PreferArguments) -> DPOTrainer:
 
     from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
     from chat.template import has_chat_format
-    from training.preferences import hold_out, preference_pairs, read_marks
+    from training.preferences import hold_out, like_lengths_together, preference_pairs, read_marks
+    from training.threads import use_all_cores
 
     marks = read_marks(arguments.marks)
     tokenizer = load_tokenizer(arguments.base, "--base")
@@ -150,16 +152,23 @@ def build_trainer(arguments: PreferArguments) -> DPOTrainer:
         )
     model = load_causal_lm(arguments.base, "--base")
     marks = _that_fit(marks, tokenizer, positions_of(model.config, arguments.base, "--base"))
-    learnt, held_out = (
-        Dataset.from_list(preference_pairs(side, arguments.pairs_per_place, arguments.seed))
+    sides = (
+        preference_pairs(side, arguments.pairs_per_place, arguments.seed)
         for side in hold_out(marks, arguments.held_out_share, arguments.seed)
+    )
+    batch_size = arguments.per_device_train_batch_size
+    learnt, held_out = (
+        Dataset.from_list(like_lengths_together(pairs, batch_size, arguments.seed)) for pairs in sides
     )
     if not len(learnt):
         raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
+    config = arguments.to_dpo_config(with_evaluation=len(held_out) > 0)
+    if config.use_cpu:
+        use_all_cores()
     set_seed(arguments.seed)
     return DPOTrainer(
         model=model,
-        args=arguments.to_dpo_config(with_evaluation=len(held_out) > 0),
+        args=config,
         train_dataset=learnt,
         eval_dataset=held_out if len(held_out) else None,
         processing_class=tokenizer,

@@ -99,12 +99,21 @@ def preference_pairs(marks: Iterable[Marks], pairs_per_place: int, seed: int) ->
     random_ = random.Random(seed)
     found = []
     for each in marks:
-        pairs = list(each.pairs())
+        prompt, pairs = each.conversation.messages(), list(each.pairs())
         for good, bad in random_.sample(pairs, min(pairs_per_place, len(pairs))):
-            found.append(
-                {"prompt": each.conversation.messages(), "chosen": _said(good), "rejected": _said(bad)}
-            )
+            found.append({"prompt": prompt, "chosen": _said(good), "rejected": _said(bad)})
     return found
+
+
+def like_lengths_together(
+    pairs: Sequence[dict[str, list[dict]]], batch_size: int, seed: int
+) -> list[dict[str, list[dict]]]:
+    """The pairs in an order in which each batch, but for the last, has prompts of about one length."""
+    by_length = sorted(pairs, key=lambda pair: sum(len(message["content"]) for message in pair["prompt"]))
+    batches = [by_length[start : start + batch_size] for start in range(0, len(pairs), batch_size)]
+    whole = batches[: len(pairs) // batch_size]
+    random.Random(seed).shuffle(whole)
+    return list(itertools.chain(*whole, *batches[len(whole) :]))
 
 
 def _said(reply: str) -> list[dict[str, str]]:

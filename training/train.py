@@ -121,12 +121,13 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.collator import PaddedCollator, padding_id
     from training.model import build_model
+    from training.threads import use_all_cores
     from training.trainer import DialogueTrainer
 
     dataset, tokenizer = load_tokenized(arguments.data)
     training_arguments = arguments.to_training_arguments()
     if training_arguments.use_cpu:
-        _use_all_cores()
+        use_all_cores()
     set_seed(arguments.seed)
     lengths = np.asarray(dataset["train"].with_format("numpy")["length"][:])
     model = build_model(
@@ -193,18 +194,6 @@ def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
         return dataset
     chosen = np.random.default_rng(seed).choice(len(dataset), limit, replace=False)
     return dataset.select(np.sort(chosen))
-
-
-def _use_all_cores() -> None:
-    """Undoes the one thread a process that `accelerate launch` sets (OMP_NUM_THREADS=1) when it starts one
-    process.
-    """
-    import torch
-
-    if "ACCELERATE_MIXED_PRECISION" not in os.environ:
-        return
-    processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes_here))
 
 
 def _refuse_earlier_run(output_dir: str) -> None:

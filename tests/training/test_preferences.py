@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chat.cli import UserError
-from training.preferences import hold_out, preference_pairs, read_marks
+from training.preferences import hold_out, like_lengths_together, preference_pairs, read_marks
 
 
 def marks_file(tmp_path, *records):
@@ -51,6 +51,18 @@ def test_a_place_gives_no_more_pairs_than_asked_and_the_same_ones_again(tmp_path
     assert len(first) == 3
     assert first == preference_pairs(marks, pairs_per_place=3, seed=1)
     assert first != preference_pairs(marks, pairs_per_place=3, seed=2)
+
+
+def test_batches_are_of_like_lengths_and_in_no_order():
+    pairs = [{"prompt": [{"role": "user", "content": "x" * length}]} for length in range(1, 43)]
+
+    ordered = like_lengths_together(pairs[::-1], batch_size=4, seed=0)
+
+    lengths = [len(pair["prompt"][0]["content"]) for pair in ordered]
+    batches = [lengths[start : start + 4] for start in range(0, 42, 4)]
+    assert sorted(lengths) == list(range(1, 43))
+    assert all(batch[-1] - batch[0] == len(batch) - 1 for batch in batches)
+    assert batches != sorted(batches) and batches[-1] == [41, 42]
 
 
 def test_a_conversation_is_held_out_whole(tmp_path):
