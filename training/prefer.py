@@ -2,7 +2,7 @@
 
     accelerate launch -m training.prefer --marks marks.jsonl --base final_model
 
-Direct preference optimisation (Rafailov et al., 2023, https://arxiv.org/abs/2305.18290), as `trl` has it.
+Direct preference optimisation (Rafailov et al., 2023, https://arxiv.org/abs/2305.18290).
 `training/preferences.py` says what a file of marks looks like.
 """
 
@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError, parse_arguments, run
-from chat.dialogue import ASSISTANT
 from chat.folders import check_replaceable, whole_folder
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-    from trl import DPOConfig, DPOTrainer
+    from transformers import TrainingArguments
 
-    from training.preferences import Marks
+    from training.preference_trainer import PreferenceTrainer
 
 ARGUMENTS_FILE = "prefer_arguments.json"
 STATE_FILE = "prefer_state.json"
@@ -48,17 +46,12 @@ class PreferArguments:
     beta: float = field(
         default=0.1, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
     )
-    reply_loss_weight: float = field(
-        default=0.0,
-        metadata={"help": "Weight of the good replies' own cross-entropy, beside the preference (0: none)."},
-    )
     learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
-    num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the pairs."})
-    per_device_train_batch_size: int = field(default=16, metadata={"help": "Pairs per device and step."})
-    warmup_steps: int = field(default=20, metadata={"help": "Optimizer steps of linear warm-up."})
-    pairs_per_place: int = field(
-        default=6, metadata={"help": "Pairs of a good and a bad reply to the same, at most."}
+    num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the marks."})
+    per_device_train_batch_size: int = field(
+        default=16, metadata={"help": "Conversations that wait for a reply, per device and step."}
     )
+    warmup_steps: int = field(default=20, metadata={"help": "Optimizer steps of linear warm-up."})
     held_out_share: float = field(
         default=0.1,
         metadata={"help": "Share of the conversations kept to check with, 0 to below 1."},
@@ -67,10 +60,10 @@ class PreferArguments:
         default="no", metadata={"help": "Arithmetic under autocast. fp16 needs a GPU."}
     )
     log_every_steps: int = field(default=10, metadata={"help": "Optimizer steps between log lines."})
-    seed: int = field(default=0, metadata={"help": "Decides which pairs are drawn, and their order."})
+    seed: int = field(default=0, metadata={"help": "Decides what is held out, and the order of the rest."})
 
     def __post_init__(self):
-        for name in ("beta", "learning_rate", "pairs_per_place", "per_device_train_batch_size"):
+        for name in ("beta", "learning_rate", "num_train_epochs", "per_device_train_batch_size"):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
         if not 0 <= self.held_out_share < 1:
@@ -84,42 +77,39 @@ class PreferArguments:
         }
         return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
 
-    def to_dpo_config(self, with_evaluation: bool) -> DPOConfig:
-        """The same for `trl`; hardware and distribution come from `accelerate launch`."""
+    def to_training_arguments(self, with_evaluation: bool) -> TrainingArguments:
+        """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
         import torch
-        from trl import DPOConfig
+        from transformers import TrainingArguments
 
         use_cpu = not torch.accelerator.is_available()
         if self.mixed_precision == "fp16" and use_cpu:
             raise UserError("--mixed-precision fp16: needs a GPU; give bf16 or no")
-        losses = {"sigmoid": 1.0} | ({"sft": self.reply_loss_weight} if self.reply_loss_weight else {})
-        return DPOConfig(
+        return TrainingArguments(
             output_dir=self.output_dir,
-            beta=self.beta,
-            loss_type=list(losses),
-            loss_weights=list(losses.values()),
             learning_rate=self.learning_rate,
             num_train_epochs=self.num_train_epochs,
             per_device_train_batch_size=self.per_device_train_batch_size,
             per_device_eval_batch_size=self.per_device_train_batch_size,
             warmup_steps=self.warmup_steps,
             train_sampling_strategy="sequential",
-            precompute_ref_log_probs=True,
-            max_length=None,
+            remove_unused_columns=False,
             bf16=self.mixed_precision == "bf16",
             fp16=self.mixed_precision == "fp16",
-            gradient_checkpointing=False,
             eval_strategy="epoch" if with_evaluation else "no",
             save_strategy="no",
+            prediction_loss_only=True,
+            ddp_find_unused_parameters=False,
             logging_steps=self.log_every_steps,
             report_to="tensorboard",
+            dataloader_pin_memory=not use_cpu,
             use_cpu=use_cpu,
             seed=self.seed,
             data_seed=self.seed,
         )
 
 
-def prefer(arguments: PreferArguments) -> DPOTrainer:
+def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     """Tunes the model and saves it; returns the trainer.
 
     Raises:
@@ -132,15 +122,15 @@ def prefer(arguments: PreferArguments) -> DPOTrainer:
     return trainer
 
 
-def build_trainer(arguments: PreferArguments) -> DPOTrainer:
-    """`trl`'s trainer over the pairs of the marks, with the model in float32 and without dropout."""
-    from datasets import Dataset
+def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
+    """The trainer over the places that have replies of both kinds."""
     from transformers import set_seed
-    from trl import DPOTrainer
 
     from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
     from chat.template import has_chat_format
-    from training.preferences import hold_out, like_lengths_together, preference_pairs, read_marks
+    from training.collator import padding_id
+    from training.preference_trainer import PreferenceTrainer, RepliesCollator
+    from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
     from training.threads import use_all_cores
 
     marks = read_marks(arguments.marks)
@@ -151,54 +141,31 @@ def build_trainer(arguments: PreferArguments) -> DPOTrainer:
             "with `accelerate launch -m training.train`"
         )
     model = load_causal_lm(arguments.base, "--base")
-    marks = _that_fit(marks, tokenizer, positions_of(model.config, arguments.base, "--base"))
-    sides = (
-        preference_pairs(side, arguments.pairs_per_place, arguments.seed)
+    positions = positions_of(model.config, arguments.base, "--base")
+    learnt, held_out = (
+        like_lengths_together(
+            encode_marks(side, tokenizer, positions), arguments.per_device_train_batch_size, arguments.seed
+        )
         for side in hold_out(marks, arguments.held_out_share, arguments.seed)
     )
-    batch_size = arguments.per_device_train_batch_size
-    learnt, held_out = (
-        Dataset.from_list(like_lengths_together(pairs, batch_size, arguments.seed)) for pairs in sides
-    )
-    if not len(learnt):
+    if not learnt:
         raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
-    config = arguments.to_dpo_config(with_evaluation=len(held_out) > 0)
-    if config.use_cpu:
+    training_arguments = arguments.to_training_arguments(with_evaluation=bool(held_out))
+    if training_arguments.use_cpu:
         use_all_cores()
     set_seed(arguments.seed)
-    return DPOTrainer(
+    return PreferenceTrainer(
         model=model,
-        args=config,
+        args=training_arguments,
+        beta=arguments.beta,
         train_dataset=learnt,
-        eval_dataset=held_out if len(held_out) else None,
+        eval_dataset=held_out or None,
+        data_collator=RepliesCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
     )
 
 
-def _that_fit(marks: list[Marks], tokenizer: PreTrainedTokenizerBase, positions: int) -> list[Marks]:
-    """Those that the model can read whole; it warns of the others."""
-    from chat.template import encode_messages
-
-    def tokens(each: Marks) -> int:
-        replies = [{"role": ASSISTANT, "content": reply} for reply in (*each.good, *each.bad)]
-        context, *said = (
-            sum(len(piece.ids) for piece in encode_messages(tokenizer, messages))
-            for messages in (each.conversation.messages(), *([reply] for reply in replies))
-        )
-        return context + max(said, default=0)
-
-    fitting = [each for each in marks if tokens(each) <= positions]
-    if len(fitting) < len(marks):
-        logger.warning(
-            "%d of %d marked places are longer than the model's %d positions, and left out",
-            len(marks) - len(fitting),
-            len(marks),
-            positions,
-        )
-    return fitting
-
-
-def save_tuned_model(trainer: DPOTrainer, arguments: PreferArguments) -> None:
+def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """The tuned model as a chat model's folder: what `--base` says of its own training, and of this one."""
     from chat.hub.loading import STATISTICS_FILE, model_folder
     from training.checkpoints import STATE_FILE as TRAINER_STATE_FILE

@@ -1,4 +1,4 @@
-"""Replies that readers marked, and the pairs of a good and a bad one that preference tuning learns from.
+"""Replies that readers marked as good or bad, from which preference tuning learns.
 
 A file of marks has one object a line: a conversation that waits for a reply, and replies to it of both kinds.
 
@@ -11,13 +11,17 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
+from chat.template import encode_prompt, encode_texts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,6 @@ class Marks:
     conversation: Dialogue
     good: tuple[str, ...]
     bad: tuple[str, ...]
-
-    def pairs(self) -> Iterator[tuple[str, str]]:
-        return itertools.product(self.good, self.bad)
 
 
 def read_marks(path: str | Path, flag: str = "--marks") -> list[Marks]:
@@ -94,27 +95,30 @@ def hold_out(marks: Sequence[Marks], share: float, seed: int) -> tuple[list[Mark
     return sides
 
 
-def preference_pairs(marks: Iterable[Marks], pairs_per_place: int, seed: int) -> list[dict[str, list[dict]]]:
-    """At most `pairs_per_place` good and bad replies to the same, as `trl` takes them."""
-    random_ = random.Random(seed)
-    found = []
+def encode_marks(
+    marks: Iterable[Marks], tokenizer: PreTrainedTokenizerBase, positions: int
+) -> list[dict[str, Any]]:
+    """Ids of the places that have replies of both kinds, as `RepliesCollator` takes them.
+
+    Where conversation and longest reply exceed `positions`, the oldest turns are left out, as in a chat.
+    """
+    encoded = []
     for each in marks:
-        prompt, pairs = each.conversation.messages(), list(each.pairs())
-        for good, bad in random_.sample(pairs, min(pairs_per_place, len(pairs))):
-            found.append({"prompt": prompt, "chosen": _said(good), "rejected": _said(bad)})
-    return found
+        if each.good and each.bad:
+            texts = encode_texts(tokenizer, [*each.good, *each.bad])
+            replies = [[*ids, tokenizer.eos_token_id] for ids in texts]
+            room = positions - max(map(len, replies))
+            if room > 1:
+                good = [True] * len(each.good) + [False] * len(each.bad)
+                prompt = encode_prompt(tokenizer, each.conversation.messages(), room)
+                encoded.append({"prompt_ids": prompt, "replies": replies, "good": good})
+    return encoded
 
 
-def like_lengths_together(
-    pairs: Sequence[dict[str, list[dict]]], batch_size: int, seed: int
-) -> list[dict[str, list[dict]]]:
-    """The pairs in an order in which each batch, but for the last, has prompts of about one length."""
-    by_length = sorted(pairs, key=lambda pair: sum(len(message["content"]) for message in pair["prompt"]))
-    batches = [by_length[start : start + batch_size] for start in range(0, len(pairs), batch_size)]
-    whole = batches[: len(pairs) // batch_size]
+def like_lengths_together(places: Sequence[dict], batch_size: int, seed: int) -> list[dict]:
+    """The places in an order in which each batch, but for the last, has prompts of about one length."""
+    by_length = sorted(places, key=lambda place: len(place["prompt_ids"]))
+    batches = [by_length[start : start + batch_size] for start in range(0, len(places), batch_size)]
+    whole = batches[: len(places) // batch_size]
     random.Random(seed).shuffle(whole)
     return list(itertools.chain(*whole, *batches[len(whole) :]))
-
-
-def _said(reply: str) -> list[dict[str, str]]:
-    return [{"role": ASSISTANT, "content": reply}]

@@ -1,6 +1,7 @@
 """Preference tuning of a tiny model, whole, on the CPU."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -68,7 +69,9 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     unseen = "Do you have a horse?"
     assert preference(tuned, unseen) > preference(base, unseen) + 1
     log = json.loads((tuned / "prefer_state.json").read_text())["log_history"]
-    assert [entry["eval_rewards/accuracies"] for entry in log if "eval_loss" in entry][-1] == 1
+    evaluations = [entry for entry in log if "eval_loss" in entry]
+    assert len(evaluations) == 3 and evaluations[-1]["eval_accuracy"] == 1
+    assert evaluations[-1]["eval_loss"] < evaluations[0]["eval_loss"] < math.log(2)
     assert (
         trainer.state.global_step == json.loads((tuned / "prefer_state.json").read_text())["global_step"] == 9
     )
@@ -77,40 +80,6 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert (tuned / "stats.json").read_text() == '{"total": 1}'
     assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
     assert load_generation_config(str(tuned)).to_dict() == load_generation_config(str(base)).to_dict()
-
-
-def test_the_prompt_that_trl_makes_is_ours(tmp_path, marks, model_folder):
-    from training.prefer import build_trainer
-
-    trainer = build_trainer(arguments(tmp_path, marks, model_folder, held_out_share=0))
-
-    tokenizer = load_tokenizer(str(model_folder))
-    messages = [{"role": "system", "content": "I like pets."}, {"role": "user", "content": QUESTIONS[0]}]
-    (row,) = [row for row in trainer.train_dataset if row["prompt_ids"] == encode_prompt(tokenizer, messages)]
-    assert row["chosen_ids"] == [*encode_texts(tokenizer, [GOOD])[0], tokenizer.eos_token_id]
-    assert row["rejected_ids"] == [*encode_texts(tokenizer, [BAD])[0], tokenizer.eos_token_id]
-
-
-def test_good_replies_can_be_learnt_beside(tmp_path, marks, model_folder):
-    def good_reply(weight, name):
-        given = arguments(
-            tmp_path, marks, model_folder, reply_loss_weight=weight, final_model_dir=str(tmp_path / name)
-        )
-        return prefer(given).state.log_history[-2]["eval_logps/chosen"]
-
-    assert good_reply(1.0, "with") > good_reply(0.0, "without")
-
-
-def test_what_is_longer_than_the_model_is_left_out_and_told(tmp_path, marks, model_folder, caplog):
-    from training.prefer import build_trainer
-
-    long = {"turns": [{"role": "user", "text": "word " * 400}], "good": [GOOD], "bad": [BAD]}
-    marks.write_text(marks.read_text() + "\n" + json.dumps(long))
-
-    trainer = build_trainer(arguments(tmp_path, marks, model_folder, held_out_share=0))
-
-    assert len(trainer.train_dataset) == len(QUESTIONS)
-    assert "1 of 10 marked places are longer than the model's 256 positions" in caplog.text
 
 
 def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder):

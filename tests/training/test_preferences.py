@@ -1,11 +1,12 @@
-"""Files of marked replies, and the pairs of them."""
+"""Files of marked replies, and what training takes of them."""
 
 import json
 
 import pytest
 
 from chat.cli import UserError
-from training.preferences import hold_out, like_lengths_together, preference_pairs, read_marks
+from chat.template import encode_prompt, encode_texts
+from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
 
 
 def marks_file(tmp_path, *records):
@@ -20,45 +21,37 @@ def record(*said, persona=("I have two cats.",), good=("Two cats.",), bad=("No."
     return {"persona": list(persona), "turns": turns, "good": list(good), "bad": list(bad)}
 
 
-def test_pairs_are_of_one_place_and_in_the_form_of_trl(tmp_path):
-    marks = read_marks(
-        marks_file(
-            tmp_path,
-            record("Any pets?", good=["Two cats.", " Cats. "], bad=["No.", "I like it."]),
-            record("Hi!", "Hello!", "How are you?", persona=[], good=["Fine."], bad=[]),
-            record("Hi!", good=["Hello!"], bad=["Green."]),
-        )
-    )
+def test_places_with_both_kinds_are_encoded_as_the_chat_encodes_them(tmp_path, tokenizer):
+    places = [
+        record("Any pets?", good=["Two cats.", " Cats. "], bad=["No."]),
+        record("Hi!", "Hello!", "How are you?", persona=[], good=["Fine."], bad=[]),
+    ]
 
-    pairs = preference_pairs(marks, pairs_per_place=10, seed=0)
+    [place] = encode_marks(read_marks(marks_file(tmp_path, *places)), tokenizer, positions=256)
 
-    found = {
-        (pair["prompt"][-1]["content"], pair["chosen"][0]["content"], pair["rejected"][0]["content"])
-        for pair in pairs
-    }
-    of_cats = {("Any pets?", good, bad) for good in ("Two cats.", "Cats.") for bad in ("No.", "I like it.")}
-    assert found == {*of_cats, ("Hi!", "Hello!", "Green.")}
-    assert pairs[0]["prompt"][0] == {"role": "system", "content": "I have two cats."}
-    assert pairs[0]["chosen"][0]["role"] == pairs[0]["rejected"][0]["role"] == "assistant"
+    messages = [{"role": "system", "content": "I have two cats."}, {"role": "user", "content": "Any pets?"}]
+    assert place["prompt_ids"] == encode_prompt(tokenizer, messages)
+    texts = encode_texts(tokenizer, ["Two cats.", "Cats.", "No."])
+    assert place["replies"] == [[*ids, tokenizer.eos_token_id] for ids in texts]
+    assert place["good"] == [True, True, False]
 
 
-def test_a_place_gives_no_more_pairs_than_asked_and_the_same_ones_again(tmp_path):
-    many = [f"Good {number}." for number in range(10)]
-    marks = read_marks(marks_file(tmp_path, record("Hi!", good=many, bad=["Bad."])))
+def test_a_long_conversation_loses_its_oldest_turns(tmp_path, tokenizer):
+    said = [f"{word} " * 30 for word in ("one", "two", "three")]
 
-    first = preference_pairs(marks, pairs_per_place=3, seed=1)
+    [place] = encode_marks(read_marks(marks_file(tmp_path, record(*said))), tokenizer, positions=100)
 
-    assert len(first) == 3
-    assert first == preference_pairs(marks, pairs_per_place=3, seed=1)
-    assert first != preference_pairs(marks, pairs_per_place=3, seed=2)
+    text = tokenizer.decode(place["prompt_ids"])
+    assert len(place["prompt_ids"]) + max(map(len, place["replies"])) <= 100
+    assert "I have two cats." in text and "three" in text and "one" not in text
 
 
 def test_batches_are_of_like_lengths_and_in_no_order():
-    pairs = [{"prompt": [{"role": "user", "content": "x" * length}]} for length in range(1, 43)]
+    places = [{"prompt_ids": [0] * length} for length in range(1, 43)]
 
-    ordered = like_lengths_together(pairs[::-1], batch_size=4, seed=0)
+    ordered = like_lengths_together(places[::-1], batch_size=4, seed=0)
 
-    lengths = [len(pair["prompt"][0]["content"]) for pair in ordered]
+    lengths = [len(place["prompt_ids"]) for place in ordered]
     batches = [lengths[start : start + 4] for start in range(0, 42, 4)]
     assert sorted(lengths) == list(range(1, 43))
     assert all(batch[-1] - batch[0] == len(batch) - 1 for batch in batches)
