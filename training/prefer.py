@@ -32,6 +32,13 @@ logger = logging.getLogger(__name__)
 class PreferArguments:
     marks: str = field(metadata={"help": "File of marked replies, as JSON lines."})
     base: str = field(default="final_model", metadata={"help": "Chat model to tune: folder or Hub id."})
+    data: str | None = field(
+        default=None,
+        metadata={
+            "help": "Tokenised dataset of --base, folder or Hub id: its dialogues are learnt beside, so that "
+            "what was learnt from people is kept."
+        },
+    )
     output_dir: str = field(default="runs/prefer", metadata={"help": "Folder of TensorBoard logs."})
     final_model_dir: str = field(
         default="preferred_model",
@@ -45,6 +52,22 @@ class PreferArguments:
     )
     beta: float = field(
         default=0.1, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
+    )
+    length_weight: float = field(
+        default=0.18,
+        metadata={
+            "help": "Log odds, a token, with which the shorter of two replies is expected to be the good "
+            "one: what length explains is not learnt."
+        },
+    )
+    reply_loss_weight: float = field(
+        default=0.2, metadata={"help": "Weight of the good replies' cross-entropy beside the preference."}
+    )
+    data_loss_weight: float = field(
+        default=1.0, metadata={"help": "Weight of the cross-entropy of --data beside the preference."}
+    )
+    places_per_dialogue: int = field(
+        default=4, metadata={"help": "Conversations that wait for a reply, for each dialogue of --data."}
     )
     learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
     num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the marks."})
@@ -63,7 +86,13 @@ class PreferArguments:
     seed: int = field(default=0, metadata={"help": "Decides what is held out, and the order of the rest."})
 
     def __post_init__(self):
-        for name in ("beta", "learning_rate", "num_train_epochs", "per_device_train_batch_size"):
+        for name in (
+            "beta",
+            "learning_rate",
+            "num_train_epochs",
+            "per_device_train_batch_size",
+            "places_per_dialogue",
+        ):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
         if not 0 <= self.held_out_share < 1:
@@ -129,7 +158,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
     from chat.template import has_chat_format
     from training.collator import padding_id
-    from training.preference_trainer import PreferenceTrainer, RepliesCollator
+    from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
     from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
     from training.threads import use_all_cores
 
@@ -150,6 +179,8 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     )
     if not learnt:
         raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
+    if arguments.data:
+        _add_dialogues(learnt, arguments)
     training_arguments = arguments.to_training_arguments(with_evaluation=bool(held_out))
     if training_arguments.use_cpu:
         use_all_cores()
@@ -157,12 +188,27 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     return PreferenceTrainer(
         model=model,
         args=training_arguments,
-        beta=arguments.beta,
+        loss=PreferenceLoss(arguments.beta, arguments.length_weight, arguments.reply_loss_weight),
         train_dataset=learnt,
         eval_dataset=held_out or None,
+        data_loss_weight=arguments.data_loss_weight,
         data_collator=RepliesCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
     )
+
+
+def _add_dialogues(places: list[dict], arguments: PreferArguments) -> None:
+    """Gives every so many-th place a training sequence of --data, drawn by the seed."""
+    import numpy as np
+
+    from chat.hub.loading import load_tokenized
+
+    dataset, _ = load_tokenized(arguments.data)
+    rows = dataset["train"].with_format("numpy", columns=["input_ids", "labels"])
+    with_one = places[:: arguments.places_per_dialogue]
+    chosen = np.random.default_rng(arguments.seed).choice(len(rows), len(with_one))
+    for place, index in zip(with_one, chosen, strict=True):
+        place["sequence"] = {name: ids.tolist() for name, ids in rows[int(index)].items()}
 
 
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from transformers import Trainer
 
+from training.collator import PaddedCollator
+from training.trainer import row_losses
+
 
 @dataclass(frozen=True)
 class RepliesCollator:
@@ -23,6 +26,7 @@ class RepliesCollator:
     batch has `input_ids`, `position_ids` and `logits_to_keep` of shape (places, longest), `attention_mask`
     (places, 1, longest, longest); of each token of a reply, its id (`targets`), which of the kept logits
     predicts it (`sources`), and its reply (`replies`); of each reply, its `place` and whether it is `good`.
+    An example may bring a training `sequence` of `input_ids` and `labels`; these are padded as `dialogues`.
     """
 
     pad_token_id: int
@@ -52,8 +56,11 @@ class RepliesCollator:
                 place["logits_to_keep"][start : end - 1] = True
                 kept, start = kept + len(reply) - 1, end
         of_tokens = {"sources": sources, "targets": targets, "replies": replies_of, "place": places}
-        good = torch.tensor([each for example in examples for each in example["good"]])
-        return batch | {name: torch.tensor(each) for name, each in of_tokens.items()} | {"good": good}
+        batch |= {name: torch.tensor(each) for name, each in of_tokens.items()}
+        batch["good"] = torch.tensor([each for example in examples for each in example["good"]])
+        if dialogues := [example["sequence"] for example in examples if "sequence" in example]:
+            batch["dialogues"] = PaddedCollator(self.pad_token_id)(dialogues)
+        return batch
 
 
 def _fill(place: dict[str, torch.Tensor], ids: list[int], start: int, prompt_length: int) -> int:
@@ -67,6 +74,49 @@ def _fill(place: dict[str, torch.Tensor], ids: list[int], start: int, prompt_len
     return end
 
 
+@dataclass(frozen=True)
+class PreferenceLoss:
+    """Equation 7 of Rafailov et al., 2023 (https://arxiv.org/abs/2305.18290), with two brakes.
+
+    Attributes:
+        beta: how dear it is to differ from the reference.
+        length_weight: log odds, a token, with which the shorter of two replies is expected to be the good
+            one. What length explains is not learnt (R-DPO, Park et al., 2024, https://arxiv.org/abs/2403.19159).
+        reply_loss_weight: of the cross-entropy of the good replies, so that they do not become unlikelier
+            together with the bad ones (Pang et al., 2024, https://arxiv.org/abs/2404.19733).
+    """
+
+    beta: float
+    length_weight: float
+    reply_loss_weight: float
+
+    def __call__(
+        self, log_probs: torch.Tensor, before: torch.Tensor, batch: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The mean over places of the mean loss of a place's pairs of a good and a bad reply; the number of
+        pairs in which the good reply gained more; the number of pairs.
+
+        Args:
+            log_probs: (replies,) log P(reply) under the model, in nats.
+            before: (replies,) the same under the reference.
+            batch: of `RepliesCollator`.
+        """
+        good, place = batch["good"], batch["place"]
+        lengths = torch.bincount(batch["replies"], minlength=len(place))
+        pairs = good[:, None] & ~good[None, :] & (place[:, None] == place[None, :])
+        gains = log_probs - before
+        margins = gains[:, None] - gains[None, :]
+        logits = self.beta * margins + self.length_weight * (lengths[None, :] - lengths[:, None])
+        of_place = pairs.new_zeros(int(place.max()) + 1, dtype=torch.float).index_add(
+            0, place, pairs.sum(1).float()
+        )
+        weights = pairs / of_place.clamp(min=1)[place][:, None] / (of_place > 0).sum().clamp(min=1)
+        loss = -(weights * torch.nn.functional.logsigmoid(logits)).sum()
+        if self.reply_loss_weight:
+            loss = loss - self.reply_loss_weight * log_probs[good].sum() / lengths[good].sum().clamp(min=1)
+        return loss, (pairs & (margins > 0)).sum(), pairs.sum()
+
+
 def log_probs_of_replies(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """log P(reply | conversation) of each reply of a batch of `RepliesCollator`, in nats."""
     names = ("input_ids", "position_ids", "attention_mask", "logits_to_keep")
@@ -76,39 +126,15 @@ def log_probs_of_replies(model: torch.nn.Module, batch: dict[str, torch.Tensor])
     return torch.zeros(len(batch["place"]), device=of_tokens.device).index_add(0, batch["replies"], of_tokens)
 
 
-def preference_loss(
-    gains: torch.Tensor, good: torch.Tensor, place: torch.Tensor, beta: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The loss of equation 7 of Rafailov et al., 2023 (https://arxiv.org/abs/2305.18290).
-
-    Args:
-        gains: (replies,) log P(reply) under the model less that under the reference.
-        good: (replies,) whether readers marked it so.
-        place: (replies,) index of the conversation that each answers.
-
-    Returns:
-        The mean over places of the mean loss of a place's pairs of a good and a bad reply; the number of
-        pairs in which the good reply gained more; the number of pairs.
-    """
-    pairs = good[:, None] & ~good[None, :] & (place[:, None] == place[None, :])
-    margins = gains[:, None] - gains[None, :]
-    of_place = torch.zeros(int(place.max()) + 1, device=gains.device).index_add(
-        0, place, pairs.sum(1).float()
-    )
-    weights = pairs / of_place.clamp(min=1)[place][:, None] / (of_place > 0).sum().clamp(min=1)
-    loss = -(weights * torch.nn.functional.logsigmoid(beta * margins)).sum()
-    return loss, (pairs & (margins > 0)).sum(), pairs.sum()
-
-
 class PreferenceTrainer(Trainer):
     """Moves a model from what it was towards good replies, away from bad ones.
 
     `eval_accuracy` is the share of pairs in which the good reply has gained more than the bad one.
     """
 
-    def __init__(self, *, beta: float, **arguments):
+    def __init__(self, *, loss: PreferenceLoss, data_loss_weight: float = 0.0, **arguments):
         super().__init__(**arguments)
-        self.beta = beta
+        self.loss, self.data_loss_weight = loss, data_loss_weight
         self.reference = copy.deepcopy(self.model).requires_grad_(False).eval().to(self.args.device)
         # Without dropout, as the model is read when it replies.
         for module in self.model.modules():
@@ -117,13 +143,15 @@ class PreferenceTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, *_ = self._preference(model, inputs)
+        if "dialogues" in inputs:
+            nats, tokens = row_losses(model, inputs["dialogues"])
+            loss = loss + self.data_loss_weight * nats.sum() / tokens.sum().clamp(min=1)
         return (loss, None) if return_outputs else loss
 
     def _preference(self, model, batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         with torch.no_grad():
             before = log_probs_of_replies(self.reference, batch)
-        gains = log_probs_of_replies(model, batch) - before
-        return preference_loss(gains, batch["good"], batch["place"], self.beta)
+        return self.loss(log_probs_of_replies(model, batch), before, batch)
 
     def evaluation_loop(self, *arguments, metric_key_prefix="eval", **options):
         self._right = self._pairs = 0

@@ -8,9 +8,11 @@ import pytest
 
 from chat.best_of import reply_log_probs
 from chat.cli import UserError
-from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenizer
+from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenized, load_tokenizer
 from chat.template import encode_prompt, encode_texts
+from training.collator import PaddedCollator
 from training.prefer import PreferArguments, prefer
+from training.trainer import row_losses
 
 QUESTIONS = [
     f"Do you have {number} {pet}?" for number in ("any", "two", "six") for pet in ("cats", "dogs", "fish")
@@ -63,7 +65,10 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     shutil.copytree(model_folder, base)
     (base / "stats.json").write_text('{"total": 1}')
 
-    trainer = prefer(arguments(tmp_path, marks, base, held_out_share=0.2, final_model_dtype="float16"))
+    alone = {"length_weight": 0.0, "reply_loss_weight": 0.0}
+    trainer = prefer(
+        arguments(tmp_path, marks, base, held_out_share=0.2, final_model_dtype="float16", **alone)
+    )
 
     tuned = tmp_path / "tuned"
     unseen = "Do you have a horse?"
@@ -80,6 +85,19 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert (tuned / "stats.json").read_text() == '{"total": 1}'
     assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
     assert load_generation_config(str(tuned)).to_dict() == load_generation_config(str(base)).to_dict()
+
+
+def test_dialogues_that_are_learnt_beside_stay_likely(tmp_path, marks, model_folder, prepared):
+    def loss_of_dialogues(name, **changes):
+        out = str(tmp_path / name)
+        prefer(arguments(tmp_path, marks, model_folder, final_model_dir=out, held_out_share=0, **changes))
+        dataset, tokenizer = load_tokenized(str(prepared))
+        batch = PaddedCollator(tokenizer.pad_token_id)([dataset["train"][index] for index in range(20)])
+        nats, tokens = row_losses(load_causal_lm(out), batch)
+        return (nats.sum() / tokens.sum()).item()
+
+    beside = loss_of_dialogues("beside", data=str(prepared), places_per_dialogue=1, reply_loss_weight=0.0)
+    assert beside < loss_of_dialogues("alone", reply_loss_weight=0.0) - 0.05
 
 
 def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder):

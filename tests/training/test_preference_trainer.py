@@ -7,7 +7,7 @@ import torch
 
 from chat.best_of import reply_log_probs
 from chat.hub.loading import load_causal_lm
-from training.preference_trainer import RepliesCollator, log_probs_of_replies, preference_loss
+from training.preference_trainer import PreferenceLoss, RepliesCollator, log_probs_of_replies
 
 PLACES = [
     {
@@ -37,25 +37,48 @@ def test_each_reply_is_scored_as_if_it_stood_alone(model_folder):
     assert batch["good"].tolist() == [True, False, False, False, True]
 
 
+def batch_of(good, place, lengths):
+    replies = [reply for reply, length in enumerate(lengths) for _ in range(length)]
+    return {"good": torch.tensor(good), "place": torch.tensor(place), "replies": torch.tensor(replies)}
+
+
+def of_pair(logit):
+    return math.log(1 + math.exp(-logit))
+
+
+BATCH = batch_of([True, False, False, True, False, True], [0, 0, 0, 1, 1, 2], [2, 3, 1, 4, 4, 1])
+LOG_PROBS = torch.tensor([-4.0, -5.0, -3.0, -6.0, -9.5, -1.0])
+BEFORE = torch.tensor([-5.0, -5.0, -6.0, -8.0, -10.0, -10.0])
+
+
 def test_the_loss_is_the_mean_over_places_of_their_pairs():
-    gains = torch.tensor([1.0, 0.0, 3.0, 2.0, 0.5, 9.0])
-    good = torch.tensor([True, False, False, True, False, True])
-    place = torch.tensor([0, 0, 0, 1, 1, 2])
+    loss, right, pairs = PreferenceLoss(0.5, 0.0, 0.0)(LOG_PROBS, BEFORE, BATCH)
 
-    loss, right, pairs = preference_loss(gains, good, place, beta=0.5)
-
-    def of_pair(margin):
-        return math.log(1 + math.exp(-0.5 * margin))
-
-    assert loss.item() == pytest.approx(((of_pair(1) + of_pair(-2)) / 2 + of_pair(1.5)) / 2)
+    first, second = (of_pair(0.5 * 1) + of_pair(0.5 * -2)) / 2, of_pair(0.5 * 1.5)
+    assert loss.item() == pytest.approx((first + second) / 2)
     assert (right.item(), pairs.item()) == (2, 3)
 
 
-def test_a_batch_without_a_pair_costs_nothing():
-    gains = torch.tensor([1.0, 2.0], requires_grad=True)
+def test_what_length_explains_is_not_learnt():
+    loss, *_ = PreferenceLoss(0.5, 0.1, 0.0)(LOG_PROBS, BEFORE, BATCH)
 
-    loss, right, pairs = preference_loss(gains, torch.tensor([True, True]), torch.tensor([0, 0]), beta=0.5)
+    first, second = (of_pair(0.5 * 1 + 0.1) + of_pair(0.5 * -2 - 0.1)) / 2, of_pair(0.5 * 1.5)
+    assert loss.item() == pytest.approx((first + second) / 2)
+
+
+def test_good_replies_are_learnt_beside():
+    loss, *_ = PreferenceLoss(0.5, 0.1, 0.3)(LOG_PROBS, BEFORE, BATCH)
+    without, *_ = PreferenceLoss(0.5, 0.1, 0.0)(LOG_PROBS, BEFORE, BATCH)
+
+    assert loss.item() == pytest.approx(without.item() + 0.3 * (4 + 6 + 1) / (2 + 4 + 1))
+
+
+def test_a_batch_without_a_pair_costs_nothing():
+    log_probs = torch.tensor([1.0, 2.0], requires_grad=True)
+    batch = batch_of([True, True], [0, 0], [1, 1])
+
+    loss, right, pairs = PreferenceLoss(0.5, 0.1, 0.0)(log_probs, torch.zeros(2), batch)
     loss.backward()
 
     assert (loss.item(), right.item(), pairs.item()) == (0, 0, 0)
-    assert not gains.grad.any()
+    assert not log_probs.grad.any()
