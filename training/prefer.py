@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError, parse_arguments, run
+from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
 from chat.folders import check_replaceable, whole_folder
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS_FILE = "prefer_arguments.json"
 STATE_FILE = "prefer_state.json"
+CALIBRATION_SEQUENCES = 400
 logger = logging.getLogger(__name__)
 
 
@@ -50,8 +52,18 @@ class PreferArguments:
     final_model_shard_mb: int = field(
         default=5000, metadata={"help": "Largest file of the tuned model's weights, in MB."}
     )
+    temperature: float | None = field(
+        default=None,
+        metadata={
+            "help": "Temperature at which the tuned model's replies are drawn, unless one asks else (not "
+            "given: that of --base)."
+        },
+    )
+    top_p: float | None = field(
+        default=None, metadata={"help": "Nucleus from which they are drawn (not given: that of --base)."}
+    )
     beta: float = field(
-        default=0.1, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
+        default=0.2, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
     )
     length_weight: float = field(
         default=0.18,
@@ -61,13 +73,20 @@ class PreferArguments:
         },
     )
     reply_loss_weight: float = field(
-        default=0.2, metadata={"help": "Weight of the good replies' cross-entropy beside the preference."}
+        default=0.3, metadata={"help": "Weight of the good replies' cross-entropy beside the preference."}
     )
     data_loss_weight: float = field(
         default=1.0, metadata={"help": "Weight of the cross-entropy of --data beside the preference."}
     )
     places_per_dialogue: int = field(
         default=4, metadata={"help": "Conversations that wait for a reply, for each dialogue of --data."}
+    )
+    calibrate: bool = field(
+        default=False,
+        metadata={
+            "help": "Divide the tuned model's logits, in its weights, by the temperature at which the "
+            "validation dialogues of --data are likeliest: tuning makes a model too sure of itself."
+        },
     )
     learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
     num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the marks."})
@@ -95,15 +114,19 @@ class PreferArguments:
         ):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
+            given = getattr(self, name)
+            if given is not None and not low <= given <= high:
+                raise UserError(f"--{name.replace('_', '-')} {given}: give {low} to {high}")
+        if self.calibrate and not self.data:
+            raise UserError("--calibrate true: needs dialogues; give --data")
         if not 0 <= self.held_out_share < 1:
             raise UserError(f"--held-out-share {self.held_out_share}: give 0 to below 1, such as 0.1")
 
     def without_folders(self) -> PreferArguments:
         """The same with the last part of each path on this machine alone, to be published."""
-        given = {
-            name: Path(getattr(self, name)).expanduser()
-            for name in ("marks", "base", "output_dir", "final_model_dir")
-        }
+        paths = ("marks", "base", "data", "output_dir", "final_model_dir")
+        given = {name: Path(getattr(self, name) or ".").expanduser() for name in paths}
         return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
 
     def to_training_arguments(self, with_evaluation: bool) -> TrainingArguments:
@@ -147,6 +170,8 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
     trainer = build_trainer(arguments)
     trainer.train()
+    if arguments.calibrate:
+        calibrate(trainer, arguments)
     save_tuned_model(trainer, arguments)
     return trainer
 
@@ -170,6 +195,9 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
             "with `accelerate launch -m training.train`"
         )
     model = load_causal_lm(arguments.base, "--base")
+    for name in ("temperature", "top_p"):
+        if (given := getattr(arguments, name)) is not None:
+            setattr(model.generation_config, name, given)
     positions = positions_of(model.config, arguments.base, "--base")
     learnt, held_out = (
         like_lengths_together(
@@ -199,16 +227,36 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
 
 def _add_dialogues(places: list[dict], arguments: PreferArguments) -> None:
     """Gives every so many-th place a training sequence of --data, drawn by the seed."""
+    with_one = places[:: arguments.places_per_dialogue]
+    for place, sequence in zip(with_one, _dialogues(arguments, "train", len(with_one)), strict=True):
+        place["sequence"] = sequence
+
+
+def _dialogues(arguments: PreferArguments, split: str, number: int) -> list[dict[str, list[int]]]:
+    """Sequences of --data."""
     import numpy as np
 
     from chat.hub.loading import load_tokenized
 
     dataset, _ = load_tokenized(arguments.data)
-    rows = dataset["train"].with_format("numpy", columns=["input_ids", "labels"])
-    with_one = places[:: arguments.places_per_dialogue]
-    chosen = np.random.default_rng(arguments.seed).choice(len(rows), len(with_one))
-    for place, index in zip(with_one, chosen, strict=True):
-        place["sequence"] = {name: ids.tolist() for name, ids in rows[int(index)].items()}
+    rows = dataset[split].with_format("numpy", columns=["input_ids", "labels"])
+    chosen = np.random.default_rng(arguments.seed).choice(len(rows), number)
+    return [{name: ids.tolist() for name, ids in rows[int(index)].items()} for index in chosen]
+
+
+def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
+    """Makes the tuned model as sure of itself as validation dialogues of --data bear out."""
+    from training.calibration import best_temperature, divide_logits
+    from training.collator import PaddedCollator, padding_id
+
+    sequences = _dialogues(arguments, "val", CALIBRATION_SEQUENCES)
+    size = arguments.per_device_train_batch_size
+    collate = PaddedCollator(padding_id(trainer.processing_class))
+    batches = (collate(sequences[start : start + size]) for start in range(0, len(sequences), size))
+    model = trainer.accelerator.unwrap_model(trainer.model_wrapped).eval()
+    temperature = best_temperature(model, batches)
+    divide_logits(model, temperature)
+    logger.info("calibrated: logits are divided by %.2f", temperature)
 
 
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:

@@ -5,8 +5,20 @@ import pytest
 from chat.cli import UserError, parse_arguments
 from tests.conftest import ROOT
 from training.arguments import TrainArguments
+from training.prefer import PreferArguments
+from training.preferences import read_marks
 
-CONFIGS = sorted((ROOT / "training" / "configs").glob("*.yaml"))
+FOLDER = ROOT / "training" / "configs"
+PREFERRED = FOLDER / "pocket-preferred.yaml"
+CONFIGS = sorted(set(FOLDER.glob("*.yaml")) - {PREFERRED})
+
+
+def test_the_recipe_of_preference_tuning_goes_on_where_fine_tuning_ended():
+    tuned = parse_arguments(TrainArguments, ["--config", str(FOLDER / "pocket.yaml")])
+    preferred = parse_arguments(PreferArguments, ["--config", str(PREFERRED)])
+    assert (preferred.base, preferred.data) == (tuned.final_model_dir, tuned.data)
+    assert preferred.final_model_dir == "models/pocket"
+    assert len(read_marks(ROOT / preferred.marks)) > 1000
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -65,10 +65,9 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     shutil.copytree(model_folder, base)
     (base / "stats.json").write_text('{"total": 1}')
 
+    changes = {"temperature": 1.3, "top_p": 0.8, "final_model_dtype": "float16", "held_out_share": 0.2}
     alone = {"length_weight": 0.0, "reply_loss_weight": 0.0}
-    trainer = prefer(
-        arguments(tmp_path, marks, base, held_out_share=0.2, final_model_dtype="float16", **alone)
-    )
+    trainer = prefer(arguments(tmp_path, marks, base, **changes, **alone))
 
     tuned = tmp_path / "tuned"
     unseen = "Do you have a horse?"
@@ -77,32 +76,61 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     evaluations = [entry for entry in log if "eval_loss" in entry]
     assert len(evaluations) == 3 and evaluations[-1]["eval_accuracy"] == 1
     assert evaluations[-1]["eval_loss"] < evaluations[0]["eval_loss"] < math.log(2)
-    assert (
-        trainer.state.global_step == json.loads((tuned / "prefer_state.json").read_text())["global_step"] == 9
-    )
+    assert trainer.state.global_step == 9
     kept = json.loads((tuned / "prefer_arguments.json").read_text())
-    assert (kept["beta"], kept["marks"], kept["base"]) == (0.1, "./marks.jsonl", "./base")
+    assert (kept["beta"], kept["marks"], kept["base"]) == (0.2, "./marks.jsonl", "./base")
     assert (tuned / "stats.json").read_text() == '{"total": 1}'
     assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
-    assert load_generation_config(str(tuned)).to_dict() == load_generation_config(str(base)).to_dict()
+    decoding = load_generation_config(str(tuned)).to_dict()
+    assert decoding == load_generation_config(str(base)).to_dict() | {"temperature": 1.3, "top_p": 0.8}
+
+
+def loss_of_dialogues(folder, prepared, split):
+    dataset, tokenizer = load_tokenized(str(prepared))
+    batch = PaddedCollator(tokenizer.pad_token_id)([dataset[split][index] for index in range(20)])
+    nats, tokens = row_losses(load_causal_lm(str(folder)), batch)
+    return (nats.sum() / tokens.sum()).item()
 
 
 def test_dialogues_that_are_learnt_beside_stay_likely(tmp_path, marks, model_folder, prepared):
-    def loss_of_dialogues(name, **changes):
+    def loss(name, **changes):
         out = str(tmp_path / name)
-        prefer(arguments(tmp_path, marks, model_folder, final_model_dir=out, held_out_share=0, **changes))
-        dataset, tokenizer = load_tokenized(str(prepared))
-        batch = PaddedCollator(tokenizer.pad_token_id)([dataset["train"][index] for index in range(20)])
-        nats, tokens = row_losses(load_causal_lm(out), batch)
-        return (nats.sum() / tokens.sum()).item()
+        prefer(
+            arguments(tmp_path, marks, model_folder, final_model_dir=out, reply_loss_weight=0.0, **changes)
+        )
+        return loss_of_dialogues(out, prepared, "train")
 
-    beside = loss_of_dialogues("beside", data=str(prepared), places_per_dialogue=1, reply_loss_weight=0.0)
-    assert beside < loss_of_dialogues("alone", reply_loss_weight=0.0) - 0.05
+    assert loss("beside", data=str(prepared), places_per_dialogue=1) < loss("alone") - 0.05
+
+
+def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, model_folder, prepared):
+    def tuned(name, **changes):
+        out = str(tmp_path / name)
+        prefer(
+            arguments(
+                tmp_path,
+                marks,
+                model_folder,
+                final_model_dir=out,
+                data=str(prepared),
+                data_loss_weight=0.0,
+                num_train_epochs=20,
+                **changes,
+            )
+        )
+        return out
+
+    sure, calibrated = tuned("sure"), tuned("calibrated", calibrate=True)
+    assert loss_of_dialogues(calibrated, prepared, "val") < loss_of_dialogues(sure, prepared, "val") - 0.01
+    with pytest.raises(UserError, match="--calibrate true: needs dialogues; give --data"):
+        arguments(tmp_path, marks, model_folder, calibrate=True)
 
 
 def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder):
     with pytest.raises(UserError, match="--beta 0"):
         PreferArguments(marks=str(marks), beta=0)
+    with pytest.raises(UserError, match=r"--temperature 3: give 0\.1 to 1\.5"):
+        PreferArguments(marks=str(marks), temperature=3)
     with pytest.raises(UserError, match="--held-out-share 1"):
         PreferArguments(marks=str(marks), held_out_share=1)
     with pytest.raises(UserError, match=r"--base .*no role tokens"):

@@ -1,0 +1,58 @@
+"""Temperature scaling: the weights of a model that is as sure of itself as it is right.
+
+Preference tuning makes a model surer than people's replies bear out. Source: Guo et al., 2017, "On
+Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+
+from chat.cli import UserError
+from chat.template import IGNORED_LABEL
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TEMPERATURES = [step / 100 for step in range(80, 201)]
+
+
+def best_temperature(model: PreTrainedModel, batches: Iterable[dict[str, torch.Tensor]]) -> float:
+    """Which of `TEMPERATURES` makes the labelled tokens likeliest.
+
+    Args:
+        batches: of `PaddedCollator`.
+    """
+    nats = torch.zeros(len(TEMPERATURES))
+    for batch in batches:
+        labels = batch["labels"][:, 1:].to(model.device)
+        forward = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+        with torch.inference_mode():
+            logits = model(**forward).logits[:, :-1][labels != IGNORED_LABEL].float()
+        targets = labels[labels != IGNORED_LABEL]
+        nats += torch.stack(
+            [
+                torch.nn.functional.cross_entropy(logits / each, targets, reduction="sum")
+                for each in TEMPERATURES
+            ]
+        ).cpu()
+    return TEMPERATURES[int(nats.argmin())]
+
+
+def divide_logits(model: PreTrainedModel, temperature: float) -> None:
+    """Changes the weights of GPT-2's last normalisation so that all logits are divided by the temperature.
+
+    Raises:
+        UserError: an architecture whose last layers are not a normalisation and a projection without bias.
+    """
+    norm = getattr(model.base_model, "ln_f", None)
+    if not isinstance(norm, torch.nn.LayerNorm) or model.get_output_embeddings().bias is not None:
+        raise UserError(
+            f"--calibrate true: not supported for {model.config.model_type}; leave it out, or tune a GPT-2"
+        )
+    with torch.no_grad():
+        norm.weight /= temperature
+        norm.bias /= temperature
