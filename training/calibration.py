@@ -42,8 +42,8 @@ def best_temperature(model: PreTrainedModel, batches: Iterable[dict[str, torch.T
     return TEMPERATURES[int(nats.argmin())]
 
 
-def divide_logits(model: PreTrainedModel, temperature: float) -> None:
-    """Changes the weights of GPT-2's last normalisation so that all logits are divided by the temperature.
+def last_norm(model: PreTrainedModel) -> torch.nn.LayerNorm:
+    """GPT-2's last normalisation, before the projection onto the vocabulary.
 
     Raises:
         UserError: an architecture whose last layers are not a normalisation and a projection without bias.
@@ -53,6 +53,12 @@ def divide_logits(model: PreTrainedModel, temperature: float) -> None:
         raise UserError(
             f"--calibrate true: not supported for {model.config.model_type}; leave it out, or tune a GPT-2"
         )
+    return norm
+
+
+def divide_logits(model: PreTrainedModel, temperature: float) -> None:
+    """Changes the weights of the last normalisation so that all logits are divided by the temperature."""
+    norm = last_norm(model)
     with torch.no_grad():
         norm.weight /= temperature
         norm.bias /= temperature

@@ -11,16 +11,15 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
 from chat.folders import check_replaceable, whole_folder
+from training.prefer_arguments import PreferArguments
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from training.preference_trainer import PreferenceTrainer
 
@@ -28,137 +27,6 @@ ARGUMENTS_FILE = "prefer_arguments.json"
 STATE_FILE = "prefer_state.json"
 CALIBRATION_SEQUENCES = 400
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PreferArguments:
-    marks: str = field(metadata={"help": "File of marked replies, as JSON lines."})
-    base: str = field(default="final_model", metadata={"help": "Chat model to tune: folder or Hub id."})
-    data: str | None = field(
-        default=None,
-        metadata={
-            "help": "Tokenised dataset of --base, folder or Hub id: its dialogues are learnt beside, so that "
-            "what was learnt from people is kept."
-        },
-    )
-    output_dir: str = field(default="runs/prefer", metadata={"help": "Folder of TensorBoard logs."})
-    final_model_dir: str = field(
-        default="preferred_model",
-        metadata={"help": "Folder of the tuned model; an earlier one there is replaced."},
-    )
-    final_model_dtype: Literal["float32", "float16", "bfloat16"] = field(
-        default="float32", metadata={"help": "Number format of the tuned model's weights on disk."}
-    )
-    final_model_shard_mb: int = field(
-        default=5000, metadata={"help": "Largest file of the tuned model's weights, in MB."}
-    )
-    temperature: float | None = field(
-        default=None,
-        metadata={
-            "help": "Temperature at which the tuned model's replies are drawn, unless one asks else (not "
-            "given: that of --base)."
-        },
-    )
-    top_p: float | None = field(
-        default=None, metadata={"help": "Nucleus from which they are drawn (not given: that of --base)."}
-    )
-    beta: float = field(
-        default=0.2, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
-    )
-    length_weight: float = field(
-        default=0.18,
-        metadata={
-            "help": "Log odds, a token, with which the shorter of two replies is expected to be the good "
-            "one: what length explains is not learnt."
-        },
-    )
-    reply_loss_weight: float = field(
-        default=0.3, metadata={"help": "Weight of the good replies' cross-entropy beside the preference."}
-    )
-    data_loss_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the cross-entropy of --data beside the preference."}
-    )
-    places_per_dialogue: int = field(
-        default=4, metadata={"help": "Conversations that wait for a reply, for each dialogue of --data."}
-    )
-    calibrate: bool = field(
-        default=False,
-        metadata={
-            "help": "Divide the tuned model's logits, in its weights, by the temperature at which the "
-            "validation dialogues of --data are likeliest: tuning makes a model too sure of itself."
-        },
-    )
-    learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
-    num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the marks."})
-    per_device_train_batch_size: int = field(
-        default=16, metadata={"help": "Conversations that wait for a reply, per device and step."}
-    )
-    warmup_steps: int = field(default=20, metadata={"help": "Optimizer steps of linear warm-up."})
-    held_out_share: float = field(
-        default=0.1,
-        metadata={"help": "Share of the conversations kept to check with, 0 to below 1."},
-    )
-    mixed_precision: Literal["no", "fp16", "bf16"] = field(
-        default="no", metadata={"help": "Arithmetic under autocast. fp16 needs a GPU."}
-    )
-    log_every_steps: int = field(default=10, metadata={"help": "Optimizer steps between log lines."})
-    seed: int = field(default=0, metadata={"help": "Decides what is held out, and the order of the rest."})
-
-    def __post_init__(self):
-        for name in (
-            "beta",
-            "learning_rate",
-            "num_train_epochs",
-            "per_device_train_batch_size",
-            "places_per_dialogue",
-        ):
-            if getattr(self, name) <= 0:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
-        for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
-            given = getattr(self, name)
-            if given is not None and not low <= given <= high:
-                raise UserError(f"--{name.replace('_', '-')} {given}: give {low} to {high}")
-        if self.calibrate and not self.data:
-            raise UserError("--calibrate true: needs dialogues; give --data")
-        if not 0 <= self.held_out_share < 1:
-            raise UserError(f"--held-out-share {self.held_out_share}: give 0 to below 1, such as 0.1")
-
-    def without_folders(self) -> PreferArguments:
-        """The same with the last part of each path on this machine alone, to be published."""
-        paths = ("marks", "base", "data", "output_dir", "final_model_dir")
-        given = {name: Path(getattr(self, name) or ".").expanduser() for name in paths}
-        return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
-
-    def to_training_arguments(self, with_evaluation: bool) -> TrainingArguments:
-        """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
-        import torch
-        from transformers import TrainingArguments
-
-        use_cpu = not torch.accelerator.is_available()
-        if self.mixed_precision == "fp16" and use_cpu:
-            raise UserError("--mixed-precision fp16: needs a GPU; give bf16 or no")
-        return TrainingArguments(
-            output_dir=self.output_dir,
-            learning_rate=self.learning_rate,
-            num_train_epochs=self.num_train_epochs,
-            per_device_train_batch_size=self.per_device_train_batch_size,
-            per_device_eval_batch_size=self.per_device_train_batch_size,
-            warmup_steps=self.warmup_steps,
-            train_sampling_strategy="sequential",
-            remove_unused_columns=False,
-            bf16=self.mixed_precision == "bf16",
-            fp16=self.mixed_precision == "fp16",
-            eval_strategy="epoch" if with_evaluation else "no",
-            save_strategy="no",
-            prediction_loss_only=True,
-            ddp_find_unused_parameters=False,
-            logging_steps=self.log_every_steps,
-            report_to="tensorboard",
-            dataloader_pin_memory=not use_cpu,
-            use_cpu=use_cpu,
-            seed=self.seed,
-            data_seed=self.seed,
-        )
 
 
 def prefer(arguments: PreferArguments) -> PreferenceTrainer:
@@ -180,35 +48,25 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     """The trainer over the places that have replies of both kinds."""
     from transformers import set_seed
 
-    from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
-    from chat.template import has_chat_format
     from training.collator import padding_id
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
     from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
     from training.threads import use_all_cores
 
     marks = read_marks(arguments.marks)
-    tokenizer = load_tokenizer(arguments.base, "--base")
-    if not has_chat_format(tokenizer):
-        raise UserError(
-            f"--base {arguments.base}: no chat model, its tokenizer has no role tokens; fine-tune it first "
-            "with `accelerate launch -m training.train`"
-        )
-    model = load_causal_lm(arguments.base, "--base")
-    for name in ("temperature", "top_p"):
-        if (given := getattr(arguments, name)) is not None:
-            setattr(model.generation_config, name, given)
-    positions = positions_of(model.config, arguments.base, "--base")
+    model, tokenizer = _load_base(arguments)
     learnt, held_out = (
         like_lengths_together(
-            encode_marks(side, tokenizer, positions), arguments.per_device_train_batch_size, arguments.seed
+            encode_marks(side, tokenizer, model.config.max_position_embeddings),
+            arguments.per_device_train_batch_size,
+            arguments.seed,
         )
         for side in hold_out(marks, arguments.held_out_share, arguments.seed)
     )
     if not learnt:
         raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
     if arguments.data:
-        _add_dialogues(learnt, arguments)
+        _add_dialogues(learnt, arguments, tokenizer)
     training_arguments = arguments.to_training_arguments(with_evaluation=bool(held_out))
     if training_arguments.use_cpu:
         use_all_cores()
@@ -225,20 +83,60 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     )
 
 
-def _add_dialogues(places: list[dict], arguments: PreferArguments) -> None:
+def _load_base(arguments: PreferArguments) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The chat model to tune, drawn as asked, and its tokenizer.
+
+    Raises:
+        UserError: it is no chat model, has no number of positions, or cannot be calibrated as asked.
+    """
+    from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
+    from chat.template import has_chat_format
+    from training.calibration import last_norm
+
+    tokenizer = load_tokenizer(arguments.base, "--base")
+    if not has_chat_format(tokenizer):
+        raise UserError(
+            f"--base {arguments.base}: no chat model, its tokenizer has no role tokens; fine-tune it first "
+            "with `accelerate launch -m training.train`"
+        )
+    model = load_causal_lm(arguments.base, "--base")
+    positions_of(model.config, arguments.base, "--base")
+    if arguments.calibrate:
+        last_norm(model)
+    for name in ("temperature", "top_p"):
+        if (given := getattr(arguments, name)) is not None:
+            setattr(model.generation_config, name, given)
+    return model, tokenizer
+
+
+def _add_dialogues(
+    places: list[dict], arguments: PreferArguments, tokenizer: PreTrainedTokenizerBase
+) -> None:
     """Gives every so many-th place a training sequence of --data, drawn by the seed."""
     with_one = places[:: arguments.places_per_dialogue]
-    for place, sequence in zip(with_one, _dialogues(arguments, "train", len(with_one)), strict=True):
+    dialogues = _dialogues(arguments, tokenizer, "train", len(with_one))
+    for place, sequence in zip(with_one, dialogues, strict=True):
         place["sequence"] = sequence
 
 
-def _dialogues(arguments: PreferArguments, split: str, number: int) -> list[dict[str, list[int]]]:
-    """Sequences of --data."""
+def _dialogues(
+    arguments: PreferArguments, tokenizer: PreTrainedTokenizerBase, split: str, number: int
+) -> list[dict[str, list[int]]]:
+    """Sequences of --data.
+
+    Raises:
+        UserError: they were tokenised for another model.
+    """
     import numpy as np
 
     from chat.hub.loading import load_tokenized
 
-    dataset, _ = load_tokenized(arguments.data)
+    dataset, its_tokenizer = load_tokenized(arguments.data)
+    if its_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise UserError(
+            f"--data {arguments.data}: tokenised with another tokenizer than that of --base "
+            f"{arguments.base}; give the dataset that it was fine-tuned on"
+        )
     rows = dataset[split].with_format("numpy", columns=["input_ids", "labels"])
     chosen = np.random.default_rng(arguments.seed).choice(len(rows), number)
     return [{name: ids.tolist() for name, ids in rows[int(index)].items()} for index in chosen]
@@ -249,14 +147,15 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     from training.calibration import best_temperature, divide_logits
     from training.collator import PaddedCollator, padding_id
 
-    sequences = _dialogues(arguments, "val", CALIBRATION_SEQUENCES)
+    tokenizer = trainer.processing_class
+    sequences = _dialogues(arguments, tokenizer, "val", CALIBRATION_SEQUENCES)
     size = arguments.per_device_train_batch_size
-    collate = PaddedCollator(padding_id(trainer.processing_class))
+    collate = PaddedCollator(padding_id(tokenizer))
     batches = (collate(sequences[start : start + size]) for start in range(0, len(sequences), size))
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped).eval()
     temperature = best_temperature(model, batches)
     divide_logits(model, temperature)
-    logger.info("calibrated: logits are divided by %.2f", temperature)
+    trainer.log({"calibration_temperature": temperature})
 
 
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:

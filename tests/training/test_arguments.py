@@ -5,7 +5,7 @@ import pytest
 from chat.cli import UserError, parse_arguments
 from tests.conftest import ROOT
 from training.arguments import TrainArguments
-from training.prefer import PreferArguments
+from training.prefer_arguments import PreferArguments
 from training.preferences import read_marks
 
 FOLDER = ROOT / "training" / "configs"

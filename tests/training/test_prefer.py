@@ -3,15 +3,18 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 
 from chat.best_of import reply_log_probs
 from chat.cli import UserError
 from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenized, load_tokenizer
-from chat.template import encode_prompt, encode_texts
+from chat.template import add_chat_format, encode_prompt, encode_texts
+from data_scripts.train_tokenizer import train_tokenizer
 from training.collator import PaddedCollator
-from training.prefer import PreferArguments, prefer
+from training.prefer import prefer
+from training.prefer_arguments import PreferArguments
 from training.trainer import row_losses
 
 QUESTIONS = [
@@ -122,11 +125,13 @@ def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, mode
 
     sure, calibrated = tuned("sure"), tuned("calibrated", calibrate=True)
     assert loss_of_dialogues(calibrated, prepared, "val") < loss_of_dialogues(sure, prepared, "val") - 0.01
+    log = json.loads((Path(calibrated) / "prefer_state.json").read_text())["log_history"]
+    assert [entry for entry in log if entry.get("calibration_temperature", 0) > 1]
     with pytest.raises(UserError, match="--calibrate true: needs dialogues; give --data"):
         arguments(tmp_path, marks, model_folder, calibrate=True)
 
 
-def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder):
+def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder, prepared):
     with pytest.raises(UserError, match="--beta 0"):
         PreferArguments(marks=str(marks), beta=0)
     with pytest.raises(UserError, match=r"--temperature 3: give 0\.1 to 1\.5"):
@@ -135,6 +140,11 @@ def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_fold
         PreferArguments(marks=str(marks), held_out_share=1)
     with pytest.raises(UserError, match=r"--base .*no role tokens"):
         prefer(arguments(tmp_path, marks, base_tokenizer_folder))
+    other = train_tokenizer([GOOD, BAD] * 50, vocab_size=300)
+    shutil.copytree(prepared, tmp_path / "data")
+    add_chat_format(other).save_pretrained(tmp_path / "data" / "tokenizer")
+    with pytest.raises(UserError, match=r"--data .*: tokenised with another tokenizer"):
+        prefer(arguments(tmp_path, marks, model_folder, data=str(tmp_path / "data")))
     (tmp_path / "tuned").mkdir()
     (tmp_path / "tuned" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"--final-model-dir .*already holds something else"):

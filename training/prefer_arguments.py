@@ -1,0 +1,144 @@
+"""What preference tuning can be told, and how it maps to `transformers.TrainingArguments`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chat.cli import UserError
+from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+
+@dataclass(frozen=True)
+class PreferArguments:
+    marks: str = field(metadata={"help": "File of marked replies, as JSON lines."})
+    base: str = field(default="final_model", metadata={"help": "Chat model to tune: folder or Hub id."})
+    data: str | None = field(
+        default=None,
+        metadata={
+            "help": "Tokenised dataset of --base, folder or Hub id: its dialogues are learnt beside, so that "
+            "what was learnt from people is kept."
+        },
+    )
+    output_dir: str = field(default="runs/prefer", metadata={"help": "Folder of TensorBoard logs."})
+    final_model_dir: str = field(
+        default="preferred_model",
+        metadata={"help": "Folder of the tuned model; an earlier one there is replaced."},
+    )
+    final_model_dtype: Literal["float32", "float16", "bfloat16"] = field(
+        default="float32", metadata={"help": "Number format of the tuned model's weights on disk."}
+    )
+    final_model_shard_mb: int = field(
+        default=5000, metadata={"help": "Largest file of the tuned model's weights, in MB."}
+    )
+    temperature: float | None = field(
+        default=None,
+        metadata={
+            "help": "Temperature at which the tuned model's replies are drawn, unless one asks else (not "
+            "given: that of --base)."
+        },
+    )
+    top_p: float | None = field(
+        default=None, metadata={"help": "Nucleus from which they are drawn (not given: that of --base)."}
+    )
+    beta: float = field(
+        default=0.2, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
+    )
+    length_weight: float = field(
+        default=0.18,
+        metadata={
+            "help": "Log odds, a token, with which the shorter of two replies is expected to be the good "
+            "one: what length explains is not learnt."
+        },
+    )
+    reply_loss_weight: float = field(
+        default=0.3, metadata={"help": "Weight of the good replies' cross-entropy beside the preference."}
+    )
+    data_loss_weight: float = field(
+        default=1.0, metadata={"help": "Weight of the cross-entropy of --data beside the preference."}
+    )
+    places_per_dialogue: int = field(
+        default=4, metadata={"help": "Conversations that wait for a reply, for each dialogue of --data."}
+    )
+    calibrate: bool = field(
+        default=False,
+        metadata={
+            "help": "Divide the tuned model's logits, in its weights, by the temperature at which the "
+            "validation dialogues of --data are likeliest: tuning makes a model too sure of itself."
+        },
+    )
+    learning_rate: float = field(default=5e-5, metadata={"help": "Peak learning rate of AdamW."})
+    num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the marks."})
+    per_device_train_batch_size: int = field(
+        default=16, metadata={"help": "Conversations that wait for a reply, per device and step."}
+    )
+    warmup_steps: int = field(default=20, metadata={"help": "Optimizer steps of linear warm-up."})
+    held_out_share: float = field(
+        default=0.1,
+        metadata={"help": "Share of the conversations kept to check with, 0 to below 1."},
+    )
+    mixed_precision: Literal["no", "fp16", "bf16"] = field(
+        default="no", metadata={"help": "Arithmetic under autocast. fp16 needs a GPU."}
+    )
+    log_every_steps: int = field(default=10, metadata={"help": "Optimizer steps between log lines."})
+    seed: int = field(default=0, metadata={"help": "Decides what is held out, and the order of the rest."})
+
+    def __post_init__(self):
+        for name in (
+            "beta",
+            "learning_rate",
+            "num_train_epochs",
+            "per_device_train_batch_size",
+            "places_per_dialogue",
+        ):
+            if getattr(self, name) <= 0:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
+            given = getattr(self, name)
+            if given is not None and not low <= given <= high:
+                raise UserError(f"--{name.replace('_', '-')} {given}: give {low} to {high}")
+        if self.calibrate and not self.data:
+            raise UserError("--calibrate true: needs dialogues; give --data")
+        if not 0 <= self.held_out_share < 1:
+            raise UserError(f"--held-out-share {self.held_out_share}: give 0 to below 1, such as 0.1")
+
+    def without_folders(self) -> PreferArguments:
+        """The same with the last part of each path on this machine alone, to be published."""
+        paths = ("marks", "base", "data", "output_dir", "final_model_dir")
+        given = {name: Path(getattr(self, name) or ".").expanduser() for name in paths}
+        return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
+
+    def to_training_arguments(self, with_evaluation: bool) -> TrainingArguments:
+        """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
+        import torch
+        from transformers import TrainingArguments
+
+        use_cpu = not torch.accelerator.is_available()
+        if self.mixed_precision == "fp16" and use_cpu:
+            raise UserError("--mixed-precision fp16: needs a GPU; give bf16 or no")
+        return TrainingArguments(
+            output_dir=self.output_dir,
+            learning_rate=self.learning_rate,
+            num_train_epochs=self.num_train_epochs,
+            per_device_train_batch_size=self.per_device_train_batch_size,
+            per_device_eval_batch_size=self.per_device_train_batch_size,
+            warmup_steps=self.warmup_steps,
+            train_sampling_strategy="sequential",
+            remove_unused_columns=False,
+            bf16=self.mixed_precision == "bf16",
+            fp16=self.mixed_precision == "fp16",
+            eval_strategy="epoch" if with_evaluation else "no",
+            save_strategy="no",
+            prediction_loss_only=True,
+            ddp_find_unused_parameters=False,
+            logging_steps=self.log_every_steps,
+            report_to="tensorboard",
+            dataloader_pin_memory=not use_cpu,
+            use_cpu=use_cpu,
+            seed=self.seed,
+            data_seed=self.seed,
+        )
