@@ -21,12 +21,14 @@ from data_scripts.swaps import interchangeable_words
 
 NAME = "persona_questions"
 SENTENCES = Path(__file__).with_name("persona_questions.yaml")
-DIALOGUES = 12_000
+DIALOGUES = 30_000
 SEED = 0
 # Of what is said; the rest asks for a fact.
 SMALLTALK = 0.25
 # Of the questions after a fact was told: those that ask on about it.
 FOLLOW_UPS = 0.4
+# Of the questions for a fact: those for one that the persona tells.
+FACTS = 0.85
 Classes = dict[str, list[tuple[str, ...]]]
 _OPEN_QUESTION = re.compile(r"(So |In )?(what|where|which|who|how|when|why)\b", re.IGNORECASE)
 _CONFIRMS = re.compile(r"(Yes|No|Not (really|at all|yet)|I do|I am|I have|I did|Sometimes)[,.!]")
@@ -132,9 +134,13 @@ class _Conversation:
         left = [topic for topic in self.facts if self._askable(topic)]
         if self.last_topic in left and self.random.random() < FOLLOW_UPS:
             return self.last_topic
-        if left and self.random.random() < 0.8:
+        if left and self.random.random() < FACTS:
             return self.random.choice(left)
-        return self.random.choice(sorted(set(self.topics) - set(self.facts)))
+        return self.random.choice([topic for topic in sorted(self.topics) if self._is_absent(topic)])
+
+    def _is_absent(self, topic: str) -> bool:
+        """Whether the persona says nothing of it, nor of anything that it might be taken for."""
+        return not {topic, *self.topics[topic].get("unless", [])} & self.facts.keys()
 
     def _askable(self, topic: str) -> list[dict[str, Any]]:
         """What was not asked of a fact and can be now: what says "it" or "there" follows another question."""

@@ -21,7 +21,7 @@ SIZES = {
 }
 # Of the arguments that make a run what it is, the card tells the base elsewhere, and logging made no weights.
 TOLD_ELSEWHERE = {"base", "log_every_steps"}
-FOLDERS = {"marks", "output_dir", "final_model_dir", "final_model_dtype", "final_model_shard_mb"}
+FOLDERS = {"marks", "data", "output_dir", "final_model_dir", "final_model_dtype", "final_model_shard_mb"}
 
 
 @dataclass(frozen=True)

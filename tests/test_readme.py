@@ -40,7 +40,7 @@ def test_its_examples_of_a_dialogue_and_of_marks_are_such(tmp_path):
     assert dialogue.persona and len(dialogue.turns) == 2
     (tmp_path / "marks.jsonl").write_text(marks_line)
     [marks] = read_marks(tmp_path / "marks.jsonl")
-    assert marks.conversation.persona and len(list(marks.pairs())) == 2
+    assert marks.conversation.persona and (len(marks.good), len(marks.bad)) == (1, 2)
 
 
 def test_its_score_of_the_best_reply_is_the_one_in_use():
