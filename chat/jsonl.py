@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, with_distractors
 
 NAME = "jsonl"
+Parsed = TypeVar("Parsed")
 
 
 def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data") -> Iterator[Dialogue]:
@@ -32,15 +33,28 @@ def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data")
     """
     dropped = Counter() if dropped is None else dropped
     with _opened(path, flag) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    yield _dialogue(json.loads(line), dropped)
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
-                    raise UserError(
-                        f"{flag} {path}: line {number} is not a dialogue ({reason}); mend it"
-                    ) from None
+        yield from parsed(lines, lambda record: _dialogue(record, dropped), f"{flag} {path}", "a dialogue")
+
+
+def parsed(
+    lines: Iterable[str | bytes], parse: Callable[[Any], Parsed], source: str, what: str
+) -> Iterator[Parsed]:
+    """What `parse` makes of each line's JSON; empty lines are passed over.
+
+    Args:
+        source: flag and path, for errors.
+        what: the lines should be, for errors.
+
+    Raises:
+        UserError: a line is something else (named by its number).
+    """
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield parse(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
+                raise UserError(f"{source}: line {number} is not {what} ({reason}); mend it") from None
 
 
 def _opened(path: str | Path, flag: str) -> BinaryIO:

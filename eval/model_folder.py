@@ -21,7 +21,6 @@ SIZES = {
 }
 # Of the arguments that make a run what it is, the card tells the base elsewhere, and logging made no weights.
 TOLD_ELSEWHERE = {"base", "log_every_steps"}
-FOLDERS = {"marks", "data", "output_dir", "final_model_dir", "final_model_dtype", "final_model_shard_mb"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class ModelFolder:
     @property
     def prefer_settings(self) -> dict:
         """The arguments that made the preference tuning what it is."""
-        hidden = FOLDERS | TOLD_ELSEWHERE
+        hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE | {"marks"}
         return {name: value for name, value in self.prefer_arguments.items() if name not in hidden}
 
     def parameters(self) -> int:

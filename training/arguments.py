@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
+from training.cpu import uses_cpu
+from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -225,16 +225,13 @@ class TrainArguments:
 
     def without_folders(self) -> TrainArguments:
         """The same with the last part of each path on this machine alone, to be published."""
-        paths = ("data", "base", "output_dir", "final_model_dir")
-        given = {name: Path(getattr(self, name)).expanduser() for name in paths}
-        return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
+        return with_last_parts(self, ("data", "base", "output_dir", "final_model_dir"))
 
     def to_training_arguments(self) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
-        import torch
         from transformers import TrainingArguments
 
-        use_cpu = os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
+        use_cpu = uses_cpu()
         if self.mixed_precision == "fp16" and use_cpu:
             logger.warning("--mixed-precision fp16: needs a GPU; this run is on the CPU, in float32")
         if self.trackio and importlib.util.find_spec("trackio") is None:

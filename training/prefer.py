@@ -49,9 +49,9 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     from transformers import set_seed
 
     from training.collator import padding_id
+    from training.cpu import use_all_cores
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
     from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
-    from training.threads import use_all_cores
 
     marks = read_marks(arguments.marks)
     model, tokenizer = _load_base(arguments)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
+from training.cpu import uses_cpu
+from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -108,16 +109,13 @@ class PreferArguments:
 
     def without_folders(self) -> PreferArguments:
         """The same with the last part of each path on this machine alone, to be published."""
-        paths = ("marks", "base", "data", "output_dir", "final_model_dir")
-        given = {name: Path(getattr(self, name) or ".").expanduser() for name in paths}
-        return replace(self, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()})
+        return with_last_parts(self, ("marks", "base", "data", "output_dir", "final_model_dir"))
 
     def to_training_arguments(self, with_evaluation: bool) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
-        import torch
         from transformers import TrainingArguments
 
-        use_cpu = not torch.accelerator.is_available()
+        use_cpu = uses_cpu()
         if self.mixed_precision == "fp16" and use_cpu:
             raise UserError("--mixed-precision fp16: needs a GPU; give bf16 or no")
         return TrainingArguments(

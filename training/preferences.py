@@ -9,7 +9,6 @@ A file of marks has one object a line: a conversation that waits for a reply, an
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
+from chat.jsonl import parsed
 from chat.template import encode_prompt, encode_texts
 
 if TYPE_CHECKING:
@@ -45,20 +45,13 @@ def read_marks(path: str | Path, flag: str = "--marks") -> list[Marks]:
         UserError: no such file, a line that is none (named by its number), or no place with both kinds.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise UserError(
             f"{flag} {path}: cannot be read ({reason}); give a file of marks (JSON lines)"
         ) from None
-    marks = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                marks.append(_marks(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
-                raise UserError(f"{flag} {path}: line {number} is not marks ({reason}); mend it") from None
+    marks = list(parsed(lines, _marks, f"{flag} {path}", "marks"))
     if not any(each.good and each.bad for each in marks):
         raise UserError(f"{flag} {path}: no line has both a good and a bad reply; give at least one")
     return marks

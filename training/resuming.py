@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from training.arguments import TrainArguments
 
 logger = logging.getLogger(__name__)
+Arguments = TypeVar("Arguments")
 ARGUMENTS_FILE = "train_arguments.json"
 # What may differ in a resumed run without making it another one.
 FREE_TO_CHANGE = {
@@ -49,6 +50,18 @@ def save(arguments: TrainArguments, folder: str | Path) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     kept = asdict(replace(arguments, push_to_hub=None, hub_public=False, hub_tag=None))
     (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+
+
+def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
+    """The same with the last part of each path on this machine alone, to be published.
+
+    Args:
+        paths: names of the fields that may be paths.
+    """
+    given = {name: Path(path).expanduser() for name in paths if (path := getattr(arguments, name))}
+    return replace(
+        arguments, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()}
+    )
 
 
 def as_resumed(arguments: TrainArguments, folder: str | Path) -> TrainArguments:

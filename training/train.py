@@ -120,8 +120,8 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     from chat.hub.loading import load_tokenized
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.collator import PaddedCollator, padding_id
+    from training.cpu import use_all_cores
     from training.model import build_model
-    from training.threads import use_all_cores
     from training.trainer import DialogueTrainer
 
     dataset, tokenizer = load_tokenized(arguments.data)

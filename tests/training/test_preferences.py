@@ -36,6 +36,15 @@ def test_places_with_both_kinds_are_encoded_as_the_chat_encodes_them(tmp_path, t
     assert place["good"] == [True, True, False]
 
 
+def test_a_line_may_hold_separators_of_other_kinds(tmp_path):
+    path = tmp_path / "marks.jsonl"
+    path.write_text(json.dumps(record("Hi\u2028there!"), ensure_ascii=False) + "\n", encoding="utf-8")
+
+    [marks] = read_marks(path)
+
+    assert marks.conversation.turns[0].text == "Hi\u2028there!"
+
+
 def test_a_long_conversation_loses_its_oldest_turns(tmp_path, tokenizer):
     said = [f"{word} " * 30 for word in ("one", "two", "three")]
 

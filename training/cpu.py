@@ -1,8 +1,15 @@
-"""How many threads a process computes with on the CPU."""
+"""Whether a process computes on the CPU, and with how many threads."""
 
 from __future__ import annotations
 
 import os
+
+
+def uses_cpu() -> bool:
+    """Whether there is no accelerator, or `accelerate launch` was told to leave it alone."""
+    import torch
+
+    return os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
 
 
 def use_all_cores() -> None:
