@@ -42,8 +42,10 @@ demo: $(VENV)/.train
 		--output demo_run/eval --quick true
 	$(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
 
+# Each process with one thread of its own: two of two threads each would wait for each other on two cores.
 test: $(VENV)/.dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" \
+		--numprocesses logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
