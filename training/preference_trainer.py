@@ -93,8 +93,8 @@ class PreferenceLoss:
     def __call__(
         self, log_probs: torch.Tensor, before: torch.Tensor, batch: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The mean over places of the mean loss of a place's pairs of a good and a bad reply; the number of
-        pairs in which the good reply gained more; the number of pairs.
+        """The mean over places of the mean loss of a place's pairs of a good and a bad reply; of each place
+        (places,), the number of pairs in which the good reply gained more, and the number of pairs.
 
         Args:
             log_probs: (replies,) log P(reply) under the model, in nats.
@@ -107,14 +107,15 @@ class PreferenceLoss:
         gains = log_probs - before
         margins = gains[:, None] - gains[None, :]
         logits = self.beta * margins + self.length_weight * (lengths[None, :] - lengths[:, None])
-        of_place = pairs.new_zeros(int(place.max()) + 1, dtype=torch.float).index_add(
-            0, place, pairs.sum(1).float()
+        nowhere = place.new_zeros(int(place.max()) + 1)
+        right, of_place = (
+            nowhere.index_add(0, place, found.sum(1)) for found in (pairs & (margins > 0), pairs)
         )
         weights = pairs / of_place.clamp(min=1)[place][:, None] / (of_place > 0).sum().clamp(min=1)
         loss = -(weights * torch.nn.functional.logsigmoid(logits)).sum()
         if self.reply_loss_weight:
             loss = loss - self.reply_loss_weight * log_probs[good].sum() / lengths[good].sum().clamp(min=1)
-        return loss, (pairs & (margins > 0)).sum(), pairs.sum()
+        return loss, right, of_place
 
 
 def log_probs_of_replies(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -129,7 +130,7 @@ def log_probs_of_replies(model: torch.nn.Module, batch: dict[str, torch.Tensor])
 class PreferenceTrainer(Trainer):
     """Moves a model from what it was towards good replies, away from bad ones.
 
-    `eval_accuracy` is the share of pairs in which the good reply has gained more than the bad one.
+    `eval_accuracy` is the share of the `eval_pairs` in which the good reply has gained more than the bad one.
     """
 
     def __init__(self, *, loss: PreferenceLoss, data_loss_weight: float = 0.0, **arguments):
@@ -157,11 +158,14 @@ class PreferenceTrainer(Trainer):
         self._right = self._pairs = 0
         output = super().evaluation_loop(*arguments, metric_key_prefix=metric_key_prefix, **options)
         output.metrics[f"{metric_key_prefix}_accuracy"] = self._right / max(self._pairs, 1)
+        output.metrics[f"{metric_key_prefix}_pairs"] = self._pairs
         return output
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         with torch.no_grad(), self.compute_loss_context_manager():
-            loss, right, pairs = self._preference(model, self._prepare_inputs(inputs))
-        self._right += int(self.accelerator.reduce(right))
-        self._pairs += int(self.accelerator.reduce(pairs))
+            loss, *counts = self._preference(model, self._prepare_inputs(inputs))
+        # Without the places that fill up the last batches of several processes.
+        right, pairs = self.accelerator.gather_for_metrics(counts)
+        self._right += int(right.sum())
+        self._pairs += int(pairs.sum())
         return loss, None, None

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from chat.cli import UserError
 from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenized, load_tokenizer
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
+from tests.conftest import ROOT
+from tests.training.workers import LAUNCHERS
 from training.collator import PaddedCollator
 from training.prefer import prefer
 from training.prefer_arguments import PreferArguments
@@ -86,6 +89,25 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
     decoding = load_generation_config(str(tuned)).to_dict()
     assert decoding == load_generation_config(str(base)).to_dict() | {"temperature": 1.3, "top_p": 0.8}
+
+
+@pytest.mark.slow
+def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_folder):
+    flags = ["--held-out-share", "0.33", "--per-device-train-batch-size", "1", "--num-train-epochs", "1"]
+    folders = ["--marks", str(marks), "--base", str(model_folder), "--output-dir", str(tmp_path / "run")]
+    command = [
+        *LAUNCHERS[2],
+        "training.prefer",
+        *folders,
+        *flags,
+        "--final-model-dir",
+        str(tmp_path / "tuned"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+
+    assert done.returncode == 0, done.stderr
+    log = json.loads((tmp_path / "tuned" / "prefer_state.json").read_text())["log_history"]
+    assert [entry["eval_pairs"] for entry in log if "eval_pairs" in entry] == [3]
 
 
 def loss_of_dialogues(folder, prepared, split):
