@@ -107,10 +107,8 @@ class PreferenceLoss:
         gains = log_probs - before
         margins = gains[:, None] - gains[None, :]
         logits = self.beta * margins + self.length_weight * (lengths[None, :] - lengths[:, None])
-        nowhere = place.new_zeros(int(place.max()) + 1)
-        right, of_place = (
-            nowhere.index_add(0, place, found.sum(1)) for found in (pairs & (margins > 0), pairs)
-        )
+        zeros = place.new_zeros(int(place.max()) + 1)
+        right, of_place = (zeros.index_add(0, place, of.sum(1)) for of in (pairs & (margins > 0), pairs))
         weights = pairs / of_place.clamp(min=1)[place][:, None] / (of_place > 0).sum().clamp(min=1)
         loss = -(weights * torch.nn.functional.logsigmoid(logits)).sum()
         if self.reply_loss_weight:

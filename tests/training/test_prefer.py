@@ -93,16 +93,16 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
 
 @pytest.mark.slow
 def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_folder):
-    flags = ["--held-out-share", "0.33", "--per-device-train-batch-size", "1", "--num-train-epochs", "1"]
-    folders = ["--marks", str(marks), "--base", str(model_folder), "--output-dir", str(tmp_path / "run")]
-    command = [
-        *LAUNCHERS[2],
-        "training.prefer",
-        *folders,
-        *flags,
-        "--final-model-dir",
-        str(tmp_path / "tuned"),
-    ]
+    flags = {
+        "--marks": marks,
+        "--base": model_folder,
+        "--output-dir": tmp_path / "run",
+        "--final-model-dir": tmp_path / "tuned",
+        "--held-out-share": 0.33,
+        "--per-device-train-batch-size": 1,
+    }
+    given = [str(part) for pair in flags.items() for part in pair]
+    command = [*LAUNCHERS[2], "training.prefer", *given]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
     assert done.returncode == 0, done.stderr
