@@ -1,6 +1,7 @@
 """Tunes a chat model towards the replies that readers marked as good, away from those they marked as bad.
 
     accelerate launch -m training.prefer --marks marks.jsonl --base final_model
+    accelerate launch -m training.prefer --marks marks.jsonl --base final_model --resume
 
 Direct preference optimisation (Rafailov et al., 2023, https://arxiv.org/abs/2305.18290).
 `training/preferences.py` says what a file of marks looks like.
@@ -8,15 +9,21 @@ Direct preference optimisation (Rafailov et al., 2023, https://arxiv.org/abs/230
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from training.prefer_arguments import PreferArguments
+from training.resuming import (
+    as_resumed,
+    check_resumable,
+    checkpoint_to_resume,
+    exit_if_stopped,
+    refuse_earlier_run,
+    save,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,17 +37,29 @@ logger = logging.getLogger(__name__)
 
 
 def prefer(arguments: PreferArguments) -> PreferenceTrainer:
-    """Tunes the model and saves it; returns the trainer.
+    """Tunes the model, resumes where asked, and saves it; returns the trainer.
+
+    Where SIGTERM stopped it (`trainer.stopped_at_step`) there is a checkpoint and no tuned model.
 
     Raises:
         UserError: the marks or the model cannot be used, or the tuned model cannot be saved.
     """
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    if not arguments.resume:
+        refuse_earlier_run(arguments.output_dir)
+    checkpoint = checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
+    if checkpoint:
+        arguments = as_resumed(arguments, arguments.output_dir, ARGUMENTS_FILE)
     trainer = build_trainer(arguments)
-    trainer.train()
-    if arguments.calibrate:
-        calibrate(trainer, arguments)
-    save_tuned_model(trainer, arguments)
+    if arguments.resume:
+        check_resumable(checkpoint, trainer.model)
+    if trainer.is_world_process_zero():
+        save(arguments, arguments.output_dir, ARGUMENTS_FILE)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.stopped_at_step is None:
+        if arguments.calibrate:
+            calibrate(trainer, arguments)
+        save_tuned_model(trainer, arguments)
     return trainer
 
 
@@ -48,6 +67,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     """The trainer over the places that have replies of both kinds."""
     from transformers import set_seed
 
+    from training.callbacks import RotateCheckpoints, StopOnSigterm
     from training.collator import padding_id
     from training.cpu import use_all_cores
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
@@ -80,6 +100,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
         data_loss_weight=arguments.data_loss_weight,
         data_collator=RepliesCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
+        callbacks=[StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)],
     )
 
 
@@ -175,13 +196,12 @@ def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> 
             if (base / name).is_file():
                 shutil.copyfile(base / name, folder / name)
         trainer.state.save_to_json(str(folder / STATE_FILE))
-        published = json.dumps(asdict(arguments.without_folders()), indent=2)
-        (folder / ARGUMENTS_FILE).write_text(published + "\n", encoding="utf-8")
+        save(arguments.without_folders(), folder, ARGUMENTS_FILE)
     logger.info("the tuned model is in %s", arguments.final_model_dir)
 
 
 def main() -> None:
-    prefer(parse_arguments(PreferArguments, description=__doc__.splitlines()[0]))
+    exit_if_stopped(prefer(parse_arguments(PreferArguments, description=__doc__.splitlines()[0])))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ class PreferArguments:
             "what was learnt from people is kept."
         },
     )
-    output_dir: str = field(default="runs/prefer", metadata={"help": "Folder of TensorBoard logs."})
+    output_dir: str = field(
+        default="runs/prefer", metadata={"help": "Folder of checkpoints and TensorBoard logs."}
+    )
     final_model_dir: str = field(
         default="preferred_model",
         metadata={"help": "Folder of the tuned model; an earlier one there is replaced."},
@@ -35,6 +37,9 @@ class PreferArguments:
     )
     final_model_shard_mb: int = field(
         default=5000, metadata={"help": "Largest file of the tuned model's weights, in MB."}
+    )
+    resume: bool = field(
+        default=False, metadata={"help": "Go on from the last whole checkpoint in --output-dir."}
     )
     temperature: float | None = field(
         default=None,
@@ -85,6 +90,11 @@ class PreferArguments:
     mixed_precision: Literal["no", "fp16", "bf16"] = field(
         default="no", metadata={"help": "Arithmetic under autocast. fp16 needs a GPU."}
     )
+    eval_every_steps: int = field(
+        default=100, metadata={"help": "Optimizer steps between checks on the conversations that are kept."}
+    )
+    save_every_steps: int = field(default=200, metadata={"help": "Optimizer steps between checkpoints."})
+    save_total_limit: int = field(default=2, metadata={"help": "Newest checkpoints that are kept."})
     log_every_steps: int = field(default=10, metadata={"help": "Optimizer steps between log lines."})
     seed: int = field(default=0, metadata={"help": "Decides what is held out, and the order of the rest."})
 
@@ -95,6 +105,10 @@ class PreferArguments:
             "num_train_epochs",
             "per_device_train_batch_size",
             "places_per_dialogue",
+            "eval_every_steps",
+            "save_every_steps",
+            "save_total_limit",
+            "log_every_steps",
         ):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
@@ -129,8 +143,10 @@ class PreferArguments:
             remove_unused_columns=False,
             bf16=self.mixed_precision == "bf16",
             fp16=self.mixed_precision == "fp16",
-            eval_strategy="epoch" if with_evaluation else "no",
-            save_strategy="no",
+            eval_strategy="steps" if with_evaluation else "no",
+            eval_steps=self.eval_every_steps,
+            save_strategy="steps",
+            save_steps=self.save_every_steps,
             prediction_loss_only=True,
             ddp_find_unused_parameters=False,
             logging_steps=self.log_every_steps,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import Trainer
 
 from training.collator import PaddedCollator
+from training.resumable_trainer import ResumableTrainer
 from training.trainer import row_losses
 
 
@@ -125,7 +125,7 @@ def log_probs_of_replies(model: torch.nn.Module, batch: dict[str, torch.Tensor])
     return torch.zeros(len(batch["place"]), device=of_tokens.device).index_add(0, batch["replies"], of_tokens)
 
 
-class PreferenceTrainer(Trainer):
+class PreferenceTrainer(ResumableTrainer):
     """Moves a model from what it was towards good replies, away from bad ones.
 
     `eval_accuracy` is the share of the `eval_pairs` in which the good reply has gained more than the bad one.

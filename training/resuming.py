@@ -1,20 +1,28 @@
-"""The arguments of a run, kept beside what it made, and what a run that resumes it may change."""
+"""How a run is broken off and goes on: its arguments, kept beside what it made, and its checkpoints."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
+from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from training.arguments import TrainArguments
+    from training.prefer_arguments import PreferArguments
+    from training.resumable_trainer import ResumableTrainer
 
 logger = logging.getLogger(__name__)
-Arguments = TypeVar("Arguments")
+Arguments = TypeVar("Arguments", "TrainArguments", "PreferArguments")
 ARGUMENTS_FILE = "train_arguments.json"
 # What may differ in a resumed run without making it another one.
 FREE_TO_CHANGE = {
@@ -43,13 +51,15 @@ FREE_TO_CHANGE = {
 
 # What a checkpoint's optimizer and schedule hold themselves.
 KEPT_BY_CHECKPOINT = ("learning_rate", "weight_decay")
+# Whoever trains by kept arguments again pushes nowhere.
+NOT_KEPT = {"push_to_hub": None, "hub_public": False, "hub_tag": None}
 
 
-def save(arguments: TrainArguments, folder: str | Path) -> None:
-    """Writes the arguments beside what they made; whoever trains by them again pushes nowhere."""
+def save(arguments: TrainArguments | PreferArguments, folder: str | Path, file: str = ARGUMENTS_FILE) -> None:
+    """Writes the arguments beside what they made."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    kept = asdict(replace(arguments, push_to_hub=None, hub_public=False, hub_tag=None))
-    (Path(folder) / ARGUMENTS_FILE).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+    kept = {name: NOT_KEPT.get(name, value) for name, value in asdict(arguments).items()}
+    (Path(folder) / file).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
 
 def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
@@ -64,14 +74,33 @@ def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
     )
 
 
-def as_resumed(arguments: TrainArguments, folder: str | Path) -> TrainArguments:
+def refuse_earlier_run(output_dir: str) -> None:
+    """Raises UserError where --output-dir has checkpoints, and --resume was not given."""
+    if checkpoints(output_dir):
+        raise UserError(
+            f"--output-dir {output_dir}: holds checkpoints of an earlier run; go on with it by --resume, or "
+            "give another folder"
+        )
+
+
+def checkpoint_to_resume(output_dir: str) -> Path | None:
+    """The last whole checkpoint, or None to start at the beginning; halves of others are removed."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        discard_halves(output_dir)
+    checkpoint = last_whole_checkpoint(output_dir)
+    if checkpoint is None:
+        logger.warning("--resume: no whole checkpoint in %s, starting from the beginning", output_dir)
+    return checkpoint
+
+
+def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_FILE) -> Arguments:
     """The arguments as a run in `folder` goes on with them; warns of what makes it another run.
 
     Raises:
         UserError: another optimizer, which cannot go on from the state of the first.
     """
     try:
-        before = json.loads((Path(folder) / ARGUMENTS_FILE).read_text(encoding="utf-8"))
+        before = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return arguments
     for name, value in asdict(arguments).items():
@@ -95,7 +124,18 @@ def as_resumed(arguments: TrainArguments, folder: str | Path) -> TrainArguments:
     return replace(arguments, **{name: before[name] for name in KEPT_BY_CHECKPOINT if name in before})
 
 
-def check_same_everywhere(checkpoint: Path | None) -> None:
+def check_resumable(checkpoint: Path | None, model: PreTrainedModel) -> None:
+    """
+    Raises:
+        UserError: the processes of the run find different checkpoints, or one of another model.
+    """
+    _check_same_everywhere(checkpoint)
+    if checkpoint:
+        check_same_model(checkpoint, model)
+        logger.info("resuming from %s", checkpoint)
+
+
+def _check_same_everywhere(checkpoint: Path | None) -> None:
     """Raises UserError where the processes of a run, on several machines, find different checkpoints."""
     from accelerate import PartialState
     from accelerate.utils import gather_object
@@ -108,3 +148,14 @@ def check_same_everywhere(checkpoint: Path | None) -> None:
             f"--resume: the processes find different checkpoints in --output-dir ({', '.join(found)}); give "
             "a folder on a disk that all machines share"
         )
+
+
+def exit_if_stopped(trainer: ResumableTrainer) -> None:
+    """Ends the process as SIGTERM would have, where SIGTERM stopped the training."""
+    if trainer.stopped_at_step is not None:
+        logger.info(
+            "stopped by SIGTERM at step %d, saved in %s; go on with --resume",
+            trainer.stopped_at_step,
+            trainer.args.output_dir,
+        )
+        sys.exit(128 + signal.SIGTERM)

@@ -14,8 +14,6 @@ import dataclasses
 import logging
 import os
 import shutil
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,14 +23,16 @@ from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from chat.hub.publishing import ATTEMPTS
 from training.arguments import TrainArguments
-from training.checkpoints import (
-    STATE_FILE,
-    check_same_model,
-    checkpoints,
-    discard_halves,
-    last_whole_checkpoint,
+from training.checkpoints import STATE_FILE
+from training.resuming import (
+    ARGUMENTS_FILE,
+    as_resumed,
+    check_resumable,
+    checkpoint_to_resume,
+    exit_if_stopped,
+    refuse_earlier_run,
+    save,
 )
-from training.resuming import ARGUMENTS_FILE, as_resumed, check_same_everywhere, save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,19 +55,16 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     """
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
     if not arguments.resume:
-        _refuse_earlier_run(arguments.output_dir)
+        refuse_earlier_run(arguments.output_dir)
     destination = arguments.destination()
     if destination:
         _begin_on_hub(arguments, destination)
-    checkpoint = _last_checkpoint(arguments.output_dir) if arguments.resume else None
+    checkpoint = checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
     if checkpoint:
         arguments = as_resumed(arguments, arguments.output_dir)
     trainer = build_trainer(arguments)
     if arguments.resume:
-        check_same_everywhere(checkpoint)
-    if checkpoint:
-        check_same_model(checkpoint, trainer.model)
-        logger.info("resuming from %s", checkpoint)
+        check_resumable(checkpoint, trainer.model)
     if trainer.is_world_process_zero():
         save(arguments, arguments.output_dir)
     with _pushed_checkpoints(trainer, arguments, destination, checkpoint):
@@ -196,25 +193,6 @@ def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
     return dataset.select(np.sort(chosen))
 
 
-def _refuse_earlier_run(output_dir: str) -> None:
-    """Raises UserError where --output-dir has checkpoints, and --resume was not given."""
-    if checkpoints(output_dir):
-        raise UserError(
-            f"--output-dir {output_dir}: holds checkpoints of an earlier run; go on with it by --resume, or "
-            "give another folder"
-        )
-
-
-def _last_checkpoint(output_dir: str) -> Path | None:
-    """The checkpoint to resume from, or None to start at the beginning."""
-    if int(os.environ.get("RANK", 0)) == 0:
-        discard_halves(output_dir)
-    checkpoint = last_whole_checkpoint(output_dir)
-    if checkpoint is None:
-        logger.warning("--resume: no whole checkpoint in %s, starting from the beginning", output_dir)
-    return checkpoint
-
-
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
@@ -238,14 +216,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
 
 def main() -> None:
     arguments = parse_arguments(TrainArguments, description=__doc__.splitlines()[0])
-    trainer = train(arguments)
-    if trainer.stopped_at_step is not None:
-        logger.info(
-            "stopped by SIGTERM at step %d, saved in %s; go on with --resume",
-            trainer.stopped_at_step,
-            arguments.output_dir,
-        )
-        sys.exit(128 + signal.SIGTERM)
+    exit_if_stopped(train(arguments))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
-from pathlib import Path
+import sys
 
 import pytest
+from transformers import TrainerCallback
 
 from chat.best_of import reply_log_probs
 from chat.cli import UserError
@@ -15,8 +18,9 @@ from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
 from tests.training.workers import LAUNCHERS
+from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
-from training.prefer import prefer
+from training.prefer import build_trainer, prefer
 from training.prefer_arguments import PreferArguments
 from training.trainer import row_losses
 
@@ -42,14 +46,15 @@ def marks(tmp_path):
     return path
 
 
-def arguments(tmp_path, marks, base, **changes):
+def arguments(tmp_path, marks, base, name=".", **changes):
     given = {
-        "output_dir": str(tmp_path / "run"),
-        "final_model_dir": str(tmp_path / "tuned"),
+        "output_dir": str(tmp_path / name / "run"),
+        "final_model_dir": str(tmp_path / name / "tuned"),
         "learning_rate": 1e-3,
         "num_train_epochs": 3,
         "per_device_train_batch_size": 3,
         "warmup_steps": 0,
+        "eval_every_steps": 3,
     }
     return PreferArguments(marks=str(marks), base=str(base), **given | changes)
 
@@ -91,6 +96,75 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert decoding == load_generation_config(str(base)).to_dict() | {"temperature": 1.3, "top_p": 0.8}
 
 
+def logged(folder) -> list[dict]:
+    """What a run logged that must not depend on its interruptions."""
+    figures = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "eval_accuracy", "eval_pairs")
+    log = json.loads((folder / "prefer_state.json").read_text())["log_history"]
+    return [{name: entry[name] for name in figures if name in entry} for entry in log]
+
+
+def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(
+    tmp_path, marks, model_folder, prepared
+):
+    """To the bit: weights and logged figures. It breaks off after the first step of the second epoch."""
+
+    def run(name, **changes):
+        cadences = {"save_every_steps": 2, "save_total_limit": 1, "log_every_steps": 4, "eval_every_steps": 5}
+        given = {**cadences, "held_out_share": 0.2, "data": str(prepared), **changes}
+        return arguments(tmp_path, marks, model_folder, name, **given)
+
+    class BreaksOff(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    prefer(run("unbroken"))
+    trainer = build_trainer(run("broken"))
+    trainer.add_callback(BreaksOff())
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    with pytest.raises(UserError, match=r"--output-dir .*holds checkpoints of an earlier run"):
+        prefer(run("broken"))
+    assert [path.name for path in checkpoints(tmp_path / "broken" / "run")] == ["checkpoint-4"]
+    prefer(run("broken", resume=True))
+
+    weights = [(tmp_path / name / "tuned" / "model.safetensors") for name in ("unbroken", "broken")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert logged(tmp_path / "broken" / "tuned") == logged(tmp_path / "unbroken" / "tuned")
+    assert [path.name for path in checkpoints(tmp_path / "broken" / "run")] == ["checkpoint-9"]
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_exits_as_it_would(tmp_path, marks, model_folder):
+    flags = {
+        "--marks": marks,
+        "--base": model_folder,
+        "--output-dir": tmp_path / "run",
+        "--final-model-dir": tmp_path / "tuned",
+        "--num-train-epochs": 1000,
+        "--log-every-steps": 1,
+    }
+    given = [str(part) for pair in flags.items() for part in pair]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.prefer", *given],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "'loss'" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "stopped by SIGTERM at step" in errors and "go on with --resume" in errors
+    assert last_whole_checkpoint(tmp_path / "run") is not None
+    assert not (tmp_path / "tuned").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_folder):
     flags = {
@@ -119,35 +193,31 @@ def loss_of_dialogues(folder, prepared, split):
 
 def test_dialogues_that_are_learnt_beside_stay_likely(tmp_path, marks, model_folder, prepared):
     def loss(name, **changes):
-        out = str(tmp_path / name)
-        prefer(
-            arguments(tmp_path, marks, model_folder, final_model_dir=out, reply_loss_weight=0.0, **changes)
-        )
-        return loss_of_dialogues(out, prepared, "train")
+        prefer(arguments(tmp_path, marks, model_folder, name, reply_loss_weight=0.0, **changes))
+        return loss_of_dialogues(tmp_path / name / "tuned", prepared, "train")
 
     assert loss("beside", data=str(prepared), places_per_dialogue=1) < loss("alone") - 0.05
 
 
 def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, model_folder, prepared):
     def tuned(name, **changes):
-        out = str(tmp_path / name)
         prefer(
             arguments(
                 tmp_path,
                 marks,
                 model_folder,
-                final_model_dir=out,
+                name,
                 data=str(prepared),
                 data_loss_weight=0.0,
                 num_train_epochs=20,
                 **changes,
             )
         )
-        return out
+        return tmp_path / name / "tuned"
 
     sure, calibrated = tuned("sure"), tuned("calibrated", calibrate=True)
     assert loss_of_dialogues(calibrated, prepared, "val") < loss_of_dialogues(sure, prepared, "val") - 0.01
-    log = json.loads((Path(calibrated) / "prefer_state.json").read_text())["log_history"]
+    log = json.loads((calibrated / "prefer_state.json").read_text())["log_history"]
     assert [entry for entry in log if entry.get("calibration_temperature", 0) > 1]
     with pytest.raises(UserError, match="--calibrate true: needs dialogues; give --data"):
         arguments(tmp_path, marks, model_folder, calibrate=True)

@@ -1,0 +1,90 @@
+"""`transformers.Trainer` whose runs may be killed at any moment and go on as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from chat.cli import UserError
+from chat.folders import is_write_failure
+from training.callbacks import StopEarly, StopOnSigterm
+
+LOSS_WINDOW_FILE = "loss_window.json"
+
+
+class ResumableTrainer(Trainer):
+    """Differs from its base in three things:
+
+    - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
+      one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
+    - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
+    - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
+      as the checkpoint's did.
+    """
+
+    @property
+    def stopped_at_step(self) -> int | None:
+        """The step at which SIGTERM stopped the run, if it did."""
+        stop = self._callback(StopOnSigterm)
+        return stop.stopped_at_step if stop else None
+
+    def _callback(self, kind: type[TrainerCallback]) -> TrainerCallback | None:
+        return next((each for each in self.callback_handler.callbacks if isinstance(each, kind)), None)
+
+    def _init_training_state(self, max_steps, *arguments):
+        found = super()._init_training_state(max_steps, *arguments)
+        self.state.compute_steps(self.args, max_steps)
+        if stop_early := self._callback(StopEarly):
+            stop_early.go_on(self.state)
+        # Of what this run has, which may be more or less than the checkpoint's had.
+        self.state.stateful_callbacks = {
+            type(each).__name__: each.state()
+            for each in (*self.callback_handler.callbacks, self.control)
+            if isinstance(each, ExportableState)
+        }
+        return found
+
+    def _run_epoch(self, **arguments):
+        stop_early = self._callback(StopEarly)
+        if self.state.global_step >= self.state.max_steps or (stop_early and stop_early.is_over):
+            self.control.should_training_stop = True
+            return None
+        return super()._run_epoch(**arguments)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """What a resume restores beside weights and optimizer. All processes have written when it returns, so
+        that the state file, which comes next, is the last file of a checkpoint.
+        """
+        super()._save_rng_state(output_dir)
+        loss_sum = self.accelerator.gather(self._tr_loss).mean().item()
+        if self.args.should_save:
+            window = {"loss_sum": loss_sum, "logged_step": self._globalstep_last_logged}
+            (Path(output_dir) / LOSS_WINDOW_FILE).write_text(json.dumps(window), encoding="utf-8")
+        self.accelerator.wait_for_everyone()
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        window = Path(checkpoint or "") / LOSS_WINDOW_FILE
+        if checkpoint and window.is_file():
+            saved = json.loads(window.read_text(encoding="utf-8"))
+            self._tr_loss += saved["loss_sum"]
+            self._globalstep_last_logged = saved["logged_step"]
+
+    def _save_checkpoint(self, model, trial) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except Exception as error:
+            if not is_write_failure(error):
+                raise
+            step = self.state.global_step
+            free = shutil.disk_usage(self.args.output_dir).free
+            shutil.rmtree(Path(self.args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
+            raise UserError(
+                f"--output-dir {self.args.output_dir}: the checkpoint of step {step} cannot be written "
+                f"({free / 1e6:,.0f} MB were free; {str(error).splitlines()[0]}); make room and go on with "
+                "--resume"
+            ) from error
