@@ -16,13 +16,14 @@ from chat.terminal.arguments import ChatArguments
 
 def main() -> None:
     arguments = parse_arguments(ChatArguments, description=__doc__.splitlines()[0])
-    from chat.engine import default_model, load_engine
+    from chat.engine import MODEL_VARIABLE, default_model, load_engine
     from chat.terminal.start import answer_once, converse, ready_screen, tell_loading
 
     screen, model = ready_screen(), arguments.model or default_model()
+    flag = "--model" if arguments.model else MODEL_VARIABLE
     if arguments.once is None:
         tell_loading(model, screen)
-    with closing(load_engine(model, engine=arguments.engine)) as engine:
+    with closing(load_engine(model, flag, arguments.engine)) as engine:
         if arguments.once is not None:
             answer_once(engine, arguments, screen)
             return

@@ -85,6 +85,8 @@ def _config_flags(parser, path: Path) -> list[str]:
         raise UserError(f"--config {path}: no such file; give a YAML file such as training/configs/gpt2.yaml")
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: cannot be read ({error.strerror}); give another file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not valid YAML ({_first_line(error)}); mend the file") from None
     if not isinstance(entries, dict):

@@ -53,7 +53,7 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
     Raises:
         UserError: the variable says something else than on or off.
     """
-    given = environment.get(GUARD_VARIABLE, "on").strip().lower()
+    given = environment.get(GUARD_VARIABLE, "").strip().lower() or "on"
     if given not in ("on", "off"):
         raise UserError(f"{GUARD_VARIABLE} {given}: give on or off")
     return given == "on"

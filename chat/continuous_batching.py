@@ -140,22 +140,30 @@ class Request:
         self.found: queue.SimpleQueue = queue.SimpleQueue()
 
     def collect(self) -> bool:
-        """Passes on what the last steps drew; whether the request has ended."""
+        """Passes on what the last steps drew, or an error in reading it; whether the request has ended."""
         import openvino_genai
 
         handle = self._handle
-        ended = handle.get_status() != openvino_genai.GenerationStatus.RUNNING
-        if self._replies == 1:
-            if ended or time.monotonic() - self._delivered_at > DELIVER_EVERY_SECONDS:
-                self._deliver(handle)
-        elif ended and handle.can_read():
-            self.found.put(handle.read_all())
+        try:
+            ended = handle.get_status() != openvino_genai.GenerationStatus.RUNNING
+            self._pass_on(handle, ended)
+        except RuntimeError as error:
+            # The pipeline lets nobody read what is cancelled, as the reply's reader may do at any moment.
+            ended = True
+            handle.cancel()
+            self.found.put(error)
         if ended:
             self.release()
             self.found.put(None)
         return ended
 
-    def _deliver(self, handle: openvino_genai.GenerationHandle) -> None:
+    def _pass_on(self, handle: openvino_genai.GenerationHandle, ended: bool) -> None:
+        if self._replies > 1:
+            if ended and handle.can_read():
+                self.found.put(handle.read_all())
+            return
+        if not ended and time.monotonic() - self._delivered_at <= DELIVER_EVERY_SECONDS:
+            return
         drawn = []
         while handle.can_read():
             drawn += handle.read().values()

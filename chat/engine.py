@@ -62,7 +62,7 @@ def default_model() -> str:
         UserError: there is none of these.
     """
     if named := os.environ.get(MODEL_VARIABLE, "").strip():
-        return named
+        return os.path.expanduser(named)
     for folder in LOCAL_MODELS:
         if is_local(str(ROOT / folder / "config.json")):
             return os.path.relpath(ROOT / folder)

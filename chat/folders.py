@@ -25,9 +25,9 @@ def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
         UserError: `output` holds something else, or cannot be written.
     """
     check_replaceable(output, marker, flag)
-    output = Path(output)
-    scratch = output.parent / f".{output.name}.incomplete"
-    replaced = output.parent / f".{output.name}.replaced"
+    # What a link names is replaced, not the link.
+    place = Path(os.path.realpath(output))
+    scratch, replaced = (place.parent / f".{place.name}.{state}" for state in ("incomplete", "replaced"))
     try:
         for leftover in (scratch, replaced):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -46,9 +46,14 @@ def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
             f"{flag} {output}: cannot be written ({str(error).splitlines()[0]}); make room, or give another "
             "folder"
         ) from error
-    if output.exists():
-        os.replace(output, replaced)
-    os.replace(scratch, output)
+    try:
+        if place.exists():
+            os.replace(place, replaced)
+        os.replace(scratch, place)
+    except OSError as error:
+        raise UserError(
+            f"{flag} {output}: cannot be replaced ({error.strerror}); what was to stand there is in {scratch}"
+        ) from error
     shutil.rmtree(replaced, ignore_errors=True)
 
 
@@ -66,9 +71,12 @@ def check_replaceable(output: str | Path, marker: str, flag: str) -> None:
     """Raises UserError unless `output` is free, empty, or a folder that an earlier run of ours wrote."""
     output = Path(output)
     try:
+        is_here = output.resolve() == Path.cwd()
         ours = output.is_dir() and ((output / marker).is_file() or not any(output.iterdir()))
         is_taken = output.exists() and not ours
     except OSError as error:
         raise UserError(f"{flag} {output}: cannot be read ({error.strerror}); give another folder") from None
+    if is_here:
+        raise UserError(f"{flag} {output}: is the folder that this runs in; give another one")
     if is_taken:
         raise UserError(f"{flag} {output}: already holds something else (no `{marker}`); give another folder")

@@ -74,22 +74,29 @@ def write(dialogues: Iterable[Dialogue], path: Path) -> None:
         lines.writelines(json.dumps(dialogue.to_json(), ensure_ascii=False) + "\n" for dialogue in dialogues)
 
 
-def _dialogue(record: dict, dropped: Counter) -> Dialogue:
+def _dialogue(record: dict[str, Any], dropped: Counter) -> Dialogue:
     for turn in record["turns"]:
         if turn["role"] not in (USER, ASSISTANT):
             raise ValueError(f"role `{turn['role']}` is neither user nor assistant")
     persona = record.get("persona") or []
     if isinstance(persona, str):
         raise ValueError("`persona` must be a list of sentences")
-    split = record.get("split", "")
+    if any(isinstance(turn.get("distractors"), str) for turn in record["turns"]):
+        raise ValueError("`distractors` must be a list of replies")
+    split = record.get("split") or ""
     if split not in ("", "train", "val"):
         raise ValueError(f"split `{split}` is neither train nor val")
     turns = alternating_turns([(turn["role"], turn["text"].strip()) for turn in record["turns"]], dropped)
-    distractors = {turn["text"].strip(): tuple(turn.get("distractors", ())) for turn in record["turns"]}
+    distractors = {turn["text"].strip(): tuple(turn.get("distractors") or ()) for turn in record["turns"]}
     return Dialogue(
-        source=record.get("source", NAME),
+        source=_name(record.get("source")) or NAME,
         turns=with_distractors(turns, distractors),
         persona=tuple(sentence.strip() for sentence in persona),
-        group=str(record.get("group", "")),
+        group=_name(record.get("group")),
         split=split,
     )
+
+
+def _name(given: Any) -> str:
+    """What a record calls something, which may be a number; empty where it calls it nothing."""
+    return "" if given is None else str(given).strip()

@@ -69,7 +69,7 @@ class OpenVinoEngine(ChatEngine):
                 import openvino_genai  # noqa: F401
         except ImportError:
             raise UserError(
-                "--engine openvino: `openvino-genai` is not installed; use --engine torch"
+                "--engine openvino: `openvino-genai` is not installed; use the torch engine"
             ) from None
         folder = model_folder(name, flag)
 

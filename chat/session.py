@@ -111,7 +111,8 @@ class ChatSession:
         persona, turns, settings = kept.get("persona", []), kept.get("turns", []), kept.get("settings")
         if not isinstance(persona, list) or not all(isinstance(each, str) for each in persona):
             raise ValueError("`persona` must be a list of sentences")
-        return cls(engine, persona_from(persona), checked_turns(turns), _settings_from(settings))
+        own = _settings_from(settings, engine.settings)
+        return cls(engine, persona_from(persona), checked_turns(turns), own)
 
 
 def checked_turns(kept: Any) -> list[dict[str, str]]:
@@ -132,10 +133,10 @@ def checked_turns(kept: Any) -> list[dict[str, str]]:
     return turns
 
 
-def _settings_from(kept: Any) -> DecodingSettings | None:
+def _settings_from(kept: Any, own: DecodingSettings) -> DecodingSettings | None:
     if kept is None:
         return None
     names = {each.name for each in fields(DecodingSettings)}
     if not isinstance(kept, dict) or not set(kept) <= names:
         raise ValueError(f"`settings` must be an object of {', '.join(sorted(names))}")
-    return DecodingSettings().changed(**kept)
+    return own.changed(**kept)

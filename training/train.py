@@ -196,7 +196,7 @@ def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
-    from chat.hub.loading import STATISTICS_FILE, dataset_statistics
+    from chat.hub.loading import STATISTICS_FILE, statistics_file
     from training.final_model import save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
@@ -209,7 +209,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
         state = dataclasses.replace(trainer.state, best_model_checkpoint=best and Path(best).name)
         state.save_to_json(str(folder / STATE_FILE))
         save(arguments.without_folders(), folder)
-        if statistics := dataset_statistics(arguments.data):
+        if statistics := statistics_file(arguments.data):
             shutil.copyfile(statistics, folder / STATISTICS_FILE)
     logger.info("the model is in %s", arguments.final_model_dir)
 

@@ -25,7 +25,7 @@ def check_exportable(config: PretrainedConfig, flag: str, name: str) -> None:
     if config.model_type != ARCHITECTURE or odd or not getattr(config, "scale_attn_weights", True):
         what = f"{config.model_type} with {odd[0]}" if odd else config.model_type
         raise UserError(
-            f"{flag} {name}: exporting {what} is not supported, only {ARCHITECTURE}; use --engine torch"
+            f"{flag} {name}: exporting {what} is not supported, only {ARCHITECTURE}; use the torch engine"
         )
 
 

@@ -28,7 +28,7 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
     """
     if arguments.to == "onnx":
         check_onnx_is_installed()
-    source = model_folder(arguments.model, "--model")
+    source = model_folder(arguments.model, "--model").resolve()
     default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
     output = Path(arguments.output).expanduser() if arguments.output else default
     with whole_folder(output, EXPORT_FILE, "--output") as scratch:
@@ -57,9 +57,10 @@ def write_export(
         exported = _write(model, tokenizer, folder, to, weights)
     found = check(exported, model, tokenizer, dialogues)
     if not found.holds:
+        another = f"make one by `python -m chat.export --model {source} --to {to} --weights fp32`, or "
         raise UserError(
-            f"{flag} {source}: the {weights} export is refused ({found}); make one by `python -m chat.export "
-            f"--model {source} --to {to} --weights fp32`, or chat with the torch engine"
+            f"{flag} {source}: the {weights} export is refused ({found}); "
+            f"{'' if weights == 'fp32' else another}chat with the torch engine"
         )
     record(folder, fingerprint(source), weights, check=found.to_json())
     return found

@@ -217,15 +217,18 @@ def load_tokenized(name: str, flag: str = "--data") -> tuple[dict[str, Dataset],
     return dataset, tokenizer
 
 
-def dataset_statistics(name: str, flag: str = "--data") -> Path | None:
-    """The file of a tokenised dataset's statistics; None where one on the Hub has none."""
+def statistics_file(
+    name: str, flag: str = "--data", what: str = "tokenised dataset", repo_type: str = "dataset"
+) -> Path | None:
+    """The file of a dataset's statistics, or of those of the data that a model was trained on; None where it
+    has none."""
     from huggingface_hub import snapshot_download
 
     if is_local(name):
         folder = Path(name).expanduser()
     else:
-        with explained(flag, name, "tokenised dataset", repo_type="dataset"):
-            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=[STATISTICS_FILE]))
+        with explained(flag, name, what, repo_type):
+            folder = Path(snapshot_download(name, repo_type=repo_type, allow_patterns=[STATISTICS_FILE]))
     return folder / STATISTICS_FILE if (folder / STATISTICS_FILE).is_file() else None
 
 

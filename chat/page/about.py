@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from chat.hub.loading import STATISTICS_FILE, model_folder
+from chat.cli import UserError
+from chat.engine import MODEL_VARIABLE
+from chat.hub.loading import statistics_file
 
 TITLE = "GPT-2 chat"
 SUBTITLE = "**{model}**: a small language model that makes things up"
@@ -24,11 +26,11 @@ CORPORA = {
 
 
 def corpora_of(model: str) -> list[str]:
-    """The corpora that a model was trained on, as its `stats.json` tells; empty where it has none."""
+    """The corpora that a model was trained on, as its `stats.json` tells; empty where it tells nothing."""
     try:
-        text = (model_folder(model) / STATISTICS_FILE).read_text(encoding="utf-8")
-        return [str(name) for name in json.loads(text)["corpora"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        file = statistics_file(model, MODEL_VARIABLE, "model", repo_type="model")
+        return [str(name) for name in json.loads(file.read_text("utf-8"))["corpora"]] if file else []
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return []
 
 

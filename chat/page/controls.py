@@ -50,7 +50,7 @@ class PersonaControls:
         surprise.click(lambda: "\n".join(random_persona()), None, text, **private)
         # Whatever has changed the text: the visitor, another conversation, a summary.
         names = json.dumps({"\n".join(sentences): name for name, sentences in PRESETS.items()})
-        named = f"(text) => ({names})[text] ?? {json.dumps(OWN_WORDS)}"
+        named = f"(text) => new Map(Object.entries({names})).get(text) ?? {json.dumps(OWN_WORDS)}"
         text.change(None, text, preset, js=named, **private)
         return cls(text, preset, surprise)
 

@@ -6,6 +6,7 @@ sends none but the one that is opened.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 UNQUEUED = {**PRIVATE, "queue": False}
+# What the browser says in place of a file's text.
+TOO_LARGE = "it has more than 2 MB"
 
 Conversation = dict[str, Any]
 
@@ -103,7 +106,7 @@ class SideBar:
         def imported(text: str | None) -> tuple:
             return places.show(_imported(text, engine)) if text else places.unchanged()
 
-        picked = "async () => [await gpt2chat.picked()]"
+        picked = f"async () => [await gpt2chat.picked({json.dumps(TOO_LARGE)})]"
         self.upload.click(imported, self.file_text, places.components(), js=picked, **PRIVATE)
 
     def _wire_keeping(self, places: Places) -> None:
@@ -172,6 +175,8 @@ def _imported(text: str, engine: ChatEngine) -> Conversation:
         gr.Error: there is none in it; shown to the visitor, whose conversation stays as it is.
     """
     try:
+        if text == TOO_LARGE:
+            raise ValueError(TOO_LARGE)
         session = ChatSession.from_json(engine, text)
     except ValueError as error:
         raise gr.Error(f"This file was not imported: {error}.", print_exception=False) from None

@@ -168,8 +168,8 @@ window.gpt2chat = (() => {
         setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     }
 
-    // The text of a file that the visitor picks; null where they pick none.
-    function picked() {
+    // The text of a file that the visitor picks; null where they pick none, `tooLarge` for one that is.
+    function picked(tooLarge) {
         return new Promise((done) => {
             const input = document.createElement("input");
             Object.assign(input, { type: "file", accept: ".json,application/json", hidden: true });
@@ -178,7 +178,7 @@ window.gpt2chat = (() => {
                 const file = input.files[0];
                 input.remove();
                 if (!file) done(null);
-                else if (file.size > MAX_IMPORT_BYTES) done("too large");
+                else if (file.size > MAX_IMPORT_BYTES) done(tooLarge);
                 else done((await stopped(), await file.text()));
             });
             document.body.append(input);

@@ -54,9 +54,9 @@ class SummaryPanel:
             )
 
 
-def _summary(history: Any, persona: str) -> str:
+def _summary(history: Any, persona: str) -> gr.Textbox:
     found = summarise(turns_from(history), persona_from(persona))
-    return found.to_text() if found.user or found.assistant else NOTHING
+    return gr.Textbox(found.to_text(), placeholder=NOTHING)
 
 
 def _next(whose: str, text: str, persona: str) -> tuple:

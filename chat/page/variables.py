@@ -75,7 +75,7 @@ class PageVariables:
             if (value := environment.get(each.metadata["variable"], "").strip())
         }
         checked: dict[str, Any] = dict(given)
-        checked["model"] = given.get("model") or default_model()
+        checked["model"] = os.path.expanduser(given.get("model", "")) or default_model()
         checked["engine"] = engine_named(given.get("engine", ""))
         for name, highest in {"concurrent_replies": MAX_REQUESTS, "queue_size": MAX_QUEUE_SIZE}.items():
             if name in given:

@@ -8,13 +8,13 @@ from pathlib import Path
 from chat.cli import UserError
 from chat.engine import LOCAL_MODELS, ROOT
 from chat.folders import whole_folder
+from chat.hub.cards import CARD_FILE
 from chat.hub.loading import MODEL_FILES, is_local
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
 from chat.space.needed import needed_files
 from chat.space.requirements import gradio_version, requirements_files
 
-CARD_FILE = "README.md"
 LICENSE_FILE = "LICENSE"
 # What training keeps beside a model, and chatting does not read.
 TRAINING_FILES = ("train_arguments.json", "trainer_state.json", "prefer_arguments.json", "prefer_state.json")
@@ -27,7 +27,7 @@ def check_output(output: str, flag: str = "--output") -> None:
     folder = Path(output)
     card = folder / CARD_FILE
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and WRITTEN_BY_US not in (card.read_text(encoding="utf-8") if card.is_file() else ""):
+    if not is_free and WRITTEN_BY_US not in (card.read_text("utf-8", "replace") if card.is_file() else ""):
         raise UserError(f"{flag} {output}: already holds something else than a Space; give another folder")
 
 

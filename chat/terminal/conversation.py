@@ -69,7 +69,7 @@ class Conversation:
             self._fail(str(error))
         # What torch and OpenVINO raise, out of memory among it: the conversation outlives it.
         except RuntimeError as error:
-            self._fail(f"there is no reply ({' '.join(str(error).split())[:200]}); /retry or say it again")
+            self._fail(f"there is no reply ({' '.join(str(error).split())[:200]}); say it again")
 
     def _fail(self, hint: str) -> None:
         self.failures += 1

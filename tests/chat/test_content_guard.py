@@ -31,6 +31,8 @@ def test_innocent_words_pass(text):
 def test_the_variable_turns_it_off_and_refuses_what_it_does_not_know(monkeypatch):
     monkeypatch.setenv(GUARD_VARIABLE, " OFF ")
     assert default_guard() is None
+    monkeypatch.setenv(GUARD_VARIABLE, " ")
+    assert default_guard()
     monkeypatch.setenv(GUARD_VARIABLE, "perhaps")
     with pytest.raises(UserError, match="CONTENT_GUARD perhaps: give on or off"):
         default_guard()

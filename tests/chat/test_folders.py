@@ -42,6 +42,22 @@ def test_a_foreign_folder_or_file_is_refused_untouched(tmp_path):
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
+def test_what_a_link_names_is_replaced_and_not_the_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "out"
+    link.symlink_to("disk/out")
+    for text in ("one", "two"):
+        write(link, text)
+        assert link.is_symlink() and (tmp_path / "disk" / "out" / "done.txt").read_text() == text
+    assert len(list(tmp_path.rglob("*"))) == 4
+
+
+def test_the_folder_that_it_runs_in_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^--output \.: is the folder that this runs in"):
+        write(".", "one")
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match=r"^--output .*file/out: cannot be written"):

@@ -32,6 +32,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ('{"turns": [{"role": "user", "text": 3}]}', "is not a dialogue"),
         ('{"turns": 5}', "is not a dialogue"),
         ('{"turns": [], "persona": "I sing."}', "`persona` must be a list"),
+        ('{"turns": [{"role": "user", "text": "x", "distractors": "abc"}]}', "`distractors` must be a list"),
         ('{"turns": [], "split": "dev"}', "split `dev` is neither train nor val"),
     ],
 )
@@ -42,3 +43,13 @@ def test_a_bad_line_is_named_by_its_number(tmp_path, line, problem):
         list(jsonl.read(path))
     message = str(error.value)
     assert message.startswith(f"--data {path}: line 2 ") and problem in message and "\n" not in message
+
+
+def test_what_is_null_is_not_given(tmp_path):
+    """As other programs write columns in which nothing stands."""
+    path = tmp_path / "x.jsonl"
+    turns = [{**turn, "distractors": None} for turn in TURNS]
+    empty = {"persona": None, "group": None, "split": None, "source": None}
+    path.write_text(json.dumps({"turns": turns, **empty}) + "\n" + json.dumps({"turns": TURNS}) + "\n")
+    nulls, absent = jsonl.read(path)
+    assert nulls == absent and (nulls.group, nulls.source) == ("", "jsonl")

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from chat.cli import UserError
+from chat.continuous_batching import Request
 from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from tests.chat.conftest import say_always
@@ -21,7 +22,7 @@ SETTINGS = DecodingSettings(max_new_tokens=12, seed=1)
 
 
 class Wrapped:
-    """A pipeline, but for what a subclass changes."""
+    """A pipeline, or a handle of it, but for what a subclass changes."""
 
     def __init__(self, pipeline):
         self._pipeline = pipeline
@@ -57,6 +58,29 @@ def test_an_error_in_the_pipeline_reaches_every_caller(openvino_engine, monkeypa
     monkeypatch.undo()
     assert openvino_engine.reply(HELLO, SETTINGS)
     assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
+
+
+class CancelledBeforeItIsRead(Wrapped):
+    """A request's handle whose reader cancels it just when the serving thread is about to read."""
+
+    def can_read(self):
+        can = self._pipeline.can_read()
+        self._pipeline.cancel()
+        return can
+
+
+def test_a_reply_that_is_cancelled_while_it_is_read_harms_no_other(openvino_engine, monkeypatch):
+    """The pipeline raises an error then, in the thread that serves all."""
+    init = Request.__init__
+    monkeypatch.setattr(
+        Request,
+        "__init__",
+        lambda request, handle, replies: init(request, CancelledBeforeItIsRead(handle), replies),
+    )
+    with pytest.raises(RuntimeError, match="cannot be used after it is stopped / cancelled"):
+        openvino_engine.reply(HELLO, SETTINGS)
+    monkeypatch.undo()
+    assert openvino_engine.reply(HELLO, SETTINGS)
 
 
 @pytest.fixture

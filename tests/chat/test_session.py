@@ -109,6 +109,12 @@ def test_what_json_brings_is_within_the_limits(engine):
     assert session.settings == DecodingSettings(temperature=1.5)
 
 
+def test_settings_that_a_file_leaves_out_are_the_models_own(engine, monkeypatch):
+    monkeypatch.setattr(engine, "settings", DecodingSettings(best_of=4, top_p=0.8))
+    session = ChatSession.from_json(engine, '{"settings": {"seed": 7}}')
+    assert session.settings == DecodingSettings(best_of=4, top_p=0.8, seed=7)
+
+
 def test_the_oldest_turns_go_beyond_the_limit(engine):
     turns = [
         {"role": role, "content": str(number)} for number in range(100) for role in ("user", "assistant")

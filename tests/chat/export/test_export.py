@@ -138,7 +138,7 @@ def test_another_architecture_is_refused(tmp_path, tokenizer):
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=r"exporting llama is not supported, only gpt2; use --engine torch"):
+    with pytest.raises(UserError, match=r"exporting llama is not supported, only gpt2; use the torch engine"):
         export_model(ExportArguments(str(tmp_path)))
 
 

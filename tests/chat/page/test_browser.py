@@ -348,19 +348,27 @@ def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp
     assert other.persona() == "I am a sailor." and other.say("And now?")
     bad = tmp_path / "bad.json"
     before = other.messages()
-    for content in ('{"turns": 5}', "no JSON", '{"turns": [], "x": "' + "x" * 3_000_000 + '"}'):
+    for content, problem in (
+        ('{"turns": 5}', "`turns` must be a list"),
+        ("no JSON", "the conversation is not JSON"),
+        ('{"turns": [], "x": "' + "x" * 3_000_000 + '"}', "it has more than 2 MB"),
+    ):
         bad.write_text(content)
         other.import_file(bad)
-        read_toast(other, "This file was not imported")
+        read_toast(other, f"This file was not imported: {problem}")
     assert other.messages() == before
     other.context.close()
 
 
 def test_the_summary_becomes_the_next_persona(visitor):
-    visitor.say("Hi! I have a dog named Rex and I work as a baker in Leeds.")
     visitor.page.get_by_text("Summary of this conversation").click()
-    visitor.press("Who said what about themselves")
     summary = visitor.page.locator("#summary textarea")
+    visitor.press("Who said what about themselves")
+    nothing = "Nobody has said anything about themselves yet."
+    visitor.until(lambda: summary.get_attribute("placeholder") == nothing)
+    assert summary.input_value() == ""
+    visitor.say("Hi! I have a dog named Rex and I work as a baker in Leeds.")
+    visitor.press("Who said what about themselves")
     visitor.until(lambda: "dog named Rex" in summary.input_value())
     visitor.press("who you said you are")
     visitor.until(lambda: visitor.messages() == [])

@@ -31,6 +31,11 @@ def test_each_is_read():
     assert len(given) == len(fields(PageVariables))
 
 
+def test_a_model_may_lie_at_home():
+    given = {"MODEL_ID": "~/final_model"}
+    assert PageVariables.from_environment(given).model == os.path.expanduser("~/final_model")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

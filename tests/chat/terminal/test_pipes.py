@@ -45,6 +45,8 @@ def test_bad_input_is_one_line_and_a_failing_status():
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: --model ./nowhere: no such file or folder")
     assert "Traceback" not in done.stderr
+    named = chat(MODEL_ID="./nowhere")
+    assert named.stderr.splitlines()[-1].startswith("error: MODEL_ID ./nowhere: no such file or folder")
 
 
 def test_once_prints_the_reply_and_nothing_else(model_folder):
