@@ -59,7 +59,7 @@ class ModelFolder:
     @property
     def prefer_settings(self) -> dict:
         """The arguments that made the preference tuning what it is."""
-        hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE | {"marks"}
+        hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE
         return {name: value for name, value in self.prefer_arguments.items() if name not in hidden}
 
     def parameters(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
-from training.cpu import uses_cpu
+from training.devices import uses_cpu
 from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
@@ -266,7 +266,8 @@ class TrainArguments:
             logging_first_step=True,
             prediction_loss_only=True,
             ddp_find_unused_parameters=False,
-            report_to=[name for name in ("tensorboard", "trackio") if getattr(self, name)],
+            # TensorBoard is written by `SampleReplies`.
+            report_to=["trackio"] if self.trackio else [],
             dataloader_num_workers=self.dataloader_num_workers,
             dataloader_pin_memory=not use_cpu,
             use_cpu=use_cpu,

@@ -26,6 +26,7 @@ from chat.hub.repositories import (
     make,
     make_branch,
     make_ready,
+    tried,
 )
 from training.checkpoints import STATE_FILE, checkpoints, is_whole, last_whole_checkpoint, step_of
 from training.resuming import ARGUMENTS_FILE
@@ -49,14 +50,19 @@ def begin(arguments: TrainArguments, destination: Destination) -> None:
     Raises:
         UserError: nothing can be pushed there, or it holds another run, or the tag that is to be set.
     """
-    if failure := make_ready(destination):
-        logger.warning("%s: %s; the run goes on, and tries again", destination, failure.reason)
-    if arguments.resume:
-        fetch_checkpoints(destination, arguments.output_dir)
-    elif not failure:
+
+    def refuse_what_is_taken() -> None:
         refuse_other_run(destination)
         if arguments.hub_tag:
             check_tag_is_free(destination, arguments.hub_tag)
+
+    failure = make_ready(destination)
+    if not failure and not arguments.resume:
+        failure = tried(refuse_what_is_taken, destination)
+    if failure:
+        logger.warning("%s: %s; the run goes on, and tries again", destination, failure.reason)
+    if arguments.resume:
+        fetch_checkpoints(destination, arguments.output_dir)
 
 
 class PushCheckpoints(TrainerCallback):

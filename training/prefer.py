@@ -69,7 +69,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
 
     from training.callbacks import RotateCheckpoints, StopOnSigterm
     from training.collator import padding_id
-    from training.cpu import use_all_cores
+    from training.devices import settle
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
     from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
 
@@ -88,8 +88,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     if arguments.data:
         _add_dialogues(learnt, arguments, tokenizer)
     training_arguments = arguments.to_training_arguments(with_evaluation=bool(held_out))
-    if training_arguments.use_cpu:
-        use_all_cores()
+    settle(training_arguments)
     set_seed(arguments.seed)
     return PreferenceTrainer(
         model=model,

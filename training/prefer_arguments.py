@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
-from training.cpu import uses_cpu
+from training.devices import uses_cpu
 from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class PreferArguments:
         ):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        if self.warmup_steps < 0:
+            raise UserError(f"--warmup-steps {self.warmup_steps}: give 0 or more")
         for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
             given = getattr(self, name)
             if given is not None and not low <= given <= high:

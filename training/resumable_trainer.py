@@ -17,10 +17,11 @@ LOSS_WINDOW_FILE = "loss_window.json"
 
 
 class ResumableTrainer(Trainer):
-    """Differs from its base in three things:
+    """Differs from its base in four things:
 
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
       one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
+    - the mean loss of all steps is logged at the end of an unbroken run only;
     - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
     - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
       as the checkpoint's did.
@@ -54,6 +55,12 @@ class ResumableTrainer(Trainer):
             self.control.should_training_stop = True
             return None
         return super()._run_epoch(**arguments)
+
+    def log(self, logs, *arguments):
+        if "train_loss" in logs and self._initial_global_step:
+            # The base's counts the losses since the last log line, and the steps since the run was resumed.
+            del logs["train_loss"]
+        super().log(logs, *arguments)
 
     def _save_rng_state(self, output_dir: str) -> None:
         """What a resume restores beside weights and optimizer. All processes have written when it returns, so

@@ -35,6 +35,7 @@ FREE_TO_CHANGE = {
     "top_p",
     "best_of",
     "data",
+    "marks",
     "per_device_eval_batch_size",
     "save_every_steps",
     "save_total_limit",
@@ -49,10 +50,12 @@ FREE_TO_CHANGE = {
     "hub_tag",
 }
 
+# Each process has saved one.
+RANDOM_STATES = "rng_state*.pth"
 # What a checkpoint's optimizer and schedule hold themselves.
 KEPT_BY_CHECKPOINT = ("learning_rate", "weight_decay")
-# Whoever trains by kept arguments again pushes nowhere.
-NOT_KEPT = {"push_to_hub": None, "hub_public": False, "hub_tag": None}
+# Whoever trains by kept arguments again begins anew, and pushes nowhere.
+NOT_KEPT = {"resume": False, "push_to_hub": None, "hub_public": False, "hub_tag": None}
 
 
 def save(arguments: TrainArguments | PreferArguments, folder: str | Path, file: str = ARGUMENTS_FILE) -> None:
@@ -104,21 +107,24 @@ def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_F
     except (OSError, ValueError):
         return arguments
     for name, value in asdict(arguments).items():
-        if name in FREE_TO_CHANGE or before.get(name, value) == value:
+        was = before.get(name, value)
+        # A path may be another one of the same data, no data is not the same.
+        is_free = name in FREE_TO_CHANGE and not (name == "data" and None in (was, value))
+        if is_free or was == value:
             continue
         flag = f"--{name.replace('_', '-')}"
         if name == "optimizer":
             raise UserError(
-                f"{flag} {value}: the run to resume has {before[name]}; give that, or another --output-dir"
+                f"{flag} {value}: the run to resume has {was}; give that, or another --output-dir"
             )
         if name in KEPT_BY_CHECKPOINT:
-            logger.warning("--resume: %s %s: the checkpoint goes on with %s", flag, value, before[name])
+            logger.warning("--resume: %s %s: the checkpoint goes on with %s", flag, value, was)
             continue
         logger.warning(
             "--resume: %s was %s and is %s now: the run goes on with the new value and will not end as an "
             "unbroken one",
             flag,
-            before[name],
+            was,
             value,
         )
     return replace(arguments, **{name: before[name] for name in KEPT_BY_CHECKPOINT if name in before})
@@ -127,10 +133,19 @@ def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_F
 def check_resumable(checkpoint: Path | None, model: PreTrainedModel) -> None:
     """
     Raises:
-        UserError: the processes of the run find different checkpoints, or one of another model.
+        UserError: the processes of the run find different checkpoints, or one of another model, or of a run
+            of another number of processes, whose steps would be other parts of an epoch.
     """
+    from accelerate import PartialState
+
     _check_same_everywhere(checkpoint)
     if checkpoint:
+        before, now = len([*checkpoint.glob(RANDOM_STATES)]), PartialState().num_processes
+        if before != now:
+            raise UserError(
+                f"--resume: {checkpoint} is of a run of {before} processes, and this one has {now}; launch "
+                f"{before}, or begin anew in another --output-dir"
+            )
         check_same_model(checkpoint, model)
         logger.info("resuming from %s", checkpoint)
 

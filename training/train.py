@@ -117,14 +117,13 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     from chat.hub.loading import load_tokenized
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.collator import PaddedCollator, padding_id
-    from training.cpu import use_all_cores
+    from training.devices import settle
     from training.model import build_model
     from training.trainer import DialogueTrainer
 
     dataset, tokenizer = load_tokenized(arguments.data)
     training_arguments = arguments.to_training_arguments()
-    if training_arguments.use_cpu:
-        use_all_cores()
+    settle(training_arguments)
     set_seed(arguments.seed)
     lengths = np.asarray(dataset["train"].with_format("numpy")["length"][:])
     model = build_model(

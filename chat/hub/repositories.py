@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,17 @@ def make_ready(destination: Destination) -> Failure | None:
             f"{destination}: no token; set HF_TOKEN to one that may write there "
             "(https://huggingface.co/settings/tokens)"
         )
+    return tried(lambda: make(destination), destination)
+
+
+def tried(action: Callable[[], None], destination: Destination) -> Failure | None:
+    """Asks the Hub; why it cannot be asked now, where a later try may succeed.
+
+    Raises:
+        UserError: of the action, or it failed for good.
+    """
     try:
-        make(destination)
+        action()
     except UserError:
         raise
     except Exception as error:

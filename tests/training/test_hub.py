@@ -77,6 +77,7 @@ def steps_on_branch(repositories: Repositories) -> set[str]:
 
 @pytest.mark.slow
 def test_a_run_is_pushed_while_the_hub_fails(repositories, machine, tmp_path):
+    repositories.faults.add("GET .*/refs", status=500)
     repositories.faults.add("POST .*/commit/checkpoints", status=500, times=2)
     repositories.faults.add("PUT /storage/", reset_after_bytes=1000)
     repositories.faults.add("POST .*/commit/main", status=429, headers={"Retry-After": "1"})

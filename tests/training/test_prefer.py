@@ -223,11 +223,21 @@ def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, mode
         arguments(tmp_path, marks, model_folder, calibrate=True)
 
 
+def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_folder, prepared, caplog):
+    prefer(arguments(tmp_path, marks, model_folder, data=str(prepared)))
+    elsewhere = shutil.copy(marks, tmp_path / "copy.jsonl")
+    prefer(arguments(tmp_path, elsewhere, model_folder, resume=True))
+    told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
+    assert len(told) == 1 and f"--data was {prepared} and is None now" in told[0]
+
+
 def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder, prepared):
     with pytest.raises(UserError, match="--beta 0"):
         PreferArguments(marks=str(marks), beta=0)
     with pytest.raises(UserError, match=r"--temperature 3: give 0\.1 to 1\.5"):
         PreferArguments(marks=str(marks), temperature=3)
+    with pytest.raises(UserError, match="--warmup-steps -5: give 0 or more"):
+        PreferArguments(marks=str(marks), warmup_steps=-5)
     with pytest.raises(UserError, match="--held-out-share 1"):
         PreferArguments(marks=str(marks), held_out_share=1)
     with pytest.raises(UserError, match=r"--base .*no role tokens"):

@@ -54,6 +54,7 @@ def test_a_run_that_is_resumed_at_its_end_only_saves_its_model_again(short_run, 
     weights = (tmp_path / "final" / "model.safetensors").read_bytes()
     trainer = train(short_run(resume=True, temperature=1.2, top_p=0.5))
     assert trainer.state.global_step == 6 and not logged(trainer, "loss")[6:]
+    assert not logged(trainer, "train_loss")
     assert (tmp_path / "final" / "model.safetensors").read_bytes() == weights
     saved = GenerationConfig.from_pretrained(tmp_path / "final")
     assert (saved.temperature, saved.top_p) == (1.2, 0.5)
@@ -68,6 +69,18 @@ def test_a_resumed_run_takes_the_last_whole_checkpoint_and_ends_like_an_unbroken
     assert resumed.state.global_step == 6
     for a, b in zip(unbroken.model.parameters(), resumed.model.parameters(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_a_run_of_another_number_of_processes_is_not_resumed(short_run, tmp_path):
+    """It would take other steps for parts of an epoch, and end too early or too late."""
+    train(short_run(max_steps=2))
+    states = tmp_path / "run" / "checkpoint-2"
+    (states / "rng_state.pth").rename(states / "rng_state_0.pth")
+    (states / "rng_state_1.pth").touch()
+    with pytest.raises(
+        UserError, match=r"checkpoint-2 is of a run of 2 processes, and this one has 1; launch"
+    ):
+        train(short_run(resume=True))
 
 
 def test_resuming_without_a_checkpoint_begins_and_says_so(short_run, caplog):

@@ -1,8 +1,12 @@
-"""Whether a process computes on the CPU, and with how many threads."""
+"""What a process computes on."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 
 def uses_cpu() -> bool:
@@ -12,7 +16,18 @@ def uses_cpu() -> bool:
     return os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
 
 
-def use_all_cores() -> None:
+def settle(arguments: TrainingArguments) -> None:
+    """One GPU for each process, or its share of the cores.
+
+    The Trainer would divide the batches of one process over all GPUs by `torch.nn.DataParallel`, which cuts
+    what `RepliesCollator` and `logits_to_keep` count by tokens as if it were rows.
+    """
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    if arguments.use_cpu:
+        _use_all_cores()
+
+
+def _use_all_cores() -> None:
     """Undoes the one thread a process that `accelerate launch` sets (OMP_NUM_THREADS=1) when it starts one
     process.
     """
