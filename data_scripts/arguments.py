@@ -109,7 +109,7 @@ class PrepareArguments:
         self._check_plain_text()
         self._check_named(self.both_sides, "--both-sides")
         self._check_named(self.copies_by_corpus(), "--swapped-copies")
-        self.times_by_corpus()
+        self._check_named(self.times_by_corpus(), "--times")
         if not 0 <= self.val_fraction < 1:
             raise UserError(
                 f"--val-fraction {self.val_fraction}: give a share from 0 up to, but not including, 1"

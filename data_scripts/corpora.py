@@ -27,12 +27,14 @@ class Corpus:
     """One corpus's dialogues by split, and the counts of what was left out, by reason.
 
     Attributes:
+        unsplit: of neither split yet.
         swapped_copies: how many of the training dialogues are copies of others with other details.
     """
 
     name: str
     train: list[Dialogue] = field(default_factory=list)
     val: list[Dialogue] = field(default_factory=list)
+    unsplit: list[Dialogue] = field(default_factory=list)
     dropped: Counter = field(default_factory=Counter)
     swapped_copies: int = 0
 
@@ -59,19 +61,17 @@ def loading(
         by_text_alone: for a use without personas, two sides of one conversation are duplicates.
 
     Raises:
-        UserError: an unknown name; and when waiting, a corpus that cannot be read, or one that has no usable
-            dialogue.
+        UserError: an unknown name; and when waiting, a corpus that cannot be read or has no usable dialogue,
+            or a split that none of them has.
     """
-    tasks = [
-        (*_name_and_path(specification), keep_raw_text, val_fraction, seed)
-        for specification in specifications
-    ]
+    tasks = [(*_name_and_path(specification), keep_raw_text) for specification in specifications]
     with ExitStack() as processes:
         begun = [processes.enter_context(in_process(_load, *task)) for task in tasks[:-1][: num_proc - 1]]
 
         def wait() -> list[Corpus]:
             last = [_load(*task) for task in tasks[len(begun) :]]
             corpora = [*(result() for result in begun), *last]
+            _divide(corpora, val_fraction, seed)
             _drop_duplicates(corpora, by_text_alone)
             return _checked(corpora, specifications)
 
@@ -95,22 +95,22 @@ def _name_and_path(specification: str) -> tuple[str, str | None]:
 
 def _checked(corpora: list[Corpus], specifications: list[str]) -> list[Corpus]:
     for corpus, specification in zip(corpora, specifications, strict=True):
-        if not corpus.train:
+        if not (corpus.train or corpus.val):
             raise UserError(
                 f"--corpora {specification}: no usable dialogue ({_reasons(corpus)}); give another corpus"
             )
+    if not any(corpus.train for corpus in corpora):
+        raise UserError("--val-fraction: no dialogue is left for training; lower it or give more dialogues")
     if not any(corpus.val for corpus in corpora):
         raise UserError("--val-fraction: no dialogue is left for validation; raise it or give more dialogues")
     return corpora
 
 
 @collector_paused()
-def _load(name: str, path: str | None, keep_raw_text: bool, val_fraction: float, seed: int) -> Corpus:
+def _load(name: str, path: str | None, keep_raw_text: bool) -> Corpus:
     corpus = Corpus(name)
-    unsplit: list[Dialogue] = []
-    for dialogue in tqdm(
-        LOADERS[name](path, keep_raw_text, corpus.dropped), desc=f"loading {name}", unit=" dialogues"
-    ):
+    read = _readable(LOADERS[name](path, keep_raw_text, corpus.dropped), name, path)
+    for dialogue in tqdm(read, desc=f"loading {name}", unit=" dialogues"):
         if len(dialogue.turns) < 2:
             corpus.dropped["dialogues of less than two turns"] += 1
         elif not any(turn.role == ASSISTANT for turn in dialogue.turns[1:]) and dialogue.persona:
@@ -118,19 +118,40 @@ def _load(name: str, path: str | None, keep_raw_text: bool, val_fraction: float,
         elif dialogue.split:
             getattr(corpus, dialogue.split).append(dialogue)
         else:
-            unsplit.append(dialogue)
-    held_out = _held_out_groups(unsplit, val_fraction, seed)
-    for index, dialogue in enumerate(unsplit):
-        (corpus.val if _group(dialogue, index) in held_out else corpus.train).append(dialogue)
+            corpus.unsplit.append(dialogue)
     return corpus
 
 
-def _group(dialogue: Dialogue, index: int) -> str:
-    return dialogue.group or f"dialogue {index}"
+def _readable(dialogues: Iterator[Dialogue], name: str, path: str | None) -> Iterator[Dialogue]:
+    """
+    Raises:
+        UserError: a row has the right columns, and something else in them than dialogues.
+    """
+    read = 0
+    try:
+        for dialogue in dialogues:
+            yield dialogue
+            read += 1
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"--corpora {name}{f'={path}' if path else ''}: what comes after {read} dialogues is none "
+            f"({error!r}); mend it or take it out"
+        ) from error
 
 
-def _held_out_groups(dialogues: list[Dialogue], val_fraction: float, seed: int) -> set[str]:
-    groups = sorted({_group(dialogue, index) for index, dialogue in enumerate(dialogues)})
+def _divide(corpora: list[Corpus], val_fraction: float, seed: int) -> None:
+    """Divides what has no split of its own by groups, which those of one name have in common."""
+    for name in dict.fromkeys(corpus.name for corpus in corpora):
+        unsplit = [(of, dialogue) for of in corpora if of.name == name for dialogue in of.unsplit]
+        groups = [dialogue.group or f"dialogue {index}" for index, (_, dialogue) in enumerate(unsplit)]
+        held_out = _held_out(sorted({*groups}), val_fraction, seed)
+        for group, (corpus, dialogue) in zip(groups, unsplit, strict=True):
+            (corpus.val if group in held_out else corpus.train).append(dialogue)
+    for corpus in corpora:
+        corpus.unsplit = []
+
+
+def _held_out(groups: list[str], val_fraction: float, seed: int) -> set[str]:
     if len(groups) < 2 or not val_fraction:
         return set()
     return set(random.Random(seed).sample(groups, max(1, round(val_fraction * len(groups)))))

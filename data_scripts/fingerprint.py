@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -59,8 +60,14 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
 
 def without_folders(value: str) -> str:
     """A local path, or the path in NAME=PATH, as its last part: a dataset may be published, a disk not."""
-    name, equals, path = value.rpartition("=")
-    return name + equals + (Path(path).name if Path(path).expanduser().exists() else path)
+    if Path(value).expanduser().exists():
+        return _last_part(value)
+    name, equals, path = value.partition("=")
+    return name + equals + (_last_part(path) if path and Path(path).expanduser().exists() else path)
+
+
+def _last_part(path: str) -> str:
+    return Path(os.path.abspath(os.path.expanduser(path))).name
 
 
 def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:

@@ -19,16 +19,15 @@ def mix(parts: list[tuple[str, Dataset]], times: dict[str, float], seed: int) ->
         times: by corpus, such as 3, 0.2 or 1.5; of what is not whole, a share is drawn by `seed`.
 
     Raises:
-        UserError: a name is no corpus.
+        UserError: nothing is left.
     """
     from datasets import concatenate_datasets
 
-    names = [name for name, _ in parts]
-    for name in sorted(times.keys() - set(names)):
-        raise UserError(f"--times {name}: no such corpus in --corpora; they are {', '.join(names)}")
     mixed = []
     for name, part in parts:
         whole, share = divmod(times.get(name, 1.0), 1)
         drawn = random.Random(seed).sample(range(len(part)), round(share * len(part)))
         mixed += [part] * int(whole) + ([part.select(sorted(drawn))] if drawn else [])
+    if not any(map(len, mixed)):
+        raise UserError("--times: no sequence is left to train on; give larger numbers")
     return concatenate_datasets(mixed)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from data_scripts.corpora import Corpus
 
 WORDS = Path(__file__).with_name("interchangeable_words.txt")
-_WORD = re.compile(r"(?<![\w'-])(?:(an?|An?) )?([A-Za-z]+(?:-[a-z]+)?|\d\d)(?![\w-])")
+# Hot dogs are no pets.
+_WORD = re.compile(r"(?<![\w'-])(?:(an?|An?) )?([Hh]ot dogs?|[A-Za-z]+(?:-[a-z]+)?|\d\d)(?![\w-])")
 _VOWELS = tuple("aeiou")
 
 
@@ -47,13 +48,13 @@ def swapped_copies(dialogues: list[Dialogue], copies: float, seed: int) -> list[
 def swap_details(dialogue: Dialogue, random_: random.Random) -> Dialogue:
     """The dialogue with other details, its persona's sentences in another order."""
     texts = [*dialogue.persona, *(turn.text for turn in dialogue.turns)]
-    taken = {word for text in texts for word in _words(text)}
+    taken = {word.lower() for text in texts for word in _words(text)}
     classes = _classes()
     exchanged: dict[str, str] = {}
     for word in dict.fromkeys(word for sentence in dialogue.persona for word in _words(sentence)):
-        if word not in classes or word in exchanged:
+        if word.lower() not in classes or word.lower() in exchanged or not _is_name_if_it_must(word):
             continue
-        forms, others = classes[word]
+        forms, others = classes[word.lower()]
         free = [other for other in others if not taken.intersection(map(str.lower, other))]
         if free:
             chosen = random_.choice(free)
@@ -66,13 +67,19 @@ def swap_details(dialogue: Dialogue, random_: random.Random) -> Dialogue:
 
 
 def _words(text: str) -> list[str]:
-    return [match.group(2).lower() for match in _WORD.finditer(text)]
+    return [match.group(2) for match in _WORD.finditer(text)]
+
+
+def _is_name_if_it_must(word: str) -> bool:
+    """Whether a word whose like begin with a capital does so, too: Bill is a man, a bill is none."""
+    forms, _ = _classes()[word.lower()]
+    return word[0].isupper() or not forms[0][0].isupper()
 
 
 def _exchange(text: str, exchanged: dict[str, str]) -> str:
     def other(match: re.Match) -> str:
         article, word = match.groups()
-        if word.lower() not in exchanged:
+        if word.lower() not in exchanged or not _is_name_if_it_must(word):
             return match.group(0)
         new = exchanged[word.lower()]
         if word[0].isupper() and new[0].islower():

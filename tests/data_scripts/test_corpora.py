@@ -82,6 +82,29 @@ def test_a_split_of_its_own_is_kept(own_corpus):
     assert len(corpus.train) == 5 and texts(corpus.val) == {("A?", "B.")}
 
 
+def test_a_group_is_on_one_side_also_where_two_files_have_it(own_corpus):
+    files = [
+        [record(f"{name} {i}?", "Yes.", group=f"group {i}") for i in range(start, start + 30)]
+        for name, start in (("first", 0), ("second", 10))
+    ]
+    corpora = load_corpora(
+        [own_corpus(*each, name=f"file {index}") for index, each in enumerate(files)], val_fraction=0.3
+    )
+    sides = {
+        split: {each.group for corpus in corpora for each in getattr(corpus, split)}
+        for split in ("train", "val")
+    }
+    assert len(sides["train"] | sides["val"]) == 40 and not sides["train"] & sides["val"]
+    assert len(sides["val"]) == 12
+
+
+def test_a_file_of_validation_dialogues_alone_is_one(own_corpus):
+    corpora = load_corpora(
+        [own_corpus(*many(3, split="val"), name="val"), own_corpus(*many(9, split="train"))]
+    )
+    assert [(len(each.train), len(each.val)) for each in corpora] == [(0, 3), (6, 0)]
+
+
 def test_what_is_dropped_is_counted_with_its_reason(own_corpus):
     persona = ["I sing."]
     records = [
@@ -125,7 +148,8 @@ def test_duplicates_are_found_across_corpora(own_corpus):
         ([], {}, "no usable dialogue (it is empty)"),
         ([record("Alone.")], {}, "no usable dialogue (1 dialogues of less than two turns)"),
         (many(4), {"val_fraction": 0.0}, "--val-fraction: no dialogue is left for validation"),
-        (many(4, split="val"), {}, "no usable dialogue"),
+        (many(4, split="val"), {}, "--val-fraction: no dialogue is left for training"),
+        (many(4), {"val_fraction": 0.9}, "--val-fraction: no dialogue is left for training"),
     ],
 )
 def test_a_corpus_without_dialogues_is_an_error(own_corpus, records, options, problem):

@@ -7,6 +7,7 @@ import pytest
 from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import daily_dialog, multi_session_chat, personachat
+from data_scripts.corpora import load_corpora
 from tests.conftest import SAMPLE
 
 PERSONACHAT_ROW = {
@@ -115,6 +116,26 @@ def test_utterance_lists(rows_corpus, loader, raw, clean):
     assert (train.split, val.split) == ("train", "val") and len(train.views()) == 2
     [published, _] = load(loader, rows_corpus("again", train=rows, test=rows), keep_raw_text=True)
     assert published.turns[0].text == raw.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("daily_dialog", [{"dialog": ["Hi.", "Yes."]}, {"dialog": ["Hi.", None]}]),
+        (
+            "personachat",
+            [PERSONACHAT_ROW, {"personality": ["i sing ."], "utterances": [{"history": ["hi !"]}]}],
+        ),
+        ("multi_session_chat", [{"dialog": ["Hi.", "Yes."], "personality": p} for p in (["I sing."], None)]),
+    ],
+)
+def test_a_row_that_is_no_dialogue_is_named(rows_corpus, name, rows):
+    path = rows_corpus(train=rows)
+    with pytest.raises(UserError) as error:
+        load_corpora([f"{name}={path}"])
+    message = str(error.value)
+    assert message.startswith(f"--corpora {name}={path}: what comes after 1 dialogues is none")
+    assert "\n" not in message
 
 
 def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):

@@ -111,3 +111,13 @@ def test_a_folder_is_whole_with_all_its_files_at_their_sizes(tmp_path):
     assert not fingerprint.is_whole(tmp_path, expected)
     (tmp_path / "train" / "data.arrow").unlink()
     assert not fingerprint.is_whole(tmp_path, expected)
+
+
+def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkeypatch):
+    odd = tmp_path / "date=2024.jsonl"
+    odd.touch()
+    assert fingerprint.without_folders(f"jsonl={odd}") == "jsonl=date=2024.jsonl"
+    assert fingerprint.without_folders(str(odd)) == "date=2024.jsonl"
+    monkeypatch.chdir(tmp_path)
+    assert fingerprint.without_folders(".") == tmp_path.name
+    assert fingerprint.without_folders("user/model") == "user/model"

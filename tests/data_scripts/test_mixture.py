@@ -37,14 +37,18 @@ def test_two_corpora_of_one_name_stay_two(parts):
 @pytest.mark.parametrize(
     ("times", "problem"),
     [
-        ("three=1", "--times three: no such corpus in --corpora; they are one, two"),
-        ("one", "--times one: give NAME=NUMBER"),
-        ("one=x", "--times one=x: give NAME=NUMBER"),
-        ("one=0", "--times one=0: give a number above 0"),
-        ("one=nan", "--times one=nan: give a number above 0"),
+        ("three=1", "--times three: no such corpus in --corpora; they are cornell, personachat"),
+        ("cornell", "--times cornell: give NAME=NUMBER"),
+        ("cornell=x", "--times cornell=x: give NAME=NUMBER"),
+        ("cornell=0", "--times cornell=0: give a number above 0"),
+        ("cornell=nan", "--times cornell=nan: give a number above 0"),
     ],
 )
-def test_errors(parts, times, problem):
+def test_errors(times, problem):
     with pytest.raises(UserError, match=problem):
-        arguments = PrepareArguments(times=[times])
-        mix(parts, {item.partition("=")[0]: 1.0 for item in arguments.times}, 0)
+        PrepareArguments(corpora=["cornell", "personachat"], times=[times])
+
+
+def test_nothing_left_is_an_error(parts):
+    with pytest.raises(UserError, match="--times: no sequence is left to train on"):
+        mix(parts, {"one": 0.01, "two": 0.01}, 0)

@@ -105,8 +105,12 @@ def test_what_says_there_or_they_follows_a_question_about_the_same(dialogues):
 
 
 def test_small_talk_does_not_contradict_the_persona(dialogues):
+    personas = [(" ".join(each.persona), each) for each in dialogues]
+    # Who cooks is asked about it as about any fact.
     vegetarians = [
-        each for each in dialogues if re.search("vegan|vegetarian|eat meat", " ".join(each.persona))
+        each
+        for persona, each in personas
+        if re.search("vegan|vegetarian|eat meat", persona) and "cook" not in persona
     ]
     assert len(vegetarians) > 50
     asked = [turn.text for each in vegetarians for turn in each.turns[::2]]

@@ -133,3 +133,26 @@ def test_copies_are_trained_on_counted_and_never_validated_on(base_tokenizer_fol
 def test_errors(given, problem):
     with pytest.raises(UserError, match=problem):
         PrepareArguments(**given)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "I run cross country.",
+        "I live in the country.",
+        "I pay the bill.",
+        "I love hot dogs.",
+        "Rock climbing!",
+    ],
+)
+def test_a_word_of_another_meaning_stays(sentence):
+    dialogue = Dialogue("personachat", (Turn(USER, "Hi!"), Turn(ASSISTANT, sentence)), (sentence,))
+    assert {swap_details(dialogue, random.Random(seed)) for seed in range(20)} == {dialogue}
+
+
+def test_a_name_is_another_one_where_it_is_a_name():
+    said = "Bill pays the bill."
+    dialogue = Dialogue("personachat", (Turn(USER, "Who pays?"), Turn(ASSISTANT, said)), ("I am Bill.",))
+    swapped = swap_details(dialogue, random.Random(0))
+    name = swapped.persona[0].removeprefix("I am ").removesuffix(".")
+    assert name != "Bill" and swapped.turns[1].text == f"{name} pays the bill."
