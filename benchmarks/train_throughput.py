@@ -10,6 +10,7 @@ seconds, so that the noise of the machine meets all of them. Prints a table and,
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -28,6 +29,8 @@ VALIDATION_SEQUENCES = 300
 # Dense bf16 peak of tensor cores, in FLOP/s, from NVIDIA's data sheets.
 PEAK_FLOPS = {
     "H100": 989e12,
+    "H100 NVL": 835e12,
+    "H100 PCIe": 756e12,
     "H200": 989e12,
     "A100": 312e12,
     "L40S": 362e12,
@@ -230,7 +233,8 @@ def _machine(variants: list[Variant]) -> dict:
     if last.model.device.type != "cuda":
         return machine | {"device": f"CPU, {torch.get_num_threads()} threads", "parameters": parameters}
     name = torch.cuda.get_device_name()
-    peak = next((flops for kind, flops in PEAK_FLOPS.items() if kind in name), None)
+    kinds = (kind for kind in PEAK_FLOPS if re.search(rf"\b{kind}\b", name))
+    peak = PEAK_FLOPS.get(max(kinds, key=len, default=""))
     achieved = flops_per_token(last.model.config, REFERENCE_LENGTH) * last.computed / last.seconds
     return machine | {
         "device": name,

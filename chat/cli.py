@@ -135,7 +135,7 @@ def command_line(module: str, argument_class: type, values: dict[str, Any]) -> s
         factory = each.default_factory
         default = each.default if factory is dataclasses.MISSING else factory()
         value = values.get(each.name)
-        if value is not None and value != default:
+        if value not in (None, [], default):
             items = value if isinstance(value, list) else [value]
             words += ["--" + each.name.replace("_", "-")]
             words += [str(item).lower() if isinstance(item, bool) else str(item) for item in items]

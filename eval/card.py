@@ -112,7 +112,7 @@ def render_card(
         model: the folder of the model that was evaluated.
         statistics: `stats.json` of the dataset it was trained on.
         model_id: the name by which the card's snippets load the model.
-        row: of the results, the model's: `base` for the card of a model that others are fine-tuned from.
+        row: of the results, the model's: `base` where it was evaluated as what another was compared with.
     """
     from huggingface_hub import ModelCard
 
@@ -127,7 +127,8 @@ def render_card(
         model_literal=json.dumps(model_id, ensure_ascii=False),
         chat_command=code_span(shlex.join(["python", "-m", "chat", "--model", model_id])),
         architecture=escaped(model.architecture),
-        is_base=row == "base",
+        is_base=row == "base" and not model.chats,
+        row=row,
         train_command=code_span(shlex.join(["--base", model_id])),
         parameters=results["models"][row]["parameters"] if results else model.parameters(),
         positions=model.positions,

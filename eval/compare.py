@@ -44,6 +44,7 @@ class Row:
     sha256: str
     tokens: float | None
     drawn_with: str
+    ranked: str
     entries: dict[str, dict]
 
     @classmethod
@@ -57,6 +58,7 @@ class Row:
             sha256=results["data"][source]["sha256"],
             tokens=tokens and tokens["value"],
             drawn_with=str((results["settings"].get("decoding"), generated and generated["value"])),
+            ranked=str([results["settings"].get(name) for name in ("ranked_replies", "seed")]),
             entries={key: entry for key, entry in found.items() if entry},
         )
 
@@ -129,15 +131,18 @@ def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
             "The runs' replies were drawn with different settings or in different numbers: what is counted "
             "in replies (distinct-n, words, repetition) compares roughly."
         )
+    if len({row.ranked for row in comparable if "hits_at_1" in row.entries}) > 1:
+        lines.append("The runs ranked different replies, or different numbers: hits@1 compares roughly.")
     return [item for line in lines for item in ("", line)]
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:
-    """Each run's folder as its name; the whole path where two folders have one name."""
-    folders = [path.resolve().parent.name for path in paths]
+    """Each run's folder as its name; where several have that, the folder's path, or the file's."""
+    names = [(path.resolve().parent.name, path.parent.as_posix(), path.as_posix()) for path in paths]
+    given = Counter(name for of_path in names for name in {*of_path})
     return {
-        name if folders.count(name) == 1 else path.parent.as_posix(): path
-        for name, path in zip(folders, paths, strict=True)
+        next((name for name in of_path if given[name] == 1), of_path[-1]): path
+        for of_path, path in zip(names, paths, strict=True)
     }
 
 

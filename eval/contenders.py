@@ -59,7 +59,7 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     Raises:
         UserError: one cannot be loaded, or the model was not trained in our format.
     """
-    from transformers import set_seed
+    from transformers import GenerationConfig, set_seed
 
     from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
     from chat.template import extends_vocabulary, has_chat_format
@@ -75,6 +75,8 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         base_tokenizer, base_model = tokenizer, model_from_config(base, tokenizer).eval()
     else:
         base_tokenizer, base_model = load_tokenizer(base, "--base"), load_causal_lm(base, "--base")
+    # What a base's own configuration says of repetition would else hold for its replies, and not the model's.
+    base_model.generation_config = GenerationConfig()
     for flag, name, loaded in (("--model", model, trained), ("--base", base, base_model)):
         positions_of(loaded.config, name, flag)
     device = this_process().device

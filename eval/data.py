@@ -12,6 +12,7 @@ from pathlib import Path
 from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue
+from chat.template import is_reply
 
 
 def read_views(
@@ -26,24 +27,27 @@ def read_views(
         max_dialogues: at most this many dialogues a corpus, drawn by `seed` (0: all).
 
     Raises:
-        UserError: a file is missing or wrong, a share names no corpus, or there is no dialogue.
+        UserError: a file is missing or wrong, a share names no corpus, or there is no dialogue or reply.
     """
-    by_name: dict[str, list[Dialogue]] = defaultdict(list)
+    by_corpus: dict[tuple[str, str], list[Dialogue]] = defaultdict(list)
     for path in data:
         for split, dialogues in _read(path, splits):
             for dialogue in dialogues:
-                name = dialogue.source if len(splits) == 1 or not split else f"{dialogue.source} {split}"
-                by_name[name].append(dialogue)
-    if not by_name:
+                by_corpus[dialogue.source, split if len(splits) > 1 else ""].append(dialogue)
+    if not by_corpus:
         raise UserError(f"--data {' '.join(data)}: has no dialogue; give one with dialogues")
-    for name in sorted(shares.keys() - {source.split()[0] for source in by_name}):
-        raise UserError(f"--share {name}: no such corpus in --data; it has {', '.join(by_name)}")
+    corpora = list(dict.fromkeys(corpus for corpus, _ in by_corpus))
+    for name in sorted(shares.keys() - {*corpora}):
+        raise UserError(f"--share {name}: no such corpus in --data; it has {', '.join(corpora)}")
     views = {}
-    for name, found in by_name.items():
-        kept = _share_of(found, shares.get(name.split()[0], 1.0), seed)
+    for (corpus, split), found in by_corpus.items():
+        kept = _share_of(found, shares.get(corpus, 1.0), seed)
         if 0 < max_dialogues < len(kept):
             kept = random.Random(seed).sample(kept, max_dialogues)
-        views[name] = [view for dialogue in kept for view in dialogue.views()]
+        of_corpus = [view for dialogue in kept for view in dialogue.views()]
+        if not any(any(is_reply(view.turns)) for view in of_corpus):
+            raise UserError(f"--data {' '.join(data)}: {corpus} has no reply to anything; give one that has")
+        views[f"{corpus} {split}".strip()] = of_corpus
     return views
 
 

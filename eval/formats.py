@@ -136,11 +136,14 @@ def scored_sequences(
 def prompt_ids(dialogue: Dialogue, reply_index: int, format_: Format, max_prompt_tokens: int) -> list[int]:
     """What stands before the reply at `reply_index`, up to and with the assistant's role token or label.
 
-    Older turns go first, as in the chat; the persona stays.
+    Older turns go first, as in the chat; the persona stays. Of a last turn that is too long the end is kept.
     """
     before = Dialogue(dialogue.source, dialogue.turns[:reply_index], dialogue.persona)
     pieces, _ = _pieces(before, format_, max_prompt_tokens // 2)
     persona, turns, room = divide_persona(pieces, max_prompt_tokens - len(format_.start_ids))
     label, _ = format_.frame(ASSISTANT)
-    kept = turns[first_kept_turn(turns, room - len(label)) :]
+    room -= len(label)
+    kept = turns[first_kept_turn(turns, room) :]
+    if len(kept) == 1:
+        kept = [kept[0].cut(room)]
     return [*format_.start_ids, *persona, *(id_ for piece in kept for id_ in piece.ids), *label]

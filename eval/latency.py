@@ -29,15 +29,16 @@ class Clock:
 
 
 def time_replies(
-    model: PreTrainedModel, format_: Format, prompts: list[list[int]]
+    model: PreTrainedModel, format_: Format, prompts: list[list[int]], max_new_tokens: int
 ) -> tuple[list[float], list[list[float]]]:
     """Per prompt, one at a time: seconds to the first token, and seconds between the following ones.
 
-    Greedy, at most `MAX_NEW_TOKENS`. One more reply is drawn before, for what is only slow the first time.
+    Greedy, at most `MAX_NEW_TOKENS` and `max_new_tokens`. One more reply is drawn before, for what is only
+    slow the first time.
     """
     import torch
 
-    settings = DecodingSettings(do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
+    settings = DecodingSettings(do_sample=False, max_new_tokens=min(MAX_NEW_TOKENS, max_new_tokens))
     generation_config = settings.to_generation_config(format_.tokenizer)
     to_first, between = [], []
     for prompt in [*prompts[:1], *prompts]:

@@ -13,6 +13,7 @@ from training.checkpoints import STATE_FILE
 from training.resuming import ARGUMENTS_FILE, FREE_TO_CHANGE
 
 WEIGHTS = "*.safetensors"
+CHAT_TEMPLATE = "chat_template.jinja"
 SIZES = {
     "layers": "num_hidden_layers",
     "width": "hidden_size",
@@ -43,6 +44,11 @@ class ModelFolder:
     trainer_state: dict
     prefer_arguments: dict
     prefer_state: dict
+
+    @property
+    def chats(self) -> bool:
+        """Whether its tokenizer has a chat template, as that of a base for plain text has not."""
+        return (self.path / CHAT_TEMPLATE).is_file()
 
     @property
     def base(self) -> str | None:

@@ -29,6 +29,7 @@ from eval.training_log import read_curves
 RESULTS_FORMAT_VERSION = 2
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
 QUICK = {"max_dialogues": 60, "generated_replies": 40, "ranked_replies": 60, "timed_replies": 5}
+ZERO_IS_ALL = ("max_dialogues", "ranked_replies")
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ class EvalArguments:
         metadata={"help": "Score at most this many dialogues per corpus, drawn by --seed (0: all)."},
     )
     generated_replies: int = field(
-        default=300, metadata={"help": "Replies to generate per corpus, model and way of decoding."}
+        default=300, metadata={"help": "Replies to generate per corpus, model and way of decoding (0: none)."}
     )
     ranked_replies: int = field(
         default=0, metadata={"help": "Replies per corpus to find among their distractors (0: all)."}
     )
-    timed_replies: int = field(default=20, metadata={"help": "Replies per model whose latency is measured."})
+    timed_replies: int = field(
+        default=20, metadata={"help": "Replies per model whose latency is measured (0: none)."}
+    )
     seed: int = field(
         default=0, metadata={"help": "Seed of the choice of dialogues and of the generated replies."}
     )
@@ -98,7 +101,9 @@ class EvalArguments:
     def limit(self, name: str) -> int:
         """The number, or with --quick its quick one where that is smaller."""
         value = getattr(self, name)
-        return min(value or QUICK[name], QUICK[name]) if self.quick else value
+        if not self.quick:
+            return value
+        return QUICK[name] if value == 0 and name in ZERO_IS_ALL else min(value, QUICK[name])
 
 
 def evaluate_models(arguments: EvalArguments) -> dict:
@@ -124,6 +129,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
         "settings": {
             "seed": arguments.seed,
             "quick": arguments.quick,
+            "data": [Path(path).name for path in arguments.data],
             "splits": arguments.splits if any(Path(path).is_dir() for path in arguments.data) else [],
             "share": arguments.shares(),
             "decoding": asdict(decoding),

@@ -61,13 +61,14 @@ class SourceEvaluation:
             groups["likelihood"] = self._stage(contender, "likelihood", self._likelihood)
             if self.ranked and contender.generates:
                 groups["ranking"] = self._stage(contender, "ranking", self._ranking)
-            if contender.generates:
+            if self.contexts and contender.generates:
                 for name in self.decodings:
                     groups[name] = self._text_figures(self._generated(contender, name), are_human=False)
-                if self.limits["timed_replies"] and self.contexts:
+                if self.limits["timed_replies"]:
                     groups["latency"] = self._stage(contender, "latency", self._latency)
-        human = [view.turns[index].text for view, index in self.contexts]
-        rows["human"] = {"sampled": self._text_figures(human, are_human=True)}
+        if self.contexts:
+            human = [view.turns[index].text for view, index in self.contexts]
+            rows["human"] = {"sampled": self._text_figures(human, are_human=True)}
         return rows
 
     def replies(self) -> list[dict]:
@@ -143,7 +144,8 @@ class SourceEvaluation:
 
     def _latency(self, contender: Contender) -> dict:
         prompts = self._prompts(contender)[: self.limits["timed_replies"]]
-        return figures.latency(*time_replies(contender.model, contender.format, prompts))
+        longest = self.decodings["greedy"].max_new_tokens
+        return figures.latency(*time_replies(contender.model, contender.format, prompts, longest))
 
 
 def _replies(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:

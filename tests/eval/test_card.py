@@ -1,6 +1,7 @@
 """`eval.card`: every figure of a card is in what it was rendered from; its metadata; odd names."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -208,6 +209,17 @@ def test_preference_tuning_is_told_from_the_folder(model):
     assert unexplained(text, *sources(results_of_version_2(), tuned)) == []
     for told in ("Rafailov", "training.prefer", "readers"):
         assert told not in str(render_card(None, model, model_id="untuned"))
+
+
+def test_a_chat_model_that_another_was_compared_with_is_no_base(model, tmp_path):
+    assert (model.path / "chat_template.jinja").is_file()
+    written = render_card(results_of_version_2(), model, model_id="m", row="base")
+    assert "which does not chat" not in written.text and "fine-tuned from it" not in written.text
+    assert "It is the column `base`" in written.text and "conversational" in written.data.tags
+    folder = shutil.copytree(model.path, tmp_path / "base")
+    (folder / "chat_template.jinja").unlink()
+    bare = render_card(results_of_version_2(), replace(model, path=folder), model_id="m", row="base")
+    assert "which does not chat" in bare.text and bare.data.tags is None
 
 
 def test_random_weights_are_no_base_model(model):

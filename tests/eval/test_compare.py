@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from eval.compare import compare
+from eval.compare import _names, compare
 from tests.conftest import ROOT
 from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
 
@@ -60,6 +60,20 @@ def command(*flags: str):
     return subprocess.run(
         [sys.executable, "-m", "eval.compare", *flags], cwd=ROOT, capture_output=True, text=True
     )
+
+
+def test_two_files_of_one_folder_are_two_runs(tmp_path):
+    folder = write_run(tmp_path / "runs", results_of_version_2())
+    files = [folder / "results.json", folder / "again.json"]
+    files[1].write_bytes(files[0].read_bytes())
+    assert _names(files) == {file.as_posix(): file for file in files}
+
+
+def test_ranking_of_other_replies_is_told():
+    few = results_of_version_2(2.0)
+    few["settings"]["ranked_replies"] = 60
+    assert "ranked different replies" in compare({"all": results_of_version_2(), "few": few})
+    assert "ranked different replies" not in compare({"one": few, "two": few})
 
 
 def test_the_command_names_runs_by_their_folders(tmp_path):

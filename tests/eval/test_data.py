@@ -35,6 +35,13 @@ def test_several_files_are_read(tmp_path):
     assert {name: len(views) for name, views in read(files).items()} == {"s0": 1, "s1": 1}
 
 
+def test_a_corpus_may_be_called_anything(tmp_path):
+    named = [record(f"Hi {n}", source="my talks") for n in range(10)]
+    path = write(tmp_path / "x.jsonl", *named, record("Ho", source=""), record("Hu", source=None))
+    found = read([path], shares={"my talks": 0.5})
+    assert {name: len(views) for name, views in found.items()} == {"my talks": 5, "jsonl": 2}
+
+
 def test_a_share_takes_whole_groups(tmp_path):
     records = [record(f"Line {n}", source="films", group=f"m{n // 5}") for n in range(50)]
     path = write(tmp_path / "x.jsonl", *records)
@@ -64,6 +71,7 @@ def test_the_fingerprint_knows_every_word(tmp_path):
         ({"data": ["nowhere.jsonl"]}, "--data nowhere.jsonl: no such file"),
         ({"data": ["FOLDER"]}, "has no `dialogues/val.jsonl`"),
         ({"data": ["EMPTY"]}, "has no dialogue"),
+        ({"data": ["MUTE"]}, "mute.jsonl: alone has no reply to anything; give one that has"),
         (
             {"data": ["GOOD"], "shares": {"cornel": 0.1}},
             "--share cornel: no such corpus in --data; it has jsonl",
@@ -73,7 +81,9 @@ def test_the_fingerprint_knows_every_word(tmp_path):
 def test_what_cannot_be_read_is_named(tmp_path, options, problem):
     write(tmp_path / "empty.jsonl")
     write(tmp_path / "good.jsonl", record("Hi"))
-    places = {"FOLDER": tmp_path, "EMPTY": tmp_path / "empty.jsonl", "GOOD": tmp_path / "good.jsonl"}
+    write(tmp_path / "mute.jsonl", {"turns": [{"role": "user", "text": "Hi!"}], "source": "alone"})
+    places = {name.upper(): tmp_path / f"{name}.jsonl" for name in ("empty", "good", "mute")}
+    places["FOLDER"] = tmp_path
     data = [str(places.get(name, name)) for name in options["data"]]
     with pytest.raises(UserError) as error:
         read(data, shares=options.get("shares"))

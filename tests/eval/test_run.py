@@ -185,6 +185,35 @@ def test_a_users_own_dialogues(settings, tmp_path):
     assert results["data"]["jsonl"]["replies"] == 1
 
 
+def test_nothing_generated_is_no_figure_and_not_nought(settings, tmp_path):
+    arguments = EvalArguments(
+        **settings | {"generated_replies": 0, "ranked_replies": 2}, output=str(tmp_path / "out")
+    )
+    results = evaluate_models(arguments)
+    for rows in results["figures"].values():
+        assert {*rows["model"]} <= {"likelihood", "ranking"} and "human" not in rows
+    assert "distinct" not in render(results) and not (tmp_path / "out" / "replies.jsonl").read_text()
+
+
+def test_a_quick_run_takes_no_more_than_is_asked_for():
+    none = EvalArguments(model="m", quick=True, generated_replies=0, timed_replies=0)
+    few = EvalArguments(model="m", quick=True, generated_replies=3, ranked_replies=2, max_dialogues=1)
+    names = ("max_dialogues", "generated_replies", "ranked_replies", "timed_replies")
+    assert [none.limit(name) for name in names] == [60, 0, 60, 0]
+    assert [few.limit(name) for name in names] == [1, 3, 2, 5]
+
+
+def test_what_a_bases_own_configuration_says_of_repetition_does_not_hold(model_folder, tmp_path):
+    from eval.contenders import load_contenders
+
+    base = shutil.copytree(model_folder, tmp_path / "base")
+    path = base / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 1.5, "num_beams": 4}))
+    contenders, _ = load_contenders(str(model_folder), str(base), 0)
+    own = contenders[1].model.generation_config
+    assert own.repetition_penalty in (None, 1.0) and own.num_beams in (None, 1)
+
+
 def test_the_table_says_when_perplexities_do_not_compare(finished):
     _, results = finished
     assert "do not" not in render(results)

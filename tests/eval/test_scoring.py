@@ -112,6 +112,13 @@ def test_prompts_drop_old_turns_and_keep_the_persona(tokenizer):
         assert len(ids) <= 120 and "I have two cats." in tokenizer.decode(ids[:60])
 
 
+def test_a_prompt_keeps_its_length_where_persona_and_last_message_are_both_long(tokenizer):
+    long = " ".join(["cats"] * 300)
+    dialogue = Dialogue("test", (Turn("user", long), Turn("assistant", "Hi.")), (long,))
+    for format_ in (TemplateFormat(tokenizer), PlainFormat(tokenizer)):
+        assert len(prompt_ids(dialogue, 1, format_, 120)) == 120
+
+
 def perplexity(losses):
     flat = [reply for sequence in losses for reply in sequence]
     return metric("reply_perplexity").compute(predictions=flat, references=[""] * len(flat))["perplexity"]
