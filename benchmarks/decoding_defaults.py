@@ -138,7 +138,14 @@ def benchmark(arguments: DecodingArguments) -> dict:
     for given in arguments.settings:
         settings, weights = settings_from(given)
         replies = generate_replies(
-            model, contexts.format, contexts.prompts, settings, arguments.seed, given, **weights
+            model,
+            contexts.format,
+            contexts.prompts,
+            [each.checks for each in contexts.contexts],
+            settings,
+            arguments.seed,
+            given,
+            **weights,
         )
         named = {name: getattr(settings, name) for name in NAMES} | weights
         rows.append({**named, **contexts.figures(replies, are_human=False)})

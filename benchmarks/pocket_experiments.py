@@ -167,6 +167,7 @@ def _bits_per_byte(trainer: DialogueTrainer, experiment: Experiment, arguments: 
     from eval.data import read_views
     from eval.formats import PlainFormat, TemplateFormat
     from eval.scoring import score_views
+    from eval.source import dialogue_numbers
 
     tokenizer = trainer.processing_class
     format_ = PlainFormat(tokenizer) if experiment.stage == "base" else TemplateFormat(tokenizer)
@@ -176,7 +177,10 @@ def _bits_per_byte(trainer: DialogueTrainer, experiment: Experiment, arguments: 
         source: score_views(model, format_, views[source], model.config.max_position_embeddings)
         for source in SCORED
     }
-    return {source: figures.likelihood(*scored)["bits_per_byte"] for source, scored in found.items()}
+    return {
+        source: figures.likelihood(*scored, dialogue_numbers(views[source]))["bits_per_byte"]
+        for source, scored in found.items()
+    }
 
 
 def run_all(arguments: ExperimentArguments) -> dict:

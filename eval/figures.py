@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chat.best_of import preference
 from chat.dialogue import ASSISTANT, Dialogue
-from chat.reply_checks import is_sound
+from chat.engine import ReplyChecks
 from eval.intervals import ratio_of_sums
 
 if TYPE_CHECKING:
@@ -30,22 +31,23 @@ def _values(figures: dict[str, Any]) -> Figures:
     return {name: {"value": float(value)} for name, value in figures.items()}
 
 
-def likelihood(losses: list[list[list[float]]], texts: list[list[str]]) -> Figures:
+def likelihood(losses: list[list[list[float]]], texts: list[list[str]], dialogues: list[int]) -> Figures:
     """Perplexity and bits per byte, with intervals over dialogues.
 
     Args:
-        losses: per dialogue and reply, the nats of each token.
-        texts: per dialogue, the replies' texts.
+        losses: per view of a dialogue and reply, the nats of each token.
+        texts: per view, the replies' texts.
+        dialogues: per view, the number of its dialogue.
     """
     import math
 
-    flat_losses = [reply for dialogue in losses for reply in dialogue]
-    flat_texts = [text for dialogue in texts for text in dialogue]
+    flat_losses = [reply for view in losses for reply in view]
+    flat_texts = [text for view in texts for text in view]
     figures = _values(metric("reply_perplexity").compute(predictions=flat_losses, references=flat_texts))
-    nats = [math.fsum(loss for reply in dialogue for loss in reply) for dialogue in losses]
-    tokens = [sum(map(len, dialogue)) for dialogue in losses]
-    text_bytes = [sum(len(text.encode("utf-8")) for text in dialogue) for dialogue in texts]
-    per_token, per_byte = ratio_of_sums(nats, tokens), ratio_of_sums(nats, text_bytes)
+    nats = [math.fsum(loss for reply in view for loss in reply) for view in losses]
+    tokens = [sum(map(len, view)) for view in losses]
+    text_bytes = [sum(len(text.encode("utf-8")) for text in view) for view in texts]
+    per_token, per_byte = (_over_dialogues(nats, of, dialogues) for of in (tokens, text_bytes))
     for end in ("low", "high"):
         figures["perplexity"][end] = math.exp(per_token[end])
         figures["bits_per_byte"][end] = per_byte[end] / math.log(2)
@@ -90,28 +92,37 @@ def _hits(
         "hits_at_1_without_persona": hits_without,
         "persona_gain": [one - other for one, other in zip(hits, hits_without, strict=True)],
     }
-    return {f"{name}{suffix}": _share(values, dialogues) for name, values in columns.items()}
+    ones = [1.0] * len(dialogues)
+    return {f"{name}{suffix}": _over_dialogues(values, ones, dialogues) for name, values in columns.items()}
 
 
 def _hit(scores: list[float]) -> bool:
     return all(scores[0] > other for other in scores[1:])
 
 
-def _share(values: list[float], dialogues: list[int]) -> dict[str, float]:
+def _over_dialogues(
+    numerators: Sequence[float], denominators: Sequence[float], dialogues: list[int]
+) -> dict[str, float]:
+    """`ratio_of_sums` of what belongs to one dialogue taken together."""
     sums: dict[int, list[float]] = {}
-    for value, dialogue in zip(values, dialogues, strict=True):
+    for numerator, denominator, dialogue in zip(numerators, denominators, dialogues, strict=True):
         of_dialogue = sums.setdefault(dialogue, [0.0, 0.0])
-        of_dialogue[0] += value
-        of_dialogue[1] += 1
-    return ratio_of_sums([total for total, _ in sums.values()], [count for _, count in sums.values()])
+        of_dialogue[0] += numerator
+        of_dialogue[1] += denominator
+    return ratio_of_sums(*zip(*sums.values(), strict=True))
 
 
 @dataclass(frozen=True)
 class Context:
-    """What stands before a reply, for the metrics of the reply's text."""
+    """What stands before a reply, for the metrics of the reply's text.
+
+    Attributes:
+        checks: by which the chat gives a reply here.
+    """
 
     persona: tuple[str, ...]
     earlier: list[str]
+    checks: ReplyChecks
     prompt: str
     human: str
 
@@ -121,6 +132,7 @@ class Context:
         return cls(
             persona=view.persona,
             earlier=[turn.text for turn in before if turn.role == ASSISTANT],
+            checks=ReplyChecks.of(replace(view, turns=before).messages()),
             prompt=" ".join([*view.persona, *(turn.text for turn in before)]),
             human=view.turns[index].text,
         )
@@ -134,7 +146,7 @@ def text_figures(replies: list[str], contexts: list[Context], vocab_size: int, a
         are_human: then they are not compared with the human replies, which they are.
     """
     earlier, prompts = [each.earlier for each in contexts], [each.prompt for each in contexts]
-    retried = [not is_sound(reply) for reply in replies]
+    retried = [not context.checks.is_usable(reply) for reply, context in zip(replies, contexts, strict=True)]
     figures = {
         **metric("distinct_n").compute(predictions=replies),
         **metric("expectation_adjusted_distinct").compute(predictions=replies, vocab_size=vocab_size),

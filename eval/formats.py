@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue
+from chat.reply_checks import whole_sentences
 from chat.template import (
     ROLE_TOKENS,
     Piece,
@@ -47,8 +48,10 @@ class TemplateFormat:
         """Ids before and after a text of this role."""
         return self.tokenizer.convert_tokens_to_ids([ROLE_TOKENS[role]]), [self.tokenizer.eos_token_id]
 
-    def cut_reply(self, generated: str) -> str:
-        return generated.strip()
+    def reply_text(self, generated_ids: list[int]) -> str:
+        """As the chat gives it: one that was cut at the longest length ends with its last whole sentence."""
+        text = self.tokenizer.decode(generated_ids, skip_special_tokens=True).strip()
+        return text if self.tokenizer.eos_token_id in generated_ids else _until_last_end(text)
 
     def reply_length(self, generated_ids: list[int]) -> int:
         """How many of the tokens are the reply's, its end among them."""
@@ -77,9 +80,15 @@ class PlainFormat:
         encoded = self.tokenizer([label, "\n"], add_special_tokens=False)["input_ids"]
         return encoded[0], encoded[1]
 
-    def cut_reply(self, generated: str) -> str:
-        """A base writes on for both speakers: its reply is what stands before the next line."""
-        return generated.strip().split("\n")[0].strip()
+    def reply_text(self, generated_ids: list[int]) -> str:
+        """A base writes on for both speakers: its reply is what stands before the next line.
+
+        One that was cut at the longest length ends with its last whole sentence, as in the chat.
+        """
+        text = self.tokenizer.decode(generated_ids, skip_special_tokens=True)
+        line, *further = text.lstrip().split("\n")
+        has_ended = further or self.tokenizer.eos_token_id in generated_ids
+        return line.strip() if has_ended else _until_last_end(line.strip())
 
     def reply_length(self, generated_ids: list[int]) -> int:
         """How many of the tokens are the reply's, its end among them: up to the line's end."""
@@ -87,6 +96,11 @@ class PlainFormat:
             if "\n" in self.tokenizer.decode(generated_ids[:length]).lstrip():
                 return length
         return len(generated_ids)
+
+
+def _until_last_end(text: str) -> str:
+    """Without the sentence and the character of which the rest was not generated."""
+    return whole_sentences(text.rstrip("\ufffd"))
 
 
 Format = TemplateFormat | PlainFormat

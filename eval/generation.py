@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
-from chat.reply_checks import is_sound
+from chat.engine import ReplyChecks
 from eval.formats import Format
 from eval.processes import spread
 
@@ -22,6 +22,7 @@ def generate_replies(
     model: PreTrainedModel,
     format_: Format,
     prompts: list[list[int]],
+    checks: list[ReplyChecks],
     settings: DecodingSettings,
     seed: int,
     description: str = "generating",
@@ -31,6 +32,7 @@ def generate_replies(
 
     Args:
         prompts: ids, each with room for `settings.max_new_tokens` in the model's positions.
+        checks: per prompt, what the chat would check a reply for.
         weights: of `chat.best_of.rank`, where not its own.
     """
     from transformers import set_seed
@@ -48,15 +50,22 @@ def generate_replies(
         # A seed a batch: the replies do not depend on how many processes share the batches.
         set_seed(seed + number)
         inputs = _padded([prompts[index] for index in indices], generation_config.pad_token_id, model.device)
+        processors = settings.logits_processors(inputs["input_ids"].shape[1])
         if number_of_draws > 1:
             drawn = draw_candidates(
-                model, **inputs, generation_config=generation_config, number=number_of_draws
+                model,
+                **inputs,
+                generation_config=generation_config,
+                number=number_of_draws,
+                logits_processor=processors,
             )
             return [
-                _best(model, format_, candidates, generation_config.pad_token_id, weights)
-                for candidates in drawn
+                _best(model, format_, candidates, checks[index], generation_config.pad_token_id, weights)
+                for index, candidates in zip(indices, drawn, strict=True)
             ]
-        return _draw(model, format_, inputs, generation_config)
+        output = model.generate(**inputs, generation_config=generation_config, logits_processor=processors)
+        ids = output[:, inputs["input_ids"].shape[1] :].tolist()
+        return [format_.reply_text(of_reply) for of_reply in ids]
 
     replies = [""] * len(prompts)
     for (_, indices), texts in spread(batches, draw, description):
@@ -79,20 +88,15 @@ def _padded(prompts: list[list[int]], pad_token_id: int, device) -> dict:
     }
 
 
-def _draw(model: PreTrainedModel, format_: Format, inputs: dict, generation_config) -> list[str]:
-    output = model.generate(**inputs, generation_config=generation_config)
-    ids = output[:, inputs["input_ids"].shape[1] :].tolist()
-    return [format_.cut_reply(text) for text in format_.tokenizer.batch_decode(ids, skip_special_tokens=True)]
-
-
 def _best(
     model: PreTrainedModel,
     format_: Format,
     drawn: list[Candidate],
+    checks: ReplyChecks,
     pad_token_id: int,
     weights: dict[str, float],
 ) -> str:
-    """As the chat chooses: of the sound replies the one that ranks first."""
+    """As the chat chooses: the first in rank that is usable, an echo only where all of them are."""
     label, _ = format_.frame(ASSISTANT)
     candidates = [candidate.cut(format_.reply_length(candidate.ids)) for candidate in drawn]
     generic = reply_log_probs(
@@ -101,6 +105,6 @@ def _best(
         [each.ids for each in candidates],
         pad_token_id,
     )
-    decoded = format_.tokenizer.batch_decode([each.ids for each in candidates], skip_special_tokens=True)
-    texts = [format_.cut_reply(decoded[index]) for index in rank(candidates, generic, **weights)]
-    return next(filter(is_sound, texts), texts[0])
+    texts = [format_.reply_text(candidates[index].ids) for index in rank(candidates, generic, **weights)]
+    usable = sorted(filter(checks.is_usable, texts), key=checks.is_echo)
+    return next(iter(usable), texts[0])

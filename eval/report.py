@@ -1,6 +1,6 @@
 """The results of `eval.run` as tables, and as a page with plots and replies.
 
-    python -m eval.report eval/results/small-cpu --training-log checkpoints/runs
+    python -m eval.report eval/results/small-cpu --training-log runs/small-cpu
 
 Prints the tables; writes them as `report.md` and the page as `report.html` beside the results.
 """
@@ -26,6 +26,10 @@ from eval.table import (
 
 OTHER_TOKENIZERS = (
     "The two have different tokenizers: their bits per byte compare, their perplexities do not."
+)
+BEFORE_VERSION_3 = (
+    "Measured by an earlier version, which took the two sides of a dialogue for two dialogues in the "
+    "intervals, and horse and horses for two words in the use of the persona."
 )
 
 
@@ -89,6 +93,8 @@ def notes(results: dict) -> list[str]:
     found = [LEGEND]
     if has_intervals(results):
         found.append(INTERVALS)
+    if results["format_version"] < 3:
+        found.append(BEFORE_VERSION_3)
     if not results["same_reply_ids"]:
         found.append(OTHER_TOKENIZERS)
     if results["settings"].get("quick"):

@@ -9,7 +9,7 @@ from chat.cli import UserError
 
 RESULTS_FILE = "results.json"
 REPLIES_FILE = "replies.jsonl"
-FORMAT_VERSIONS = (1, 2)
+FORMAT_VERSIONS = (1, 2, 3)
 DECODINGS = ("sampled", "unranked", "greedy")
 LIKELIHOOD_FIGURES = ("perplexity", "bits_per_byte", "tokens", "replies")
 CANDIDATES = ("model", "base")
@@ -50,7 +50,7 @@ def load_results(path: Path, flag: str) -> dict:
 def check_version(results: dict, what: str) -> None:
     version = results.get("format_version")
     if version not in FORMAT_VERSIONS:
-        known = " and ".join(map(str, FORMAT_VERSIONS))
+        known = f"{FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]}"
         raise UserError(
             f"{what}: results of format version {version!r}, this reads {known}; evaluate anew with "
             "`python -m eval.run`, or use the checkout that wrote them"
@@ -79,7 +79,7 @@ def _check_shape(results: dict) -> None:
 
 
 def as_current(results: dict) -> dict:
-    """Results of version 1 in the form of version 2, as far as they go; others as they are."""
+    """Results of version 1 in the form of the later ones, as far as they go; others as they are."""
     if results["format_version"] != 1:
         return results
     figures = {

@@ -26,7 +26,7 @@ from eval.source import SourceEvaluation
 from eval.stages import Stages
 from eval.training_log import read_curves
 
-RESULTS_FORMAT_VERSION = 2
+RESULTS_FORMAT_VERSION = 3
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
 QUICK = {"max_dialogues": 60, "generated_replies": 40, "ranked_replies": 60, "timed_replies": 5}
 ZERO_IS_ALL = ("max_dialogues", "ranked_replies")

@@ -47,6 +47,7 @@ class SourceEvaluation:
         if drawn.best_of > 1:
             self.decodings["unranked"] = drawn.changed(do_sample=True, best_of=1)
         self.contexts = self._drawn(_replies(views), limits["generated_replies"])
+        self.before = [figures.Context.of(view, index) for view, index in self.contexts]
         ranked = rankable(views)
         self.ranked = self._drawn(ranked, limits["ranked_replies"] or len(ranked))
 
@@ -101,12 +102,10 @@ class SourceEvaluation:
 
     def _likelihood(self, contender: Contender) -> dict:
         description = f"{self.source}: {contender.row} perplexity"
-        return figures.likelihood(
-            *score_views(contender.model, contender.format, self.views, self.positions, description)
-        )
+        scored = score_views(contender.model, contender.format, self.views, self.positions, description)
+        return figures.likelihood(*scored, dialogue_numbers(self.views))
 
     def _ranking(self, contender: Contender) -> dict:
-        numbers = {id(view): number for number, view in enumerate(self.views)}
         bare = [(replace(view, persona=()), index) for view, index in self.ranked]
         alone = [
             (replace(view, persona=(), turns=view.turns[index : index + 1]), 0) for view, index in self.ranked
@@ -121,7 +120,7 @@ class SourceEvaluation:
                 (alone, f"{contender.row} ranking without a conversation"),
             )
         ]
-        return figures.ranking(*scores, [numbers[id(view)] for view, _ in self.ranked])
+        return figures.ranking(*scores, dialogue_numbers([view for view, _ in self.ranked]))
 
     def _generated(self, contender: Contender, decoding: str) -> list[str]:
         return self._stage(
@@ -131,6 +130,7 @@ class SourceEvaluation:
                 contender.model,
                 contender.format,
                 self._prompts(contender),
+                [each.checks for each in self.before],
                 self.decodings[decoding],
                 self.seed,
                 f"{self.source}: {contender.row} {decoding} replies",
@@ -139,8 +139,7 @@ class SourceEvaluation:
 
     def _text_figures(self, replies: list[str], are_human: bool) -> dict:
         vocab_size = max(len(each.format.tokenizer) for each in self.contenders)
-        contexts = [figures.Context.of(view, index) for view, index in self.contexts]
-        return figures.text_figures(replies, contexts, vocab_size, are_human)
+        return figures.text_figures(replies, self.before, vocab_size, are_human)
 
     def _latency(self, contender: Contender) -> dict:
         prompts = self._prompts(contender)[: self.limits["timed_replies"]]
@@ -150,3 +149,10 @@ class SourceEvaluation:
 
 def _replies(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:
     return [(view, index) for view in views for index, mark in enumerate(is_reply(view.turns)) if mark]
+
+
+def dialogue_numbers(views: Iterable[Dialogue]) -> list[int]:
+    """Per view, the number of its dialogue, of which there may be a view from each side."""
+    numbers: dict[tuple[str, ...], int] = {}
+    texts = (tuple(turn.text for turn in view.turns) for view in views)
+    return [numbers.setdefault(of_view, len(numbers)) for of_view in texts]

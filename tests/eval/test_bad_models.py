@@ -109,11 +109,15 @@ def test_a_model_of_one_phrase_is_told_by_variety_and_repetition(figures):
 
 
 def test_a_phrase_said_before_is_repetition():
+    from chat.engine import ReplyChecks
     from eval.figures import Context, text_figures
 
-    contexts = [Context((), [PHRASE] * turn, PHRASE, "Maybe.") for turn in range(4)]
+    contexts = [
+        Context((), [PHRASE] * turn, ReplyChecks((PHRASE,) * turn, ()), PHRASE, "Maybe.") for turn in range(4)
+    ]
     bad = text_figures([PHRASE] * 4, contexts, 404, are_human=False)
     good = text_figures(["Yes.", "No way!", "Perhaps so.", "Why not?"], contexts, 404, are_human=False)
     assert bad["repeated_replies"]["value"] == 0.75 and good["repeated_replies"]["value"] == 0
+    assert bad["fallback"]["value"] == 0.75 and good["fallback"]["value"] == 0
     assert bad["earlier_repetition"]["value"] > good["earlier_repetition"]["value"]
     assert bad["distinct_1"]["value"] < good["distinct_1"]["value"]

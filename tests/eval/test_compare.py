@@ -90,11 +90,11 @@ def test_the_command_names_runs_by_their_folders(tmp_path):
 
 def test_the_command_reports_errors_in_one_line(tmp_path):
     folder = write_run(tmp_path / "run", results_of_version_2())
-    newer = write_run(tmp_path / "newer", {**results_of_version_2(), "format_version": 3})
+    newer = write_run(tmp_path / "newer", {**results_of_version_2(), "format_version": 4})
     for flags, problem in (
         ((), "the following arguments are required: --results; see --help"),
         (("--results", "nowhere"), "--results nowhere: No such file or directory; give the results"),
-        (("--results", str(newer)), "results of format version 3, this reads 1 and 2; evaluate anew"),
+        (("--results", str(newer)), "results of format version 4, this reads 1 to 3; evaluate anew"),
         (("--results", str(folder), "--output", str(tmp_path)), "is a folder; give a file"),
         (("--results", str(folder), "--output", str(tmp_path / "no" / "x.md")), "cannot be written (No such"),
     ):

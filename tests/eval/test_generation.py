@@ -3,6 +3,7 @@
 import pytest
 
 from chat.decoding import DecodingSettings
+from chat.engine import ReplyChecks
 from eval.formats import PlainFormat, TemplateFormat
 from eval.generation import BATCH_SIZE, generate_replies
 
@@ -28,16 +29,20 @@ def prompts(tokenizer):
     return [encode_prompt(tokenizer, [{"role": "user", "content": text}]) for text in texts]
 
 
+def generated(model, format_, prompts, settings, seed):
+    return generate_replies(model, format_, prompts, [ReplyChecks((), ())] * len(prompts), settings, seed)
+
+
 def test_batches_give_the_replies_of_single_prompts(model, tokenizer, prompts):
     format_, greedy = TemplateFormat(tokenizer), DecodingSettings(do_sample=False, max_new_tokens=8)
-    together = generate_replies(model, format_, prompts, greedy, seed=0)
-    alone = [generate_replies(model, format_, [prompt], greedy, seed=0)[0] for prompt in prompts]
+    together = generated(model, format_, prompts, greedy, seed=0)
+    alone = [generated(model, format_, [prompt], greedy, seed=0)[0] for prompt in prompts]
     assert together == alone and len(set(together)) > len(prompts) // 2
 
 
 def test_the_seed_decides(model, tokenizer, prompts):
     format_, settings = TemplateFormat(tokenizer), DecodingSettings(max_new_tokens=8)
-    first, again, other = (generate_replies(model, format_, prompts, settings, seed=s) for s in (1, 1, 2))
+    first, again, other = (generated(model, format_, prompts, settings, seed=s) for s in (1, 1, 2))
     assert first == again != other
 
 
@@ -46,21 +51,51 @@ def test_the_best_of_several_is_what_the_chat_gives(model, tokenizer, prompts):
     from chat.torch_engine import TorchEngine
 
     settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=8, best_of=16)
-    [reply] = generate_replies(model, TemplateFormat(tokenizer), prompts[:1], settings, seed=4)
+    [reply] = generated(model, TemplateFormat(tokenizer), prompts[:1], settings, seed=4)
     engine = TorchEngine(model, tokenizer, "tiny")
     said = engine.reply([{"role": "user", "content": "Tell me about 0."}], settings.changed(seed=4))
-    assert reply.startswith(said) and said
+    assert reply == said != ""
 
 
 def test_a_base_is_judged_by_its_first_line_alone(model, tokenizer):
     format_ = PlainFormat(tokenizer)
     ids = tokenizer("\nI am well.\nA:\nGood.", add_special_tokens=False)["input_ids"]
     own = ids[: format_.reply_length(ids)]
-    assert (
-        tokenizer.decode(own) == "\nI am well.\n" and format_.cut_reply(tokenizer.decode(own)) == "I am well."
-    )
+    assert tokenizer.decode(own) == "\nI am well.\n" and format_.reply_text(own) == "I am well."
     assert format_.reply_length(own[:-1]) == len(own) - 1
     settings = DecodingSettings(temperature=1.2, max_new_tokens=8, best_of=3)
     prompts = [tokenizer(f"A:\nHi {i}\nB:\n", add_special_tokens=False)["input_ids"] for i in range(3)]
-    first, again = (generate_replies(model, format_, prompts, settings, seed=1) for _ in range(2))
+    first, again = (generated(model, format_, prompts, settings, seed=1) for _ in range(2))
     assert first == again and not any("\n" in reply for reply in first)
+
+
+def test_a_reply_that_is_cut_ends_with_its_last_whole_sentence(tokenizer):
+    ids = tokenizer("I am well. And I", add_special_tokens=False)["input_ids"]
+    for format_, end in (
+        (TemplateFormat(tokenizer), [tokenizer.eos_token_id]),
+        (PlainFormat(tokenizer), tokenizer("\nA:", add_special_tokens=False)["input_ids"]),
+    ):
+        assert format_.reply_text(ids) == "I am well."
+        assert format_.reply_text([*ids, *end]) == "I am well. And I"
+
+
+def test_the_best_of_several_is_none_that_was_said(model, tokenizer, prompts):
+    settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=8, best_of=16)
+    format_ = TemplateFormat(tokenizer)
+    [best] = generated(model, format_, prompts[:1], settings, seed=4)
+
+    class Said(ReplyChecks):
+        def is_usable(self, reply):
+            return reply != best
+
+    [other] = generate_replies(model, format_, prompts[:1], [Said((), ())], settings, seed=4)
+    assert other != best
+
+
+def test_a_models_own_frequency_penalty_holds(model, tokenizer, prompts):
+    format_, greedy = TemplateFormat(tokenizer), DecodingSettings(do_sample=False, max_new_tokens=20)
+    plain, rarer = (
+        generated(model, format_, prompts, greedy.changed(frequency_penalty=penalty), seed=0)
+        for penalty in (0.0, 2.0)
+    )
+    assert plain != rarer

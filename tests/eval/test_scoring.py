@@ -102,7 +102,6 @@ def test_the_plain_format_is_a_transcript(base_tokenizer):
     transcript = "About B: I have two cats.\nA:\nHi!\nB:\nHello, you.\nA:\nPets?\nB:\n"
     ids = prompt_ids(DIALOGUE, 3, PlainFormat(base_tokenizer), 256)
     assert base_tokenizer.decode(ids) == f"<|endoftext|>{transcript}"
-    assert PlainFormat(base_tokenizer).cut_reply(" Two cats.\nA:\nNice.") == "Two cats."
 
 
 def test_prompts_drop_old_turns_and_keep_the_persona(tokenizer):
@@ -166,3 +165,21 @@ def test_the_chat_format_leaves_the_bases_ids_alone(base_tokenizer, tokenizer):
     extended = add_chat_format(copy.deepcopy(base_tokenizer))
     text = "What's up? <|user|> No."
     assert extended(text, split_special_tokens=True)["input_ids"] == base_tokenizer(text)["input_ids"]
+
+
+def test_the_two_sides_of_a_dialogue_are_one_dialogue_in_the_intervals():
+    """As wide as if each dialogue had one side, where both are alike; by half narrower if they were two."""
+    from eval.figures import likelihood
+    from eval.source import dialogue_numbers
+
+    turns = [(Turn("user", f"Hi {n}!"), Turn("assistant", f"Ho {n}!")) for n in range(40)]
+    dialogues = [Dialogue("films", each) for each in turns]
+    views = [view for dialogue in dialogues for view in dialogue.views()]
+    numbers = dialogue_numbers(views)
+    assert numbers == [n for n in range(40) for _ in range(2)]
+    losses = [[[1.0 + n % 7]] for n in range(40)]
+    texts = [["text"]] * 40
+    one_side = likelihood(losses, texts, [*range(40)])
+    both = likelihood([each for each in losses for _ in range(2)], texts * 2, numbers)
+    assert both["bits_per_byte"] == pytest.approx(one_side["bits_per_byte"])
+    assert both["replies"]["value"] == 80

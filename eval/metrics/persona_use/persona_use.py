@@ -14,7 +14,7 @@ persona sentences of the call: rare words tell more. persona_overlap: the mean o
 sentence of the persona. persona_use: the share of replies whose best overlap is at least 1/3, that is one
 telling word of three, in a typical sentence of three to five content words. Both range from 0 to 1; compare
 with the human replies: a reply need not speak of the persona, and paraphrases are not seen. Words are
-compared without a final s, d or ing.
+compared without a final s, e, es, ed or ing.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -26,7 +26,7 @@ have one.
 USED_FROM_OVERLAP = 1 / 3
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|d)$")
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|e|(?<!s)s)$")
 _STOP_WORDS = set(
     """
     a about after all also always am an and any are as at be because been but by can can't could did do does

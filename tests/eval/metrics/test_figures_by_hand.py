@@ -137,6 +137,20 @@ def test_persona_use_sees_a_telling_word_and_not_a_common_one():
     assert compute("persona_use", predictions=persona, references=[persona] * 3)["persona_overlap"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("fact", "reply"),
+    [
+        ("I own horses.", "A horse!"),
+        ("I watch movies.", "That movie."),
+        ("I danced.", "Dancing?"),
+        ("I hated games.", "I hate that game."),
+        ("I own a dress.", "Dresses!"),
+    ],
+)
+def test_persona_use_sees_a_word_in_its_other_forms(fact, reply):
+    assert compute("persona_use", predictions=[reply], references=[[fact]])["persona_use"] == 1
+
+
 def test_latency_percentiles():
     figures = compute(
         "latency",
