@@ -46,7 +46,8 @@ FALLBACK_REPLY = "Sorry, I lost my train of thought. Could you say that in anoth
 MODEL_VARIABLE = "MODEL_ID"
 ENGINE_VARIABLE = "ENGINE"
 ROOT = Path(__file__).resolve().parent.parent
-LOCAL_MODELS = ("final_model", "models/pocket")
+EMBEDDED_MODEL = "models/pocket"
+LOCAL_MODELS = ("final_model", EMBEDDED_MODEL)
 
 EngineName = Literal["auto", "torch", "openvino"]
 

@@ -63,7 +63,8 @@ def test_its_card_is_rendered_from_its_results(folder, tmp_path, monkeypatch):
 
     output = tmp_path / "README.md"
     monkeypatch.chdir(ROOT)
-    flags = ["--model", str(folder.relative_to(ROOT)), "--results", str(folder / "results.json")]
+    name = str(folder.relative_to(ROOT))
+    flags = ["--model", name, "--model-id", name, "--results", str(folder / "results.json")]
     monkeypatch.setattr("sys.argv", ["card", *flags, "--output", str(output)])
     card.main()
     assert output.read_text(encoding="utf-8") == (folder / "README.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
     """
     if arguments.to == "onnx":
         check_onnx_is_installed()
-    source = model_folder(arguments.model, "--model").resolve()
+    source = Path(os.path.abspath(model_folder(arguments.model, "--model")))
     default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
     output = Path(arguments.output).expanduser() if arguments.output else default
     with whole_folder(output, EXPORT_FILE, "--output") as scratch:

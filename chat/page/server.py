@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -67,13 +69,19 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
             mcp_server=variables.mcp_server,
             app_kwargs={"routes": [health_route(engine)], "middleware": [Middleware(RequestGuard)]},
             prevent_thread_lock=True,
-            **options,
+            **{"inbrowser": has_screen(), **options},
         )
     except OSError as error:
         raise UserError(f"GRADIO_SERVER_NAME, GRADIO_SERVER_PORT: {error}") from None
     if page.mcp_server_obj:
         _mend(page.mcp_server_obj)
     return address
+
+
+def has_screen() -> bool:
+    """Whether somebody sits at a terminal of this machine, before a screen on which a browser can open."""
+    has_display = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}
+    return sys.stdout.isatty() and bool(has_display)
 
 
 def _mend(mcp_server: Any) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chat.cli import UserError
+from chat.engine import EMBEDDED_MODEL
 
-EMBEDDED_MODEL = "models/pocket"
 MAX_TITLE_CHARACTERS = 60
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
+from chat.engine import EngineName
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class ChatArguments:
         default=None,
         metadata={"help": "Path or Hub id (default: MODEL_ID, else final_model/, else the embedded model)."},
     )
-    engine: Literal["auto", "torch", "openvino"] = field(
+    engine: EngineName = field(
         default="auto",
         metadata={"help": "auto: openvino for a GPT-2 on a machine without an accelerator, else torch."},
     )
