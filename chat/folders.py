@@ -76,6 +76,8 @@ def check_replaceable(output: str | Path, marker: str, flag: str) -> None:
         is_taken = output.exists() and not ours
     except OSError as error:
         raise UserError(f"{flag} {output}: cannot be read ({error.strerror}); give another folder") from None
+    if (output / ".git").exists():
+        raise UserError(f"{flag} {output}: is a git repository, whose history would go; give another folder")
     if is_here:
         raise UserError(f"{flag} {output}: is the folder that this runs in; give another one")
     if is_taken:

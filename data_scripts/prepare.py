@@ -200,10 +200,11 @@ def _destination(arguments: PrepareArguments) -> Destination | None:
     """Where the dataset is to be pushed, found usable before anything is prepared."""
     if not arguments.push_to_hub:
         return None
-    from chat.hub.repositories import Destination, make_ready
+    from chat.hub.repositories import Destination
+    from data_scripts.publish import make_dataset_ready
 
     destination = Destination(arguments.push_to_hub, "dataset", public=arguments.hub_public)
-    if failure := make_ready(destination):
+    if failure := make_dataset_ready(destination):
         logger.warning("%s: %s; it is tried again when the dataset is there", destination, failure.reason)
     return destination
 

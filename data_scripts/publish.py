@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line
 from chat.folders import is_write_failure
+from chat.hub.cards import state_of
+from chat.hub.errors import Failure
 from chat.hub.loading import STATISTICS_FILE
+from chat.hub.merged_cards import Marks, merged_card
 from chat.hub.publishing import publish_folder
-from chat.hub.repositories import Destination
+from chat.hub.repositories import Destination, make_ready, tried
 from chat.markdown import code_span
 from data_scripts.provenance import described, given_corpora
 
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent / "dataset_card.md"
 SHARD_BYTES = 500 * 10**6
 COUNTED = ("dialogues", "sequences", "replies", "tokens", "reply_tokens")
+MARKS = Marks(
+    "<!-- Written by `python -m data_scripts.prepare`",
+    "<!-- Here ends what `python -m data_scripts.prepare` writes. -->",
+)
+# What of the metadata the files decide.
+OWN_METADATA = ("configs", "size_categories")
+STARTERS = {"README.md", ".gitattributes"}
 OURS = ("data/*", "tokenizer/*", "dialogues/*", STATISTICS_FILE)
 SIZES = (
     (10**3, "n<1K"),
@@ -32,6 +42,24 @@ SIZES = (
     (10**6, "100K<n<1M"),
     (10**7, "1M<n<10M"),
 )
+
+
+def make_dataset_ready(destination: Destination) -> Failure | None:
+    """Makes the dataset where there is none; another one by this name is left alone.
+
+    Returns:
+        Why the Hub cannot be asked now, where a later try may succeed.
+
+    Raises:
+        UserError: the Hub refuses, or it is another dataset.
+    """
+
+    def refuse_another() -> None:
+        files = set(state_of(destination).files) - STARTERS
+        if files and STATISTICS_FILE not in files:
+            raise UserError(f"{destination}: is another dataset, which this would overwrite; name another")
+
+    return make_ready(destination) or tried(refuse_another, destination)
 
 
 def publish(output: str | Path, destination: Destination) -> str:
@@ -46,6 +74,7 @@ def publish(output: str | Path, destination: Destination) -> str:
             destination,
             message="Dataset of data_scripts.prepare",
             ours=OURS,
+            merge_card=lambda there, ours: merged_card(there, ours, MARKS, OWN_METADATA),
             what=str(output),
             again="give the same command again: what is prepared is not prepared anew",
         )
@@ -114,6 +143,8 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     return DatasetCard.from_template(
         data,
         template_path=str(TEMPLATE),
+        begin=MARKS.begin,
+        end=MARKS.end,
         repo_id=repo_id,
         title=repo_id,
         options=options,

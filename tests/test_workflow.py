@@ -70,7 +70,12 @@ def test_the_command_is_one_that_there_is():
     from chat.space.arguments import SpaceArguments
 
     [command] = (command for command in commands("sync") if command.startswith(PUBLISHED))
-    given = {'"$SPACE"': "user/space", '"$MODEL"': "user/model"}
+    given = {
+        '"$SPACE"': "user/space",
+        '"$MODEL"': "user/model",
+        '"$TITLE"': "A chat",
+        '"$HARDWARE"': "t4-small",
+    }
     flags = [given.get(word, word) for word in command.removeprefix(PUBLISHED).split()]
     arguments = parse_arguments(SpaceArguments, flags)
     assert (arguments.push_to_hub, arguments.model) == ("user/space", "user/model")

@@ -118,6 +118,11 @@ class PushCheckpoints(TrainerCallback):
             refuse_other_run(self.destination)
         make_branch(self.destination, BRANCH)
         self._has_begun = True
+        if (steps := steps_on_hub(self.destination)) and steps[-1] > step:
+            raise UserError(
+                f"{self.destination}: holds the checkpoint of step {steps[-1]}, another process goes on with "
+                f"this run; end one of them, and go on by --resume"
+            )
         names = {path.name for path in folder.iterdir() if path.is_dir()}
         there = [f"{name}/*" for name in names & self._pushed]
         commit_files(

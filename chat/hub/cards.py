@@ -172,21 +172,22 @@ def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
 
 def with_merged_card(
     destination: Destination, additions: list[CommitOperationAdd], merge: Callable[[str | None, str], str]
-) -> list[CommitOperationAdd]:
-    """The additions of a commit, the card among them merged with the repository's.
+) -> tuple[list[CommitOperationAdd], str]:
+    """The additions of a commit, the card among them merged with the repository's, and the commit of that.
 
     Raises what the Hub's client raises, and as `merge`.
     """
     from huggingface_hub import CommitOperationAdd
 
+    state = state_of(destination)
+
     def merged(addition: CommitOperationAdd) -> CommitOperationAdd:
         if addition.path_in_repo != CARD_FILE:
             return addition
         ours = Path(addition.path_or_fileobj).read_text(encoding="utf-8")
-        there = state_of(destination).card
         try:
-            return CommitOperationAdd(CARD_FILE, merge(there, ours).encode("utf-8"))
+            return CommitOperationAdd(CARD_FILE, merge(state.card, ours).encode("utf-8"))
         except UserError as error:
             raise UserError(f"{destination}: {error}") from error
 
-    return [merged(each) for each in additions]
+    return [merged(each) for each in additions], state.commit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,6 +65,9 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(
                 f"the Hub cannot be reached ({one_line(each)})", "check the network", is_lasting=False
             )
+        if isinstance(each, json.JSONDecodeError):
+            # Such as a gateway's page that says in HTML what failed.
+            return Failure("the Hub's answer cannot be read", "try again later", is_lasting=False)
         if isinstance(each, OSError) and each.errno in DISK_FULL:
             return Failure(f"the disk is full ({one_line(each)})", "make room", is_lasting=True)
         if type(each).__name__ == "XetAuthenticationError":

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError
-from chat.hub.repositories import Destination, make_ready
+from chat.hub.publishing import persistently
+from chat.hub.repositories import Destination, make, make_ready
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitScheduler
+
+# Somebody waits for the page.
+ATTEMPTS_AT_START = 3
 
 
 def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str) -> CommitScheduler:
@@ -27,8 +30,14 @@ def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str
     from huggingface_hub import CommitScheduler
 
     destination = Destination(dataset, "dataset", flag=flag, public_flag=None)
-    if failure := make_ready(destination):
-        raise UserError(f"{destination}: {failure}, or unset {flag} to log on this machine only")
+    if make_ready(destination):
+        persistently(
+            lambda: make(destination),
+            destination,
+            undone="cannot be written to now",
+            again=f"start again, or unset {flag} to log on this machine only",
+            attempts=ATTEMPTS_AT_START,
+        )
     return CommitScheduler(
         **destination.repository, folder_path=file.parent, allow_patterns=[file.name], every=every_minutes
     )

@@ -26,7 +26,9 @@ class Marks:
     end: str
 
     def replaced(self, there: str, ours: str) -> str:
-        """A text with our part anew; all of `there`, where none of it is ours."""
+        """A text with our part anew; all of `there`, where it says something and none of it is ours."""
+        if not there.strip():
+            return ours
         before, begin, rest = there.partition(self.begin)
         if not begin:
             return there
@@ -73,7 +75,10 @@ def _merge_metadata(old: ModelCardData, new: ModelCardData, own: set[str]) -> No
         there = old.get(name)
         if name in ("eval_results", "model_name"):
             continue
-        if isinstance(value, list) and there:
+        is_of_anothers_licence = name == "license_name" and old.get("license") != new.get("license")
+        if (name not in own and is_of_anothers_licence) or (value is None and name != "license_name"):
+            continue
+        if isinstance(value, list) and there and name not in own:
             value = list(dict.fromkeys([*(there if isinstance(there, list) else [there]), *value]))
         if there is None or name in own or isinstance(value, list):
             old[name] = value

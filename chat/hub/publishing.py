@@ -62,10 +62,10 @@ def publish_folder(
 
     def publish() -> str:
         make(destination)
-        additions = additions_of(folder, allow=allow, ignore=ignore)
+        additions, parent = additions_of(folder, allow=allow, ignore=ignore), None
         if merge_card:
-            additions = with_merged_card(destination, additions, merge_card)
-        commit = commit_files(destination, additions, message=message, ours=ours)
+            additions, parent = with_merged_card(destination, additions, merge_card)
+        commit = commit_files(destination, additions, message=message, ours=ours, parent_commit=parent)
         if tag:
             set_tag(destination, tag, commit)
         return commit
@@ -167,6 +167,7 @@ def commit_files(
     ours: Iterable[str] = (),
     but: Iterable[str] = (),
     revision: str = MAIN,
+    parent_commit: str | None = None,
 ) -> str:
     """One commit of all additions, with the deletion of files of ours that are not among them; its id.
 
@@ -174,6 +175,7 @@ def commit_files(
         ours: patterns of paths in the repository.
         but: patterns of those of them that stay.
         revision: the branch.
+        parent_commit: the latest commit there; the Hub refuses where another one has come.
 
     `HfApi.upload_folder` would make several commits of a large folder, of which a reader may see the first.
     """
@@ -187,6 +189,7 @@ def commit_files(
         operations=[*deletions, *additions],
         commit_message=message,
         revision=revision,
+        parent_commit=parent_commit,
     ).oid
 
 
@@ -201,4 +204,5 @@ def _stale(
 
 
 def _matches(path: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch(path, pattern) for pattern in patterns)
+    """Whether one of the patterns fits; one without a slash fits what lies in no folder."""
+    return any(fnmatch(path, pattern) and ("/" in pattern or "/" not in path) for pattern in patterns)

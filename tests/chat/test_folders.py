@@ -52,6 +52,14 @@ def test_what_a_link_names_is_replaced_and_not_the_link(tmp_path):
     assert len(list(tmp_path.rglob("*"))) == 4
 
 
+def test_a_git_repository_is_refused(tmp_path):
+    write(tmp_path / "out", "one")
+    (tmp_path / "out" / ".git").mkdir()
+    with pytest.raises(UserError, match="is a git repository, whose history would go"):
+        write(tmp_path / "out", "two")
+    assert (tmp_path / "out" / "done.txt").read_text() == "one"
+
+
 def test_the_folder_that_it_runs_in_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^--output \.: is the folder that this runs in"):

@@ -74,6 +74,39 @@ def test_what_is_pushed_is_what_is_loaded(flags, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_others_wrote_into_the_card_stays(flags, tmp_path):
+    repositories = Repositories(token=TOKEN)
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        python("-m", "data_scripts.prepare", *flags, environment=environment)
+        for path, content in repositories.contents(TALK).items():
+            (tmp_path / "edited" / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "edited" / path).write_bytes(content)
+        with open(tmp_path / "edited" / "README.md", "a") as card:
+            card.write("\n## Thanks\nTo my cat.\n")
+        repositories.import_folder(TALK, tmp_path / "edited")
+        changed = [*flags, "--max-length", "64"]
+        done = python("-m", "data_scripts.prepare", *changed, environment=environment)
+    assert done.returncode == 0, done.stderr
+    card = repositories.contents(TALK)["README.md"].decode()
+    assert card.count("To my cat.") == 1 and card.count("# someone/talk\n") == 1
+    assert "A sequence has at most 64 tokens." in card
+
+
+def test_another_dataset_is_left_alone(flags, tmp_path):
+    repositories, other = Repositories(token=TOKEN), tmp_path / "other"
+    (other / "data").mkdir(parents=True)
+    (other / "data" / "train.parquet").write_bytes(b"years of work")
+    repositories.import_folder(TALK, other, private=True)
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        done = python("-m", "data_scripts.prepare", *flags, environment=environment)
+    assert done.returncode == 2 and not done.stdout
+    assert "someone/talk: is another dataset, which this would overwrite; name another" in done.stderr
+    assert [*repositories.contents(TALK)] == ["data/train.parquet"]
+
+
+@pytest.mark.slow
 def test_a_full_disk_costs_the_push_and_not_the_dataset(flags, tmp_path):
     repositories, before = Repositories(token=TOKEN), contents(tmp_path / "data")
     with hub(repositories) as endpoint:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chat.cli import command_line
+from chat.cli import UserError, command_line
+from chat.hub.repositories import Destination
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import contents, mentions, python, started
@@ -67,7 +68,7 @@ def history(folder: Path) -> list[dict]:
     return [
         {name: value for name, value in entry.items() if not any(each in name for each in timed)}
         for entry in entries
-        if "train_loss" not in entry
+        if "train_runtime" not in entry
     ]
 
 
@@ -108,6 +109,22 @@ def test_a_run_is_pushed_while_the_hub_fails(repositories, machine, tmp_path):
     assert other.returncode == 2, other.stderr
     assert "holds checkpoints of an earlier run, up to step 6; go on with it by --resume" in other.stderr
     assert len(repositories.messages(CHAT)) == 1
+
+
+def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monkeypatch):
+    """A machine that comes back to the network takes nothing from the one that has gone on meanwhile."""
+    from training import hub as pushes
+
+    for name in ("make", "make_branch", "refuse_other_run"):
+        monkeypatch.setattr(pushes, name, lambda *_: None)
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [400, 700])
+    committed = []
+    monkeypatch.setattr(pushes, "commit_files", lambda *_, **__: committed.append(1))
+    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None)
+    with pytest.raises(UserError, match="holds the checkpoint of step 700, another process goes on with"):
+        push._commit(tmp_path, 500)
+    push._commit(tmp_path, 800)
+    assert committed == [1]
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     public = {("dataset", f"{user}/public"): tmp_path / "feedback" for user in ("someone", "elsewhere")}
     repositories = Repositories(public, TOKEN)
     repositories.foreign.add("elsewhere")
+    repositories.faults.add("POST .*/repos/create", status=503)
     with hub(repositories) as endpoint:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(tmp_path / "feedback"), TOKEN],

@@ -28,6 +28,24 @@ def test_without_a_card_it_is_ours(there):
     assert merged_card(there, rendered, MARKS) == rendered
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_metadata_without_a_text_gets_ours(text):
+    """As the Hub writes them where somebody picks a licence for a new repository."""
+    rendered = card(ours("# New"), license="other", license_name="terms")
+    merged = ModelCard(merged_card(f"---\nlicense: mit\n---\n{text}", rendered, MARKS))
+    assert merged.text.strip() == ours("# New").strip()
+    assert merged.data.to_dict() == {"license": "mit"}
+    bare = ModelCard(merged_card("---\ntags: [x]\n---\n", rendered, MARKS)).data.to_dict()
+    assert bare == {"tags": ["x"], "license": "other", "license_name": "terms"}
+
+
+def test_what_we_do_not_know_takes_nothing_away():
+    there = card("# Mine", base_model="user/base", configs=[{"config_name": "old"}])
+    rendered = card(ours("# New"), configs=[{"config_name": "new"}])
+    data = ModelCard(merged_card(there, rendered, MARKS, ["base_model", "configs"])).data.to_dict()
+    assert data == {"base_model": "user/base", "configs": [{"config_name": "new"}]}
+
+
 def test_of_our_card_what_stands_outside_the_marks_stays():
     there = card("# Hello\n" + ours("# Old") + "\n## Thanks\nTo my cat.\n", license="mit")
     merged = ModelCard(merged_card(there, card(ours("# New")), MARKS))
