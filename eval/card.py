@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, parse_arguments, run
-from chat.hub.loading import STATISTICS_FILE
 from chat.hub.merged_cards import Marks, merged_card
 from chat.markdown import code_span, escaped, one_line
 from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
-from eval.model_folder import ModelFolder, evaluated_as, read_json, read_model_folder
+from eval.model_folder import (
+    COUNTED,
+    ModelFolder,
+    evaluated_as,
+    load_statistics,
+    own_statistics,
+    read_model_folder,
+)
 from eval.report import corpus_tables, notes, write_text
 from eval.results_file import as_current, load_results, results_path
 
@@ -36,7 +42,6 @@ MARKS = Marks(
     "<!-- Written by `python -m eval.card`", "<!-- Here ends what `python -m eval.card` writes. -->"
 )
 OTHER_LICENSE = "other"
-COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def render_card(
         model_literal=json.dumps(model_id, ensure_ascii=False),
         chat_command=code_span(shlex.join(["python", "-m", "chat", "--model", model_id])),
         architecture=escaped(model.architecture),
-        is_base=row == "base" and not model.chats,
+        is_base=model.is_base(statistics, row),
         row=row,
         train_command=code_span(shlex.join(["--base", model_id])),
         parameters=results["models"][row]["parameters"] if results else model.parameters(),
@@ -215,35 +220,10 @@ def _commands(results: dict | None, statistics: dict | None, model_id: str, row:
     return commands
 
 
-def load_statistics(data: str, flag: str) -> dict:
-    """The statistics of a dataset that `data_scripts.prepare` wrote.
-
-    Raises:
-        UserError: there are none, or they lack what the card tells.
-    """
-    path = Path(data).expanduser() / STATISTICS_FILE
-    statistics = read_json(path, flag)
-    try:
-        statistics["options"]["corpora"][:0]
-        for counts in statistics["corpora"].values():
-            [int(counts[split][unit]) for split in ("train", "val") for unit in COUNTED]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{flag} {path}: no statistics of `python -m data_scripts.prepare` ({error!r}); prepare anew"
-        ) from None
-    return statistics
-
-
 def _statistics(arguments: CardArguments, model: ModelFolder) -> dict | None:
     if arguments.data:
         return load_statistics(arguments.data, "--data")
     return own_statistics(model, "--model")
-
-
-def own_statistics(model: ModelFolder, flag: str) -> dict | None:
-    """What the model's folder keeps of the dataset that it was trained on, if it keeps it."""
-    has_own = (model.path / STATISTICS_FILE).is_file()
-    return load_statistics(str(model.path), flag) if has_own else None
 
 
 def write_card_without_results(folder: str, model_id: str) -> None:

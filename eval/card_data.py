@@ -44,7 +44,7 @@ def card_data(
         base_model=_hub_base(model.base),
         datasets=list(_hub_ids(statistics).values()) or None,
         metrics=list(dict.fromkeys(each.metric_type for each in found)) or None,
-        tags=["conversational", "persona"] if row == "model" or model.chats else None,
+        tags=None if model.is_base(statistics, row) else ["conversational", "persona"],
         **index,
     )
 

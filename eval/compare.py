@@ -49,7 +49,8 @@ class Row:
 
     @classmethod
     def of(cls, name: str, results: dict, source: str) -> Row:
-        rows = results["figures"][source]
+        rows, settings, version = results["figures"][source], results["settings"], results["format_version"]
+        ranked = settings.get("ranked_replies")
         found = {key: entry_of(rows, "model", group, key) for group, key in COMPARED}
         tokens = entry_of(rows, "model", "likelihood", "tokens")
         generated = entry_of(rows, "model", "sampled", "generated")
@@ -57,8 +58,8 @@ class Row:
             name=name,
             sha256=results["data"][source]["sha256"],
             tokens=tokens and tokens["value"],
-            drawn_with=str((results["settings"].get("decoding"), generated and generated["value"])),
-            ranked=str([results["settings"].get(name) for name in ("ranked_replies", "seed")]),
+            drawn_with=str((settings.get("decoding"), generated and generated["value"], version >= 3)),
+            ranked=str(ranked and (ranked, settings.get("seed"))),
             entries={key: entry for key, entry in found.items() if entry},
         )
 
@@ -128,8 +129,8 @@ def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
         lines.append("The runs have different tokenizers: their perplexities do not compare.")
     if len({row.drawn_with for row in comparable}) > 1:
         lines.append(
-            "The runs' replies were drawn with different settings or in different numbers: what is counted "
-            "in replies (distinct-n, words, repetition) compares roughly."
+            "The runs' replies were drawn with different settings, in different numbers or by different "
+            "versions: what is counted in replies (distinct-n, words, repetition) compares roughly."
         )
     if len({row.ranked for row in comparable if "hits_at_1" in row.entries}) > 1:
         lines.append("The runs ranked different replies, or different numbers: hits@1 compares roughly.")

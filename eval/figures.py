@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat.best_of import preference
 from chat.dialogue import ASSISTANT, Dialogue
-from chat.engine import ReplyChecks
+from chat.reply_checks import ReplyChecks
 from eval.intervals import ratio_of_sums
 
 if TYPE_CHECKING:

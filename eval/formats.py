@@ -107,7 +107,7 @@ Format = TemplateFormat | PlainFormat
 
 
 def _pieces(
-    dialogue: Dialogue, format_: Format, max_text_tokens: int
+    dialogue: Dialogue, format_: Format, max_text_tokens: int | None = None
 ) -> tuple[list[Piece], list[tuple[int, int]]]:
     """The dialogue's messages as pieces, and per piece how many ids stand before and after its text."""
     messages = dialogue.messages()
@@ -153,11 +153,12 @@ def prompt_ids(dialogue: Dialogue, reply_index: int, format_: Format, max_prompt
     Older turns go first, as in the chat; the persona stays. Of a last turn that is too long the end is kept.
     """
     before = Dialogue(dialogue.source, dialogue.turns[:reply_index], dialogue.persona)
-    pieces, _ = _pieces(before, format_, max_prompt_tokens // 2)
+    pieces, frames = _pieces(before, format_)
     persona, turns, room = divide_persona(pieces, max_prompt_tokens - len(format_.start_ids))
     label, _ = format_.frame(ASSISTANT)
     room -= len(label)
     kept = turns[first_kept_turn(turns, room) :]
-    if len(kept) == 1:
-        kept = [kept[0].cut(room)]
+    if len(kept) == 1 and (excess := len(kept[0].ids) - room) > 0:
+        label_end = frames[-1][0]
+        kept = [Piece(kept[0].role, kept[0].ids[:label_end] + kept[0].ids[label_end + excess :])]
     return [*format_.start_ids, *persona, *(id_ for piece in kept for id_ in piece.ids), *label]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
-from chat.engine import ReplyChecks
+from chat.reply_checks import ReplyChecks
 from eval.formats import Format
 from eval.processes import spread
 
@@ -37,12 +37,8 @@ def generate_replies(
     """
     from transformers import set_seed
 
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     number_of_draws = settings.best_of if settings.do_sample else 1
-    size = max(1, min(BATCH_SIZE, MAX_CANDIDATES // number_of_draws))
-    batches = [
-        (number, order[start : start + size]) for number, start in enumerate(range(0, len(order), size))
-    ]
+    batches = _batches(prompts, max(1, min(BATCH_SIZE, MAX_CANDIDATES // number_of_draws)))
     generation_config = settings.to_generation_config(format_.tokenizer)
 
     def draw(batch: tuple[int, list[int]]) -> list[str]:
@@ -72,6 +68,12 @@ def generate_replies(
         for index, text in zip(indices, texts, strict=True):
             replies[index] = text
     return replies
+
+
+def _batches(prompts: list[list[int]], size: int) -> list[tuple[int, list[int]]]:
+    """Indices of prompts of about one length, in numbered batches, the longest first."""
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    return [(number, order[start : start + size]) for number, start in enumerate(range(0, len(order), size))]
 
 
 def _padded(prompts: list[list[int]], pad_token_id: int, device) -> dict:

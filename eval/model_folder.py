@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.cli import UserError
+from chat.hub.loading import STATISTICS_FILE
 from training import prefer
 from training.checkpoints import STATE_FILE
 from training.resuming import ARGUMENTS_FILE, FREE_TO_CHANGE
 
 WEIGHTS = "*.safetensors"
+COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")
 CHAT_TEMPLATE = "chat_template.jinja"
 SIZES = {
     "layers": "num_hidden_layers",
@@ -45,10 +47,16 @@ class ModelFolder:
     prefer_arguments: dict
     prefer_state: dict
 
-    @property
-    def chats(self) -> bool:
-        """Whether its tokenizer has a chat template, as that of a base for plain text has not."""
-        return (self.path / CHAT_TEMPLATE).is_file()
+    def is_base(self, statistics: dict | None, row: str) -> bool:
+        """Whether it is a base for plain text, which does not chat.
+
+        Args:
+            statistics: of its training data; without them the chat template tells.
+            row: of the results, its own.
+        """
+        if statistics:
+            return bool(statistics["options"].get("plain_text"))
+        return row == "base" and not (self.path / CHAT_TEMPLATE).is_file()
 
     @property
     def base(self) -> str | None:
@@ -65,7 +73,7 @@ class ModelFolder:
     @property
     def prefer_settings(self) -> dict:
         """The arguments that made the preference tuning what it is."""
-        hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE
+        hidden = FREE_TO_CHANGE | TOLD_ELSEWHERE | {"marks"}
         return {name: value for name, value in self.prefer_arguments.items() if name not in hidden}
 
     def parameters(self) -> int:
@@ -144,6 +152,31 @@ def _use_state(model: ModelFolder) -> None:
 
 def _use_prefer_state(model: ModelFolder) -> None:
     int(model.prefer_state.get("global_step", 0))
+
+
+def load_statistics(data: str, flag: str) -> dict:
+    """The statistics of a dataset that `data_scripts.prepare` wrote.
+
+    Raises:
+        UserError: there are none, or they lack what the card tells.
+    """
+    path = Path(data).expanduser() / STATISTICS_FILE
+    statistics = read_json(path, flag)
+    try:
+        statistics["options"]["corpora"][:0]
+        for counts in statistics["corpora"].values():
+            [int(counts[split][unit]) for split in ("train", "val") for unit in COUNTED]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{flag} {path}: no statistics of `python -m data_scripts.prepare` ({error!r}); prepare anew"
+        ) from None
+    return statistics
+
+
+def own_statistics(model: ModelFolder, flag: str) -> dict | None:
+    """What the model's folder keeps of the dataset that it was trained on, if it keeps it."""
+    has_own = (model.path / STATISTICS_FILE).is_file()
+    return load_statistics(str(model.path), flag) if has_own else None
 
 
 def read_json(path: Path, flag: str, missing: dict | None = None) -> dict:

@@ -13,8 +13,8 @@ from chat.hub.cards import change_card, changeable_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
 from chat.hub.repositories import Destination
-from eval.card import MARKS, OWN_METADATA, own_statistics, render_card
-from eval.model_folder import WEIGHTS, ModelFolder, read_model_folder
+from eval.card import MARKS, OWN_METADATA, render_card
+from eval.model_folder import WEIGHTS, ModelFolder, own_statistics, read_model_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard

@@ -29,7 +29,8 @@ OTHER_TOKENIZERS = (
 )
 BEFORE_VERSION_3 = (
     "Measured by an earlier version, which took the two sides of a dialogue for two dialogues in the "
-    "intervals, and horse and horses for two words in the use of the persona."
+    "intervals, horse and horses for two words in the use of the persona, and replies as the model ended "
+    "them, said before or broken off."
 )
 
 

@@ -11,6 +11,7 @@ killed run goes on when it is started again with the same settings.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -129,7 +130,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
         "settings": {
             "seed": arguments.seed,
             "quick": arguments.quick,
-            "data": [Path(path).name for path in arguments.data],
+            "data": [Path(os.path.abspath(path)).name for path in arguments.data],
             "splits": arguments.splits if any(Path(path).is_dir() for path in arguments.data) else [],
             "share": arguments.shares(),
             "decoding": asdict(decoding),
