@@ -118,12 +118,10 @@ class Contexts:
         }
 
     def _is_flawed(self, reply: str, context) -> bool:
-        """Empty, repetitive, said before, or cut at the longest length."""
+        """Empty, repetitive, or said before."""
         from chat.reply_checks import is_sound
 
-        tokens = len(self.tokenizer(reply, add_special_tokens=False)["input_ids"])
-        is_cut = tokens >= DecodingSettings.max_new_tokens
-        return not is_sound(reply) or is_cut or reply in context.earlier
+        return not is_sound(reply) or reply in context.earlier
 
 
 def benchmark(arguments: DecodingArguments) -> dict:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -185,10 +185,7 @@ def _bits_per_byte(trainer: DialogueTrainer, experiment: Experiment, arguments: 
 
 def run_all(arguments: ExperimentArguments) -> dict:
     """Makes what the output file has not, and writes it after each."""
-    settings = asdict(replace(arguments, output=""))
-    for name in ("plain", "chat", "base_recipe", "chat_recipe"):
-        of = settings[name]
-        settings[name] = [Path(path).name for path in of] if isinstance(of, list) else Path(of).name
+    settings = {name: getattr(arguments, name) for name in ("tokens", "batch_rows", "dialogues", "seed")}
     output = Path(arguments.output)
     results: dict = {"settings": settings, "experiments": []}
     if output.is_file():

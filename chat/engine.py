@@ -14,7 +14,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -23,9 +22,9 @@ from chat.best_of import Candidate, rank
 from chat.cli import UserError
 from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
-from chat.dialogue import ASSISTANT, USER
+from chat.dialogue import ASSISTANT
 from chat.hub.loading import is_local, load_config, load_tokenizer
-from chat.reply_checks import echoes, is_empty, is_looping, is_sound, was_said, whole_sentences
+from chat.reply_checks import ReplyChecks, is_empty, is_looping, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
     ROLE_TOKENS,
@@ -272,30 +271,3 @@ class ChatEngine(ABC):
                 yield (shown := words)
         text = text.strip()
         yield text if last == self.tokenizer.eos_token_id else whole_sentences(text)
-
-
-@dataclass(frozen=True)
-class ReplyChecks:
-    """What a reply in one conversation is checked for.
-
-    Attributes:
-        own: the assistant's earlier replies.
-        message: the user's last message, as none or one text.
-    """
-
-    own: tuple[str, ...]
-    message: tuple[str, ...]
-
-    @classmethod
-    def of(cls, messages: Messages) -> ReplyChecks:
-        texts = [(message["role"], content_text(message["content"])) for message in messages]
-        own = tuple(text for role, text in texts if role == ASSISTANT)
-        return cls(own, tuple(text for role, text in texts[-1:] if role == USER))
-
-    def is_usable(self, reply: str) -> bool:
-        """Whether it can be given."""
-        return is_sound(reply) and not was_said(reply, (*self.own, *self.message))
-
-    def is_echo(self, reply: str) -> bool:
-        """Whether another reply had better be given."""
-        return echoes(reply, self.own)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chat.dialogue import ASSISTANT, USER
+from chat.template import Messages, content_text
 
 MIN_SAID_WORDS = 4
 MIN_ECHOED_WORDS = 4
@@ -118,3 +122,30 @@ def whole_sentences(text: str) -> str:
     """The text up to its last sentence end; all of it where no sentence ends."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else text
+
+
+@dataclass(frozen=True)
+class ReplyChecks:
+    """What a reply in one conversation is checked for.
+
+    Attributes:
+        own: the assistant's earlier replies.
+        message: the user's last message, as none or one text.
+    """
+
+    own: tuple[str, ...]
+    message: tuple[str, ...]
+
+    @classmethod
+    def of(cls, messages: Messages) -> ReplyChecks:
+        texts = [(message["role"], content_text(message["content"])) for message in messages]
+        own = tuple(text for role, text in texts if role == ASSISTANT)
+        return cls(own, tuple(text for role, text in texts[-1:] if role == USER))
+
+    def is_usable(self, reply: str) -> bool:
+        """Whether it can be given."""
+        return is_sound(reply) and not was_said(reply, (*self.own, *self.message))
+
+    def is_echo(self, reply: str) -> bool:
+        """Whether another reply had better be given."""
+        return echoes(reply, self.own)

@@ -134,7 +134,7 @@ def _readable(dialogues: Iterator[Dialogue], name: str, path: str | None) -> Ite
             read += 1
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"--corpora {name}{f'={path}' if path else ''}: what comes after {read} dialogues is none "
+            f"--corpora {name}{f'={path}' if path else ''}: the row after dialogue {read} is none "
             f"({error!r}); mend it or take it out"
         ) from error
 

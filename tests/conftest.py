@@ -2,12 +2,19 @@
 
 import os
 from pathlib import Path
-
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+from tempfile import TemporaryDirectory
 
 import pytest
+
+# What the libraries cache stays out of the user's home, in processes that tests start, too.
+CACHE = TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
+os.environ["HF_HOME"] = CACHE.name
+os.environ["GPT2_CHAT_CACHE"] = str(Path(CACHE.name) / "exports")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ACCELERATE_USE_CPU"] = "true"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_scripts" / "sample"
@@ -15,12 +22,13 @@ SAMPLE_CORPORA = [f"cornell={SAMPLE / 'movie-corpus'}", f"personachat={SAMPLE / 
 
 
 @pytest.fixture(scope="session", autouse=True)
-def private_caches(tmp_path_factory):
-    """Keeps what `datasets`, `evaluate` and the engine cache out of the user's home."""
-    import datasets
+def no_accelerator():
+    """Of a GPU that an environment variable does not hide."""
+    import torch
 
-    os.environ["GPT2_CHAT_CACHE"] = str(tmp_path_factory.mktemp("exports"))
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+    with pytest.MonkeyPatch.context() as session:
+        session.setattr(torch.accelerator, "is_available", lambda *_: False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import json
 import re
 from collections import Counter
+from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 
@@ -92,6 +94,17 @@ def test_its_figures_are_those_of_its_results():
     ranked, likely = (100 * model["ranking"][f"persona_gain{by}"]["value"] for by in ("_best_of_n", ""))
     told = " ".join(readme.split())
     assert f"raises it by {ranked:.1f}, by likelihood alone it raises it by {likely:.1f};" in told
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_it_is_drawn_from_as_it_says(engine):
+    own = json.loads((POCKET / "generation_config.json").read_text(encoding="utf-8"))
+    with closing(load_engine(str(POCKET), engine=engine)) as loaded:
+        drawn = asdict(loaded.settings)
+    assert drawn["best_of"] == own["best_of"] == 16
+    assert {name: own[name] for name in ("temperature", "top_p")} == {
+        name: drawn[name] for name in ("temperature", "top_p")
+    }
 
 
 def test_its_transcripts_are_conversations_that_it_had():

@@ -122,9 +122,12 @@ def test_our_chat_answers_with_it_on_another_machine(served, published, engine):
 def test_it_is_published_again_without_losing_what_others_wrote(served, published, tmp_path):
     _, machine = served
     environment, flags = machine(), ["--push-to-hub", MODEL[1], "--hub-public", "true"]
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_model.safetensors").write_bytes(b"of another's making")
     _edit_card(published, tmp_path, "## Thanks\nTo my cat.")
     done = run(environment, "-m", "eval.publish_model", "--model", str(POCKET), *flags)
     assert done.returncode == 0, done.stderr
+    assert "lora/adapter_model.safetensors" in published.contents(MODEL)
     card = published.contents(MODEL)["README.md"].decode()
     assert card.count("To my cat.") == 1 and card.count("# someone/pocket") == 1
     done = run(environment, "-m", "eval.publish_model", "--model", str(POCKET), *flags, "--hub-tag", "v1.0")
@@ -170,14 +173,19 @@ def test_results_go_into_the_card(published, evaluated):
 
 def test_a_card_is_pushed_again_from_the_results_and_says_no_more_then(published, evaluated):
     _, environment, output, _ = evaluated
-    before = published.contents(MODEL)["README.md"]
+    results = json.loads((output / "results.json").read_text())
+    [rows] = results["figures"].values()
+    rows["model"]["likelihood"]["perplexity"]["value"] = 12345.0
+    (output / "results.json").write_text(json.dumps(results))
+    commits = len(published.messages(MODEL))
     flags = ["--model", str(POCKET), "--results", str(output), "--output", str(output.parent / "README.md")]
     published.faults.add(f"POST /api/models/{MODEL[1]}/commit", status=500, times=1)
-    for _ in range(2):
-        done = run(environment, "-m", "eval.card", *flags, "--push-to-hub", MODEL[1])
-        assert done.returncode == 0, done.stderr
+    first, again = (run(environment, "-m", "eval.card", *flags, "--push-to-hub", MODEL[1]) for _ in range(2))
     published.faults.clear()
-    assert published.contents(MODEL)["README.md"] == before
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    assert "trying again in" in first.stderr and "published to" in first.stdout
+    assert "| 12345.00 (" in published.contents(MODEL)["README.md"].decode()
+    assert len(published.messages(MODEL)) == commits + 1
 
 
 def test_a_destination_is_refused_before_the_evaluation(served, published, evaluated, tmp_path):

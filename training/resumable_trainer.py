@@ -21,7 +21,7 @@ class ResumableTrainer(Trainer):
 
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
       one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
-    - the mean loss of all steps is logged at the end of an unbroken run only;
+    - a resumed run does not log the mean loss of all steps at its end;
     - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
     - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
       as the checkpoint's did.

@@ -35,7 +35,6 @@ FREE_TO_CHANGE = {
     "top_p",
     "best_of",
     "data",
-    "marks",
     "per_device_eval_batch_size",
     "save_every_steps",
     "save_total_limit",

@@ -137,19 +137,18 @@ def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):
 
 
 def test_closing_the_stream_ends_the_computation(any_engine):
-    drawn = []
     ids = any_engine.draw(
         encode_prompt(any_engine.tokenizer, CONVERSATIONS[0]),
         DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=120, min_new_tokens=120),
         seed=0,
     )
-    drawn += next(ids)
+    next(ids)
     assert serving_threads()
     ids.close()
     for thread in threading.enumerate():
         if thread.name == "chat-serve":
             thread.join(timeout=5)
-    assert not serving_threads() and len(drawn) < 20
+    assert not serving_threads()
     assert any_engine.reply(CONVERSATIONS[0], RANDOM)
 
 

@@ -4,6 +4,7 @@ import threading
 from itertools import pairwise
 
 import pytest
+import torch
 
 from chat.best_of import Candidate
 from chat.cli import UserError
@@ -48,7 +49,8 @@ def test_the_same_seed_gives_the_same_reply(engine):
 
 
 def test_closing_the_stream_ends_the_computation(engine):
-    stream = engine.stream(HELLO, DecodingSettings(max_new_tokens=200, temperature=1.5, top_k=0, top_p=1.0))
+    settings = DecodingSettings(min_new_tokens=200, max_new_tokens=200, temperature=1.5, top_k=0, seed=0)
+    stream = engine.stream(HELLO, settings)
     next(stream)
     assert generating_threads()
     stream.close()
@@ -258,6 +260,19 @@ def test_the_default_model_is_found_in_order(monkeypatch, tmp_path):
         assert default_model() == folder
     monkeypatch.setenv("MODEL_ID", "user/model")
     assert default_model() == "user/model"
+
+
+@pytest.mark.parametrize("has_accelerator", [False, True])
+def test_a_gpt2_gets_openvino_unless_there_is_an_accelerator(model_folder, has_accelerator, monkeypatch):
+    from chat.openvino_engine import OpenVinoEngine
+    from chat.torch_engine import TorchEngine
+
+    loaded = []
+    for kind in (OpenVinoEngine, TorchEngine):
+        monkeypatch.setattr(kind, "load", lambda *_, kind=kind: loaded.append(kind))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda *_: has_accelerator)
+    load_engine(str(model_folder))
+    assert loaded == [TorchEngine if has_accelerator else OpenVinoEngine]
 
 
 def test_the_engine_is_named_by_the_variable():

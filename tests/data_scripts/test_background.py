@@ -16,7 +16,9 @@ def fail(problem: str) -> None:
 
 
 def wait_for(condition) -> None:
+    deadline = time.monotonic() + 60
     while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 

@@ -134,7 +134,7 @@ def test_a_row_that_is_no_dialogue_is_named(rows_corpus, name, rows):
     with pytest.raises(UserError) as error:
         load_corpora([f"{name}={path}"])
     message = str(error.value)
-    assert message.startswith(f"--corpora {name}={path}: what comes after 1 dialogues is none")
+    assert message.startswith(f"--corpora {name}={path}: the row after dialogue 1 is none")
     assert "\n" not in message
 
 

@@ -109,7 +109,7 @@ def test_a_model_of_one_phrase_is_told_by_variety_and_repetition(figures):
 
 
 def test_a_phrase_said_before_is_repetition():
-    from chat.engine import ReplyChecks
+    from chat.reply_checks import ReplyChecks
     from eval.figures import Context, text_figures
 
     contexts = [

@@ -10,9 +10,9 @@ from huggingface_hub import ModelCard
 from chat.markdown import code_span, escaped
 from data_scripts.corpora import LOADERS
 from eval import card
-from eval.card import load_statistics, render_card
+from eval.card import render_card
 from eval.card_data import PUBLISHED
-from eval.model_folder import read_model_folder
+from eval.model_folder import load_statistics, read_model_folder
 from eval.report import corpus_tables
 from eval.results_file import as_current
 from eval.table import GROUPS, INTERVALS
@@ -211,7 +211,7 @@ def test_preference_tuning_is_told_from_the_folder(model):
         assert told not in str(render_card(None, model, model_id="untuned"))
 
 
-def test_a_chat_model_that_another_was_compared_with_is_no_base(model, tmp_path):
+def test_a_chat_model_that_another_was_compared_with_is_no_base(model, statistics, tmp_path):
     assert (model.path / "chat_template.jinja").is_file()
     written = render_card(results_of_version_2(), model, model_id="m", row="base")
     assert "which does not chat" not in written.text and "fine-tuned from it" not in written.text
@@ -220,6 +220,10 @@ def test_a_chat_model_that_another_was_compared_with_is_no_base(model, tmp_path)
     (folder / "chat_template.jinja").unlink()
     bare = render_card(results_of_version_2(), replace(model, path=folder), model_id="m", row="base")
     assert "which does not chat" in bare.text and bare.data.tags is None
+    for plain_text in (True, False):
+        told = {**statistics, "options": {**statistics["options"], "plain_text": plain_text}}
+        written = render_card(results_of_version_2(), model, told, model_id="m", row="base")
+        assert ("which does not chat" in written.text) is plain_text
 
 
 def test_random_weights_are_no_base_model(model):
@@ -294,13 +298,18 @@ def test_odd_names_are_shown_as_they_are_written(name, model, statistics):
 
 
 @pytest.mark.parametrize("row", ["model", "base"])
-def test_its_snippets_answer(row, trained_folder, capsys):
+def test_its_snippets_answer(row, trained_folder, tmp_path, capsys):
+    folder = shutil.copytree(trained_folder, tmp_path / "model")
+    if row == "base":
+        (folder / "chat_template.jinja").unlink()
     text = render_card(
         results_of_version_2(),
-        read_model_folder(str(trained_folder), "--model"),
-        model_id=str(trained_folder),
+        read_model_folder(str(folder), "--model"),
+        model_id=str(folder),
         row=row,
     ).text
-    for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(snippets) == (1 if row == "base" else 2)
+    for snippet in snippets:
         exec(snippet, {})
-    assert str(trained_folder) in text and (capsys.readouterr().out or row == "base")
+        assert capsys.readouterr().out

@@ -3,7 +3,7 @@
 import pytest
 
 from chat.decoding import DecodingSettings
-from chat.engine import ReplyChecks
+from chat.reply_checks import ReplyChecks
 from eval.formats import PlainFormat, TemplateFormat
 from eval.generation import BATCH_SIZE, generate_replies
 

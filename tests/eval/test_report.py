@@ -74,9 +74,9 @@ def test_the_summary_is_a_part_of_the_report():
     assert not any(line.startswith("| BLEU") for line in short)
 
 
-@pytest.mark.parametrize("version", [0, 3, "2", None])
+@pytest.mark.parametrize("version", [0, 4, "2", None])
 def test_an_unknown_version_is_an_error(version):
-    with pytest.raises(UserError, match="this reads 1 and 2; evaluate anew"):
+    with pytest.raises(UserError, match="this reads 1 to 3; evaluate anew"):
         render({**results_of_version_2(), "format_version": version})
 
 

@@ -113,9 +113,11 @@ def test_prompts_drop_old_turns_and_keep_the_persona(tokenizer):
 
 def test_a_prompt_keeps_its_length_where_persona_and_last_message_are_both_long(tokenizer):
     long = " ".join(["cats"] * 300)
-    dialogue = Dialogue("test", (Turn("user", long), Turn("assistant", "Hi.")), (long,))
-    for format_ in (TemplateFormat(tokenizer), PlainFormat(tokenizer)):
-        assert len(prompt_ids(dialogue, 1, format_, 120)) == 120
+    dialogue = Dialogue("test", (Turn("user", f"{long} Why?"), Turn("assistant", "Hi.")), (long,))
+    for format_, label in ((TemplateFormat(tokenizer), "<|user|>"), (PlainFormat(tokenizer), "A:\n")):
+        ids = prompt_ids(dialogue, 1, format_, 120)
+        text = tokenizer.decode(ids)
+        assert len(ids) == 120 and label in text and "cats Why?" in text
 
 
 def perplexity(losses):

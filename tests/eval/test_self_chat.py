@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -189,13 +190,18 @@ def test_the_command_prints_the_table(settings, tmp_path, monkeypatch, capsys):
         ({"model": "nowhere/at/all"}, "--model nowhere/at/all: no such file or folder"),
         ({"other_model": "nowhere/at/all"}, "--other-model nowhere/at/all: no such file or folder"),
         ({"other_model": "BASE"}, "was not trained in this project's chat format"),
-        ({"output": str(ROOT / "chat")}, "already holds something else (no `self_chat.json`)"),
+        ({"output": "TAKEN"}, "already holds something else (no `self_chat.json`)"),
     ],
 )
-def test_what_cannot_be_used_is_named(settings, wrong, problem, tmp_path, base_tokenizer_folder):
+def test_what_cannot_be_used_is_named(
+    settings, wrong, problem, tmp_path, tmp_path_factory, base_tokenizer_folder
+):
     [(name, value)] = wrong.items()
     if value == "BASE":
         value = str(base_tokenizer_folder)
+    if value == "TAKEN":
+        value = str(tmp_path_factory.mktemp("taken"))
+        Path(value, "mine.txt").touch()
     with pytest.raises(UserError) as error:
         self_chat(SelfChatArguments(**settings | {"output": str(tmp_path / "out"), name: value}))
     assert problem in str(error.value) and "\n" not in str(error.value)

@@ -225,8 +225,7 @@ def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, mode
 
 def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_folder, prepared, caplog):
     prefer(arguments(tmp_path, marks, model_folder, data=str(prepared)))
-    elsewhere = shutil.copy(marks, tmp_path / "copy.jsonl")
-    prefer(arguments(tmp_path, elsewhere, model_folder, resume=True))
+    prefer(arguments(tmp_path, marks, model_folder, resume=True))
     told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
     assert len(told) == 1 and f"--data was {prepared} and is None now" in told[0]
 

@@ -28,7 +28,8 @@ def served(engine, log=None, port: int | None = None, **variables):
     page = build_page(engine, log, corpora=corpora_of(engine.name))
     given = PageVariables(**{"model": engine.name, "mcp_server": False} | variables)
     try:
-        yield launch(page, engine, given, quiet=True, server_name="127.0.0.1", server_port=port).rstrip("/")
+        options = {"quiet": True, "inbrowser": False, "server_name": "127.0.0.1", "server_port": port}
+        yield launch(page, engine, given, **options).rstrip("/")
     finally:
         page.close()
 
@@ -94,7 +95,8 @@ def slow_address(slow_engine):
 def chromium():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not (path := next(filter(None, map(shutil.which, BROWSERS)), None)):
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing("no Chromium on this machine: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -1,6 +1,7 @@
 """The page in a real browser: what a visitor does, and what they then see."""
 
 import json
+import socket
 
 import pytest
 
@@ -240,8 +241,9 @@ def test_the_decoding_controls_are_explained(visitor):
 
 
 def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, screenshot):
-    with served(pocket) as address:
-        port = int(address.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with served(pocket, port=port) as address:
         visitor = Visitor(chromium, address)
         visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
         visitor.say("First conversation")

@@ -37,11 +37,15 @@ def test_the_longest_conversation_keeps_its_details_in_place(engine):
     assert "Seed 7" in about_reply(engine, shown, "", record, None)
 
 
-def test_the_details_are_of_the_persona_that_the_reply_was_drawn_for(engine):
+def test_the_details_are_of_the_persona_that_the_reply_was_drawn_for(engine, monkeypatch):
     record, history = {}, []
     ask(answerer(engine, None), "Hi", history, record, persona="I sing.")
     assert record["replies"]["1"]["persona"] == "I sing."
-    assert "I dance." not in about_reply(engine, history, "I dance.", record, None)
+    asked = []
+    monkeypatch.setattr("chat.page.replies.leaning", lambda _, persona, *further: asked.append(persona))
+    about_reply(engine, history, "I dance.", record, None)
+    about_reply(engine, history, "I dance.", {}, None)
+    assert asked == [("I sing.",), ("I dance.",)]
 
 
 @pytest.mark.parametrize("place", [-1, 0, 2, 99])

@@ -1,6 +1,7 @@
 """The Space's folder: all that the page needs and nothing else, with a README that the Hub can read."""
 
 import re
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -129,8 +130,11 @@ def test_a_folder_is_replaced_only_if_it_is_a_space(monkeypatch, space, tmp_path
     (tmp_path / "app.py").write_text("")
     with pytest.raises(UserError, match="already holds something else than a Space"):
         make(monkeypatch, "--output", tmp_path)
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    shutil.copy(ROOT / "README.md", clone)
     with pytest.raises(UserError, match="already holds something else than a Space"):
-        make(monkeypatch, "--output", ROOT)
+        make(monkeypatch, "--output", clone)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
     with pytest.raises(UserError, match="already holds something else than a Space"):
         make(monkeypatch, f"--output=~/{tmp_path.name}")

@@ -124,8 +124,9 @@ def test_a_script_is_ended_with_what_came_till_then(slow_model):
     ) as process:
         process.stdin.write("Tell me everything.\nAnd more.\n")
         process.stdin.flush()
-        while not process.stdout.readline().startswith("You: Tell me"):
-            pass
+        for line in process.stdout:
+            if line.startswith("You: Tell me"):
+                break
         time.sleep(0.7)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=300)

@@ -1,0 +1,38 @@
+"""`app.py`: what the variables say reaches engine, page and server."""
+
+import signal
+
+import app
+
+
+def test_what_is_asked_for_reaches_its_place(monkeypatch):
+    given = {"MODEL_ID": "m", "ENGINE": "torch", "CONCURRENT_REPLIES": "3", "FEEDBACK_FOLDER": "off"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    called = {}
+    for place in (
+        "chat.engine.load_engine",
+        "chat.page.about.corpora_of",
+        "chat.page.layout.build_page",
+        "chat.page.server.feedback_log",
+        "chat.page.server.launch",
+        "chat.page.server.wait_for_end",
+    ):
+        name = place.rpartition(".")[2]
+
+        def note(*values, name=name, **named):
+            called[name] = (values, named)
+            return name
+
+        monkeypatch.setattr(place, note)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        app.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert called["load_engine"] == (("m",), {"flag": "MODEL_ID", "engine": "torch"})
+    assert called["build_page"] == (("load_engine", "feedback_log", 3, "corpora_of"), {})
+    page, engine, variables = called["launch"][0]
+    assert (page, engine, variables.model) == ("build_page", "load_engine", "m")
+    assert called["wait_for_end"] == (("build_page", "load_engine", "feedback_log"), {})
