@@ -81,7 +81,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
 def has_screen() -> bool:
     """Whether somebody sits at a terminal of this machine, before a screen on which a browser can open."""
     has_display = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}
-    return sys.stdout.isatty() and bool(has_display)
+    return bool(has_display) and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
 
 
 def _mend(mcp_server: Any) -> None:
