@@ -34,7 +34,7 @@ class Marks:
             return there
         after = rest.partition(self.end)[2].rstrip()
         inner = ours[ours.index(self.begin) :].rstrip()
-        return f"{before}{inner}{after}\n"
+        return f"{before}{inner}{after}"
 
 
 def merged_card(there: str | None, ours: str, marks: Marks, own_metadata: Iterable[str] = ()) -> str:

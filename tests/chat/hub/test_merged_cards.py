@@ -55,6 +55,11 @@ def test_of_our_card_what_stands_outside_the_marks_stays():
     assert again == str(merged)
 
 
+def test_a_card_that_says_the_same_stays_to_the_byte():
+    rendered = card("# Hello" + ours("# New").rstrip(), license="other", tags=["x"])
+    assert merged_card(rendered, rendered, MARKS) == rendered
+
+
 def test_a_card_of_ours_without_an_end_is_ours_to_its_end():
     there = card(f"{MARKS.begin}: mind. -->\n# Old\n")
     assert ModelCard(merged_card(there, card(ours("# New")), MARKS)).text.strip() == ours("# New").strip()
