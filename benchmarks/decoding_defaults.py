@@ -3,8 +3,8 @@
     python -m benchmarks.decoding_defaults --model models/pocket --data runs/pocket/chat
 
 Beside the figures of each setting stand those of the human replies: variety (distinct-2), length, nearness to
-the human reply, use of the persona, and the share of replies that are flawed: empty, repetitive, said before
-in the conversation, or cut at the longest length. Prints a table and, last, one line of JSON.
+the human reply, use of the persona, and the share of replies that are flawed: empty, repetitive, or said
+before in the conversation. Prints a table and, last, one line of JSON.
 """
 
 from __future__ import annotations
