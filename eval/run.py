@@ -11,13 +11,13 @@ killed run goes on when it is started again with the same settings.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
+from data_scripts.fingerprint import without_folders
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
 from eval.processes import this_process
@@ -130,7 +130,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
         "settings": {
             "seed": arguments.seed,
             "quick": arguments.quick,
-            "data": [Path(os.path.abspath(path)).name for path in arguments.data],
+            "data": [without_folders(path) for path in arguments.data],
             "splits": arguments.splits if any(Path(path).is_dir() for path in arguments.data) else [],
             "share": arguments.shares(),
             "decoding": asdict(decoding),

@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
+from training import resuming
 from training.prefer_arguments import PreferArguments
-from training.resuming import (
-    as_resumed,
-    check_resumable,
-    checkpoint_to_resume,
-    exit_if_stopped,
-    refuse_earlier_run,
-    save,
-)
+from training.resuming import exit_if_stopped, going_on, refuse_earlier_run, save
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,14 +41,9 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
-    checkpoint = checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
-    if checkpoint:
-        arguments = as_resumed(arguments, arguments.output_dir, ARGUMENTS_FILE)
+    arguments, checkpoint = going_on(arguments, ARGUMENTS_FILE)
     trainer = build_trainer(arguments)
-    if arguments.resume:
-        check_resumable(checkpoint, trainer.model)
-    if trainer.is_world_process_zero():
-        save(arguments, arguments.output_dir, ARGUMENTS_FILE)
+    resuming.begin(trainer, arguments, checkpoint, ARGUMENTS_FILE)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.stopped_at_step is None:
         if arguments.calibrate:

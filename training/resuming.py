@@ -85,7 +85,31 @@ def refuse_earlier_run(output_dir: str) -> None:
         )
 
 
-def checkpoint_to_resume(output_dir: str) -> Path | None:
+def going_on(arguments: Arguments, file: str = ARGUMENTS_FILE) -> tuple[Arguments, Path | None]:
+    """The arguments by which the run goes on, and the checkpoint that it goes on from; None at a beginning.
+
+    Raises:
+        UserError: as of `as_resumed`.
+    """
+    checkpoint = _checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
+    return (as_resumed(arguments, arguments.output_dir, file) if checkpoint else arguments), checkpoint
+
+
+def begin(
+    trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None, file: str = ARGUMENTS_FILE
+) -> None:
+    """Keeps the arguments in --output-dir, where the run may go on from the checkpoint.
+
+    Raises:
+        UserError: it may not.
+    """
+    if arguments.resume:
+        _check_resumable(checkpoint, trainer.model)
+    if trainer.is_world_process_zero():
+        save(arguments, arguments.output_dir, file)
+
+
+def _checkpoint_to_resume(output_dir: str) -> Path | None:
     """The last whole checkpoint, or None to start at the beginning; halves of others are removed."""
     if int(os.environ.get("RANK", 0)) == 0:
         discard_halves(output_dir)
@@ -129,7 +153,7 @@ def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_F
     return replace(arguments, **{name: before[name] for name in KEPT_BY_CHECKPOINT if name in before})
 
 
-def check_resumable(checkpoint: Path | None, model: PreTrainedModel) -> None:
+def _check_resumable(checkpoint: Path | None, model: PreTrainedModel) -> None:
     """
     Raises:
         UserError: the processes of the run find different checkpoints, or one of another model, or of a run

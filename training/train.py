@@ -22,17 +22,10 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import check_replaceable, whole_folder
 from chat.hub.publishing import ATTEMPTS
+from training import resuming
 from training.arguments import TrainArguments
 from training.checkpoints import STATE_FILE
-from training.resuming import (
-    ARGUMENTS_FILE,
-    as_resumed,
-    check_resumable,
-    checkpoint_to_resume,
-    exit_if_stopped,
-    refuse_earlier_run,
-    save,
-)
+from training.resuming import ARGUMENTS_FILE, exit_if_stopped, going_on, refuse_earlier_run, save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,14 +52,9 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     destination = arguments.destination()
     if destination:
         _begin_on_hub(arguments, destination)
-    checkpoint = checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
-    if checkpoint:
-        arguments = as_resumed(arguments, arguments.output_dir)
+    arguments, checkpoint = going_on(arguments)
     trainer = build_trainer(arguments)
-    if arguments.resume:
-        check_resumable(checkpoint, trainer.model)
-    if trainer.is_world_process_zero():
-        save(arguments, arguments.output_dir)
+    resuming.begin(trainer, arguments, checkpoint)
     with _pushed_checkpoints(trainer, arguments, destination, checkpoint):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.stopped_at_step is None:

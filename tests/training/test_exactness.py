@@ -2,16 +2,12 @@
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from tests.conftest import ROOT
-from tests.training.workers import run_worker
+from tests.training.workers import run_worker, stopped_by_sigterm
 from training.checkpoints import checkpoints, last_whole_checkpoint
 
 
@@ -141,21 +137,7 @@ def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, tmp_pa
              for item in (f"--{key}", str(value))]  # fmt: skip
     flags += ["--data", arguments("stopped")["data"], "--base", arguments("stopped")["base"]]
     flags += ["--per_device_train_batch_size", "4", "--learning_rate", "1e-3", "--tensorboard", "false"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training.train", *flags],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if "'loss'" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM, errors
-    assert "stopped by SIGTERM at step" in errors and "go on with --resume" in errors
+    stopped_by_sigterm("training.train", *flags)
     stopped_at = last_whole_checkpoint(tmp_path / "stopped" / "run")
     assert stopped_at is not None and stopped_at.name != "checkpoint-50"
     assert not (tmp_path / "stopped" / "final").exists()

@@ -2,11 +2,8 @@
 
 import json
 import math
-import os
 import shutil
-import signal
 import subprocess
-import sys
 
 import pytest
 from transformers import TrainerCallback
@@ -17,7 +14,7 @@ from chat.hub.loading import load_causal_lm, load_generation_config, load_tokeni
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
-from tests.training.workers import LAUNCHERS
+from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
 from training.prefer import build_trainer, prefer
@@ -134,49 +131,25 @@ def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(
     assert [path.name for path in checkpoints(tmp_path / "broken" / "run")] == ["checkpoint-9"]
 
 
+def flags(tmp_path, marks, base, *further) -> list[str]:
+    """Of the command, with folders of this test's own."""
+    folders = ("--output-dir", tmp_path / "run", "--final-model-dir", tmp_path / "tuned")
+    return [*map(str, ("--marks", marks, "--base", base, *folders, *further))]
+
+
 @pytest.mark.slow
 def test_sigterm_saves_and_exits_as_it_would(tmp_path, marks, model_folder):
-    flags = {
-        "--marks": marks,
-        "--base": model_folder,
-        "--output-dir": tmp_path / "run",
-        "--final-model-dir": tmp_path / "tuned",
-        "--num-train-epochs": 1000,
-        "--log-every-steps": 1,
-    }
-    given = [str(part) for pair in flags.items() for part in pair]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training.prefer", *given],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if "'loss'" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    given = flags(tmp_path, marks, model_folder, "--num-train-epochs", 1000, "--log-every-steps", 1)
+    stopped_by_sigterm("training.prefer", *given)
 
-    assert process.returncode == 128 + signal.SIGTERM, errors
-    assert "stopped by SIGTERM at step" in errors and "go on with --resume" in errors
     assert last_whole_checkpoint(tmp_path / "run") is not None
     assert not (tmp_path / "tuned").exists()
 
 
 @pytest.mark.slow
 def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_folder):
-    flags = {
-        "--marks": marks,
-        "--base": model_folder,
-        "--output-dir": tmp_path / "run",
-        "--final-model-dir": tmp_path / "tuned",
-        "--held-out-share": 0.33,
-        "--per-device-train-batch-size": 1,
-    }
-    given = [str(part) for pair in flags.items() for part in pair]
-    command = [*LAUNCHERS[2], "training.prefer", *given]
+    cut = ("--held-out-share", 0.33, "--per-device-train-batch-size", 1)
+    command = [*LAUNCHERS[2], "training.prefer", *flags(tmp_path, marks, model_folder, *cut)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
     assert done.returncode == 0, done.stderr

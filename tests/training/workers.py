@@ -41,6 +41,25 @@ def run_worker(kind: str, processes: int = 1, **options) -> subprocess.Completed
     )
 
 
+def stopped_by_sigterm(module: str, *flags: object) -> None:
+    """A command that trains without an end in sight, told by SIGTERM to stop once it has logged a loss."""
+    process = subprocess.Popen(
+        [*LAUNCHERS[1], module, *map(str, flags)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "'loss'" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "stopped by SIGTERM at step" in errors and "go on with --resume" in errors
+
+
 def dies(function, count: int, after: bool = False):
     """The function, whose process is killed as by `kill -9` at its call number `count`."""
     calls = 0
