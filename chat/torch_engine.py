@@ -12,6 +12,7 @@ from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.hub.loading import load_causal_lm, positions_of
+from chat.precision import computes_in_bfloat16
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,8 @@ class TorchEngine(ChatEngine):
 
         has_accelerator = torch.accelerator.is_available()
         device = torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
-        return cls(load_causal_lm(name, flag).to(device, dtype or _fast_dtype(device)), tokenizer, name)
+        fast = torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
+        return cls(load_causal_lm(name, flag).to(device, dtype or fast), tokenizer, name)
 
     @property
     def is_closed(self) -> bool:
@@ -115,15 +117,6 @@ class TorchEngine(ChatEngine):
     def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
         with self._one_request:
             return reply_log_probs(self.model, prompts, replies, self.tokenizer.eos_token_id)
-
-
-def _fast_dtype(device: torch.device) -> torch.dtype:
-    import torch
-
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    has = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
 
 
 class _DrawnIds:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
-from training.devices import uses_cpu
+from training.devices import Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from chat.hub.repositories import Destination
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,10 +120,11 @@ class TrainArguments:
     warmup_steps: int = field(default=0, metadata={"help": "Optimizer steps of linear warm-up."})
     weight_decay: float = field(default=0.0, metadata={"help": "Decoupled weight decay."})
     max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
-    mixed_precision: Literal["no", "fp16", "bf16"] = field(
+    mixed_precision: Precision = field(
         default="no",
         metadata={
-            "help": "Arithmetic under autocast. fp16 needs a GPU: a run on the CPU says so and takes float32."
+            "help": "Arithmetic under autocast. A CPU that lacks it, as all lack fp16, says so and takes "
+            "float32."
         },
     )
     attn_implementation: Literal["sdpa", "flash_attention_2", "eager"] = field(
@@ -231,9 +229,7 @@ class TrainArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
         from transformers import TrainingArguments
 
-        use_cpu = uses_cpu()
-        if self.mixed_precision == "fp16" and use_cpu:
-            logger.warning("--mixed-precision fp16: needs a GPU; this run is on the CPU, in float32")
+        use_cpu, precision = uses_cpu(), usable_precision(self.mixed_precision)
         if self.trackio and importlib.util.find_spec("trackio") is None:
             raise UserError(
                 "--trackio: not installed; install it with `pip install trackio`, or leave it out"
@@ -250,8 +246,8 @@ class TrainArguments:
             warmup_steps=self.warmup_steps,
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
-            fp16=self.mixed_precision == "fp16" and not use_cpu,
-            bf16=self.mixed_precision == "bf16",
+            fp16=precision == "fp16",
+            bf16=precision == "bf16",
             tf32=True if _has_tf32() else None,
             torch_compile=self.torch_compile,
             gradient_checkpointing=self.gradient_checkpointing,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from chat.precision import computes_in_bfloat16
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
+
+Precision = Literal["no", "fp16", "bf16"]
+
+logger = logging.getLogger(__name__)
 
 
 def uses_cpu() -> bool:
@@ -14,6 +21,24 @@ def uses_cpu() -> bool:
     import torch
 
     return os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
+
+
+def usable_precision(asked: Precision) -> Precision:
+    """What to train in: float32 instead of what this CPU has no instructions for, which is said."""
+    import torch
+
+    if asked == "no":
+        return asked
+    if uses_cpu():
+        if asked == "bf16" and computes_in_bfloat16(torch.device("cpu")):
+            return asked
+        lack = "needs a GPU" if asked == "fp16" else "this CPU has no instructions for it"
+        logger.warning("--mixed-precision %s: %s; this run is on the CPU, in float32", asked, lack)
+        return "no"
+    device = torch.accelerator.current_accelerator()
+    if asked == "bf16" and device.type == "cuda" and not computes_in_bfloat16(device):
+        logger.warning("--mixed-precision bf16: this GPU only imitates it, slowly; fp16 is what it has")
+    return asked
 
 
 def settle(arguments: TrainingArguments) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
-from training.devices import uses_cpu
+from training.devices import Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
@@ -87,8 +87,12 @@ class PreferArguments:
         default=0.1,
         metadata={"help": "Share of the conversations kept to check with, 0 to below 1."},
     )
-    mixed_precision: Literal["no", "fp16", "bf16"] = field(
-        default="no", metadata={"help": "Arithmetic under autocast. fp16 needs a GPU."}
+    mixed_precision: Precision = field(
+        default="no",
+        metadata={
+            "help": "Arithmetic under autocast. A CPU that lacks it, as all lack fp16, says so and takes "
+            "float32."
+        },
     )
     eval_every_steps: int = field(
         default=100, metadata={"help": "Optimizer steps between checks on the conversations that are kept."}
@@ -131,9 +135,7 @@ class PreferArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
         from transformers import TrainingArguments
 
-        use_cpu = uses_cpu()
-        if self.mixed_precision == "fp16" and use_cpu:
-            raise UserError("--mixed-precision fp16: needs a GPU; give bf16 or no")
+        use_cpu, precision = uses_cpu(), usable_precision(self.mixed_precision)
         return TrainingArguments(
             output_dir=self.output_dir,
             learning_rate=self.learning_rate,
@@ -143,8 +145,8 @@ class PreferArguments:
             warmup_steps=self.warmup_steps,
             train_sampling_strategy="sequential",
             remove_unused_columns=False,
-            bf16=self.mixed_precision == "bf16",
-            fp16=self.mixed_precision == "fp16",
+            fp16=precision == "fp16",
+            bf16=precision == "bf16",
             eval_strategy="steps" if with_evaluation else "no",
             eval_steps=self.eval_every_steps,
             save_strategy="steps",

@@ -41,11 +41,14 @@ def test_the_reference_recipe():
     assert PrepareArguments().max_length == 256 and PrepareArguments().output == recipe.data
 
 
-def test_fp16_without_a_gpu_is_said_not_tried(caplog, monkeypatch):
+def test_what_a_cpu_lacks_is_said_not_tried(caplog, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    arguments = TrainArguments(mixed_precision="fp16").to_training_arguments()
-    assert not arguments.fp16 and arguments.use_cpu
-    assert "--mixed-precision fp16: needs a GPU" in caplog.text
+    for arguments in (
+        TrainArguments(mixed_precision="fp16").to_training_arguments(),
+        PreferArguments("marks.jsonl", mixed_precision="fp16").to_training_arguments(with_evaluation=False),
+    ):
+        assert arguments.use_cpu and not arguments.fp16 and not arguments.bf16
+    assert caplog.text.count("--mixed-precision fp16: needs a GPU") == 2
 
 
 @pytest.mark.parametrize(

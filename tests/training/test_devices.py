@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.devices import settle, uses_cpu
+from training.devices import settle, usable_precision, uses_cpu
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,23 @@ def test_a_process_takes_one_gpu_of_several(tmp_path):
     arguments._n_gpu = 4
     settle(arguments)
     assert arguments.n_gpu == 1 and arguments.train_batch_size == arguments.per_device_train_batch_size
+
+
+@pytest.mark.parametrize(
+    ("asked", "instructions", "expected", "said"),
+    [
+        ("no", {}, "no", ""),
+        ("fp16", {"amx_bf16": True}, "no", "--mixed-precision fp16: needs a GPU; this run is on the CPU"),
+        ("bf16", {"amx_bf16": True}, "bf16", ""),
+        ("bf16", {"bf16": True, "architecture": "aarch64"}, "bf16", ""),
+        ("bf16", {"avx2": True, "avx512_bf16": False}, "no", "--mixed-precision bf16: this CPU has no inst"),
+    ],
+)
+def test_a_cpu_trains_in_what_it_has_instructions_for(
+    asked, instructions, expected, said, caplog, monkeypatch
+):
+    """bfloat16 without them takes some ninety times as long."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert usable_precision(asked) == expected
+    assert caplog.text.count("--mixed-precision") == bool(said) and said in caplog.text
