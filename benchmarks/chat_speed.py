@@ -102,10 +102,11 @@ def benchmark(arguments: SpeedArguments) -> dict:
     Raises:
         UserError: a model cannot be loaded or exported, or a contender fails.
     """
+    from chat.devices import describe_cpu
     from chat.hub.loading import model_folder
 
-    found = {"versions": {package: version(package) for package in PACKAGES}, "cpus": os.cpu_count()}
-    found["load_average_before"] = os.getloadavg()[0]
+    found = {"versions": {package: version(package) for package in PACKAGES}}
+    found |= {"cpus": os.cpu_count(), "cpu": describe_cpu(), "load_average_before": os.getloadavg()[0]}
     with TemporaryDirectory() as scratch:
         drawn, embedded = Path(scratch) / "random" / "model", Path(scratch) / "embedded" / "model"
         _save_random_model(arguments, drawn)

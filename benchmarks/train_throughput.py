@@ -117,15 +117,23 @@ class Variant:
 
 
 def benchmark(arguments: ThroughputArguments) -> dict:
-    """Measures all variants; see the module's text."""
+    """Measures all variants; see the module's text.
+
+    Raises:
+        UserError: the data or the model cannot be loaded, or the device only imitates --fast-precision.
+    """
     import torch
     from transformers import set_seed
 
+    from chat.devices import computes_in_bfloat16
     from chat.hub.loading import load_tokenized
     from training.model import build_model
 
+    has_accelerator = torch.accelerator.is_available()
+    device = torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
+    if arguments.fast_precision == "bf16" and not computes_in_bfloat16(device):
+        raise UserError("--fast-precision bf16: this machine has no instructions for it; give no")
     dataset, tokenizer = load_tokenized(arguments.data)
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     variants = []
     for name, precision, batches in _variants(arguments, dataset["train"], tokenizer):
         set_seed(arguments.seed)
@@ -227,11 +235,14 @@ def _machine(variants: list[Variant]) -> dict:
     """
     import torch
 
+    from chat.devices import describe_cpu
+
     machine: dict = {"torch": version("torch"), "transformers": version("transformers")}
     last = variants[-1]
     parameters = sum(parameter.numel() for parameter in last.model.parameters())
     if last.model.device.type != "cuda":
-        return machine | {"device": f"CPU, {torch.get_num_threads()} threads", "parameters": parameters}
+        threads = f"CPU, {torch.get_num_threads()} threads"
+        return machine | {"device": threads, "cpu": describe_cpu(), "parameters": parameters}
     name = torch.cuda.get_device_name()
     kinds = (kind for kind in PEAK_FLOPS if re.search(rf"\b{kind}\b", name))
     peak = PEAK_FLOPS.get(max(kinds, key=len, default=""))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
+from chat.devices import computes_in_bfloat16
 from chat.engine import ChatEngine
 from chat.hub.loading import load_causal_lm, positions_of
-from chat.precision import computes_in_bfloat16
 
 if TYPE_CHECKING:
     import torch

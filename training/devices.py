@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Literal
 
-from chat.precision import computes_in_bfloat16
+from chat.devices import computes_in_bfloat16
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

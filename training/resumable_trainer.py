@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from chat.folders import is_write_failure
 from training.callbacks import StopEarly, StopOnSigterm
 
 LOSS_WINDOW_FILE = "loss_window.json"
+
+logger = logging.getLogger(__name__)
 
 
 class ResumableTrainer(Trainer):
@@ -52,6 +55,9 @@ class ResumableTrainer(Trainer):
     def _run_epoch(self, **arguments):
         stop_early = self._callback(StopEarly)
         if self.state.global_step >= self.state.max_steps or (stop_early and stop_early.is_over):
+            logger.info(
+                "this run has ended already, at step %d: nothing is left to do", self.state.global_step
+            )
             self.control.should_training_stop = True
             return None
         return super()._run_epoch(**arguments)

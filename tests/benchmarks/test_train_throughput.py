@@ -5,17 +5,26 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from benchmarks.train_throughput import ThroughputArguments, benchmark, flops_per_token, render
 from benchmarks.training_memory import memory, parameters_of
+from chat.cli import UserError
+from chat.devices import computes_in_bfloat16
 from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
 def results(prepared, tiny_config_file):
-    return benchmark(
-        ThroughputArguments(data=str(prepared), base=str(tiny_config_file), useful_tokens=6000, turns=2)
-    )
+    short = {"data": str(prepared), "base": str(tiny_config_file), "useful_tokens": 6000, "turns": 2}
+    precision = "bf16" if computes_in_bfloat16(torch.device("cpu")) else "no"
+    return benchmark(ThroughputArguments(**short, fast_precision=precision))
+
+
+def test_what_the_machine_would_only_imitate_is_not_measured(prepared, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(UserError, match="--fast-precision bf16: this machine has no instructions for it"):
+        benchmark(ThroughputArguments(data=str(prepared)))
 
 
 @pytest.mark.slow

@@ -47,12 +47,16 @@ def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
     assert model.generate(**prompt).shape[1] <= prompt["input_ids"].shape[1] + 60
 
 
-def test_a_run_that_is_resumed_at_its_end_only_saves_its_model_again(short_run, tmp_path):
+def test_a_run_that_is_resumed_at_its_end_only_saves_its_model_again(short_run, tmp_path, caplog):
     from transformers import GenerationConfig
 
-    train(short_run())
-    weights = (tmp_path / "final" / "model.safetensors").read_bytes()
-    trainer = train(short_run(resume=True, temperature=1.2, top_p=0.5))
+    said = "this run has ended already, at step 6: nothing is left to do"
+    with caplog.at_level("INFO"):
+        train(short_run())
+        assert said not in caplog.text
+        weights = (tmp_path / "final" / "model.safetensors").read_bytes()
+        trainer = train(short_run(resume=True, temperature=1.2, top_p=0.5))
+        assert caplog.text.count(said) == 1
     assert trainer.state.global_step == 6 and not logged(trainer, "loss")[6:]
     assert not logged(trainer, "train_loss")
     assert (tmp_path / "final" / "model.safetensors").read_bytes() == weights

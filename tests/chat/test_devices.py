@@ -1,0 +1,30 @@
+"""What a device has instructions for."""
+
+import pytest
+import torch
+
+from chat.devices import computes_in_bfloat16, describe_cpu
+
+
+@pytest.mark.parametrize(
+    ("instructions", "expected", "described"),
+    [
+        ({"cpu_name": "Zen 3", "avx2": True, "avx512_bf16": False}, False, "Zen 3 (avx2)"),
+        ({"cpu_name": "Xeon", "avx2": True, "amx_bf16": True}, True, "Xeon (avx2, amx_bf16)"),
+        ({"architecture": "aarch64", "neon": True, "bf16": True}, True, "aarch64 (neon, bf16)"),
+    ],
+)
+def test_a_cpu_is_known_by_its_instructions(instructions, expected, described, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert computes_in_bfloat16(torch.device("cpu")) is expected
+    assert describe_cpu() == described
+
+
+def test_this_machine_has_a_name():
+    name, _, instructions = describe_cpu().partition(" (")
+    assert name and instructions.endswith(")")
+
+
+def test_a_gpu_is_asked_for_what_it_does_not_imitate(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not computes_in_bfloat16(torch.device("cuda"))
