@@ -250,7 +250,7 @@ class TrainArguments:
             bf16=precision == "bf16",
             tf32=True if _has_tf32() else None,
             torch_compile=self.torch_compile,
-            gradient_checkpointing=self.gradient_checkpointing,
+            activation_checkpointing=self.gradient_checkpointing,
             eval_strategy="steps",
             eval_steps=self.eval_every_steps,
             save_strategy="steps",

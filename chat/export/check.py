@@ -36,18 +36,21 @@ class TorchDecoder:
     """The reference."""
 
     def __init__(self, model: PreTrainedModel):
-        self.model, self.cache = model, None
+        self.model = model
+        self.start()
 
     def start(self) -> None:
-        self.cache = None
+        from transformers import DynamicCache
+
+        self.cache = DynamicCache(config=self.model.config)
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
-            output = self.model(torch.tensor([list(ids)]), past_key_values=self.cache, use_cache=True)
-        self.cache = output.past_key_values
-        return output.logits[0].float().numpy()
+            # The cache by its place: its name is not the same in all releases of transformers.
+            logits = self.model(torch.tensor([list(ids)]), self.cache, use_cache=True).logits
+        return logits[0].float().numpy()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
@@ -26,12 +27,13 @@ def without_telemetry() -> Iterator[None]:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within the block only errors are logged; afterwards everything is as it was."""
+    """Within the block only errors are logged and none is warned; afterwards everything is as it was."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     logging.disable(logging.WARNING)
     try:
-        with without_telemetry(), redirect_stdout(io.StringIO()):
+        with without_telemetry(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(logging.NOTSET)
