@@ -67,6 +67,25 @@ def test_its_benchmark_tables_are_rendered_from_the_results(benchmark):
     assert importlib.import_module(f"benchmarks.{benchmark}").render(results) in README
 
 
+def test_its_figures_of_a_cpu_with_avx2_alone_are_those_of_the_results():
+    from benchmarks.chat_report import OURS, TARGETS
+
+    results = json.loads((ROOT / "benchmarks/results/chat_speed_avx2.json").read_text(encoding="utf-8"))
+    assert "(avx2)" in results["cpu"]
+    large, small = results["models"]["random"], results["models"]["embedded"]
+    speeds = [
+        [round(model["contenders"][OURS][name]) for name in ("tokens_per_second", "users_tokens_per_second")]
+        for model in (large, small)
+    ]
+    missed = [[target.name for target in TARGETS if not target.is_met(model)] for model in (large, small)]
+    assert len(missed[0]) == 5 and missed[1] == ["tokens/s of 8 users, against one"]
+    said = " ".join(README.split())
+    assert f"{speeds[0][0]} tokens/s for one user and {speeds[0][1]} for eight, and misses five" in said
+    assert f"a reply of 30 tokens takes {large['short_reply_seconds']:.2f} s" in said
+    assert f"makes {speeds[1][0]} and {speeds[1][1]:,}, misses the same one" in said
+    assert f"its best of sixteen in {small['own_settings_reply_seconds']:.2f} s" in said
+
+
 def test_its_figures_of_preparing_are_those_of_the_results():
     results = json.loads((ROOT / "benchmarks/results/prepare_throughput.json").read_text(encoding="utf-8"))
     cold = results["variants"]["gpt2 tokenizer"]["cold"]
