@@ -23,6 +23,7 @@ $(VENV)/.chat: requirements.txt | $(BIN)/python
 
 $(VENV)/.train: requirements-train.txt $(VENV)/.chat
 	$(BIN)/pip install --quiet -r requirements-train.txt
+	$(BIN)/pip install --quiet --no-deps "convokit>=5.0,<6"
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.train

@@ -58,8 +58,13 @@ def _in_reply_order(conversation) -> list:
 
 def _open(path: str | None, scratch: Path):
     """The ConvoKit corpus; its progress chatter is swallowed."""
-    import convokit
-
+    try:
+        import convokit
+    except ImportError:
+        raise UserError(
+            f"--corpora {NAME}: convokit is not installed; `pip install -r requirements-train.txt`, and from "
+            'Python 3.14 on also `pip install --no-deps "convokit>=5.0,<6"`'
+        ) from None
     with contextlib.redirect_stdout(io.StringIO()):
         if path is None:
             path = _download(convokit)

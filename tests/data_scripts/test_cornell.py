@@ -1,7 +1,10 @@
 """Cornell in ConvoKit's layout: folder or zip, order of replies, films, errors."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import cornell
-from tests.conftest import SAMPLE
+from tests.conftest import ROOT, SAMPLE
 
 FILMS = {
     "m0": [["<i>Hi</i>  there.", "Hello."], ["Well?", "\ufffd", "No\ufffdnever."]],
@@ -82,3 +85,43 @@ def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
         message = str(error.value)
         assert message.startswith(f"--corpora cornell={path}: ") and problem in message
         assert "\n" not in message
+
+
+def test_where_convokit_is_missing_it_is_told_how_to_install_it(movie_corpus, monkeypatch):
+    monkeypatch.setitem(sys.modules, "convokit", None)
+    with pytest.raises(UserError, match=r"--corpora cornell: convokit is not installed; `pip install -r"):
+        load(movie_corpus(FILMS))
+
+
+# Reads the folder that is named after it, as where ConvoKit was installed without its dependencies.
+WITHOUT_DEPENDENCIES = """
+import sys
+from collections import Counter
+
+missing = "bottleneck cleantext dns h5py msgpack_numpy numexpr sentence_transformers spacy thinc unidecode"
+sys.modules.update(dict.fromkeys(missing.split()))
+from data_scripts import cornell
+
+print(len(list(cornell.load(sys.argv[1], False, Counter()))))
+"""
+
+
+def test_reading_takes_none_of_the_dependencies_that_python_3_14_has_no_build_of(movie_corpus):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DEPENDENCIES, str(movie_corpus(FILMS))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "3\n", done.stderr
+
+
+def test_make_installs_the_convokit_of_the_requirements():
+    said = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md")]
+    said.append((ROOT / "data_scripts" / "cornell.py").read_text(encoding="utf-8"))
+    requirements = (ROOT / "requirements-train.txt").read_text(encoding="utf-8")
+    [versions] = re.findall(r'^(convokit\S+); python_version < "3\.14"$', requirements, re.MULTILINE)
+    assert all(
+        f'pip install --no-deps "{versions}"' in each or f'--quiet --no-deps "{versions}"' in each
+        for each in said
+    )
