@@ -26,6 +26,15 @@ def test_the_tests_are_those_of_every_submission():
     assert EVENTS["push"] == {"branches": ["main"]}
 
 
+def test_they_run_on_the_oldest_python_that_is_promised_and_on_a_newer_one():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [oldest] = re.findall(r'^requires-python = ">=(.*)"$', project, re.MULTILINE)
+    first, *others = JOBS["test"]["strategy"]["matrix"]["python"]
+    assert first == oldest and others
+    [setup] = (step for step in JOBS["test"]["steps"] if "setup-python" in step.get("uses", ""))
+    assert setup["with"]["python-version"] == "${{ matrix.python }}"
+
+
 def test_no_job_may_do_more_than_read():
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert not any("permissions" in job for job in JOBS.values())
