@@ -11,6 +11,8 @@ from pathlib import Path
 
 from chat.cli import UserError
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 @contextmanager
 def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
@@ -63,8 +65,17 @@ def is_write_failure(error: Exception) -> bool:
     Python says OSError, safetensors an error of its own, and torch's archive writer RuntimeError.
     """
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+        return error.errno in NO_ROOM
     return type(error).__name__ == "SafetensorError" or "inline_container" in str(error)
+
+
+def full_disk(error: BaseException | None) -> OSError | None:
+    """What says so, of an error and the errors that it came from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def check_replaceable(output: str | Path, marker: str, flag: str) -> None:

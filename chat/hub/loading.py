@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+from chat.folders import full_disk
 from chat.hub.errors import failure_of, one_line
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
         raise
     except Exception as error:
         logger.debug("%s %s", flag, name, exc_info=True)
+        if full := full_disk(error):
+            raise UserError(
+                f"{flag} {name}: the libraries' cache cannot be written ({one_line(full)}); make room, or "
+                "set HF_HOME to a folder on another disk"
+            ) from error
         reason = one_line(error)
         if local:
             raise UserError(

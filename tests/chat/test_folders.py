@@ -1,9 +1,11 @@
 """Outputs appear whole or not at all, and nothing foreign is replaced."""
 
+import errno
+
 import pytest
 
 from chat.cli import UserError
-from chat.folders import check_replaceable, whole_folder
+from chat.folders import check_replaceable, full_disk, whole_folder
 
 
 def write(output, text):
@@ -82,3 +84,11 @@ def test_a_full_disk_is_named_and_leaves_the_earlier_one(tmp_path):
     ):
         full.write("more\n")
     assert (output / "done.txt").read_text() == "one" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_found_behind_what_a_library_makes_of_it():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    told, untold = RuntimeError("cannot generate"), ValueError("while handling it")
+    told.__cause__, untold.__context__ = full, told
+    assert full_disk(full) is full_disk(told) is full_disk(untold) is full
+    assert full_disk(OSError(errno.ENOENT, "No such file")) is full_disk(RuntimeError()) is None

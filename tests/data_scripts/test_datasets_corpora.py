@@ -9,6 +9,7 @@ from chat.dialogue import Turn
 from data_scripts import daily_dialog, multi_session_chat, personachat
 from data_scripts.corpora import load_corpora
 from tests.conftest import SAMPLE
+from tests.processes import python
 
 PERSONACHAT_ROW = {
     "personality": ["i have two cats .", "i'm a nurse ."],
@@ -161,3 +162,22 @@ def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):
             load(loader, path)
         message = str(error.value)
         assert message.startswith("--corpora ") and problem in message and "\n" not in message
+
+
+# No file may grow beyond what a disk with so little room would take.
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+from collections import Counter
+from chat.cli import run
+from data_scripts import personachat
+run(lambda: list(personachat.load(sys.argv[1], False, Counter())))
+"""
+
+
+def test_a_full_disk_is_not_blamed_on_the_dataset(tmp_path):
+    done = python("-c", FULL_DISK, SAMPLE / "persona-chat", environment={"HF_HOME": str(tmp_path)})
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert "persona-chat: the libraries' cache cannot be written ([Errno 27] File too large" in said
+    assert said.endswith("; make room, or set HF_HOME to a folder on another disk")
