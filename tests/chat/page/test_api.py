@@ -80,16 +80,17 @@ def test_only_the_chat_is_public(client):
 def test_nothing_else_is_listed_or_called_by_its_name(address):
     import httpx
 
-    listed = httpx.get(f"{address}/gradio_api/info", params={"all_endpoints": "true"}).json()
-    assert [*listed["named_endpoints"]] == ["/chat"] and listed["unnamed_endpoints"] == {}
-    functions = httpx.get(f"{address}/config").json()["dependencies"]
-    assert [each["api_name"] for each in functions if each["api_visibility"] != "private"] == ["chat"]
-    for name in {each["api_name"] for each in functions} - {None, "chat"}:
-        for way in ("call", "call/v2", "api", "run"):
-            answer = httpx.post(f"{address}/gradio_api/{way}/{name}", json={"data": []})
-            assert answer.status_code == 404, (way, name)
-    asked = {"data": ["Hi!"], "session_hash": "http"}
-    assert httpx.post(f"{address}/gradio_api/call/chat", json=asked).status_code != 404
+    with httpx.Client(base_url=address) as http:
+        listed = http.get("/gradio_api/info", params={"all_endpoints": "true"}).json()
+        assert [*listed["named_endpoints"]] == ["/chat"] and listed["unnamed_endpoints"] == {}
+        functions = http.get("/config").json()["dependencies"]
+        assert [each["api_name"] for each in functions if each["api_visibility"] != "private"] == ["chat"]
+        asked = {"data": ["Hi!"], "session_hash": "http"}
+        assert http.post("/gradio_api/call/chat", json=asked).status_code != 404
+        for name in {each["api_name"] for each in functions} - {None, "chat"}:
+            for way in ("call", "call/v2", "api", "run"):
+                answer = http.post(f"/gradio_api/{way}/{name}", json={"data": []})
+                assert answer.status_code == 404, (way, name)
 
 
 @pytest.mark.parametrize(
