@@ -122,15 +122,13 @@ def benchmark(arguments: ThroughputArguments) -> dict:
     Raises:
         UserError: the data or the model cannot be loaded, or the device only imitates --fast-precision.
     """
-    import torch
     from transformers import set_seed
 
-    from chat.devices import computes_in_bfloat16
+    from chat.devices import computes_in_bfloat16, fastest_device
     from chat.hub.loading import load_tokenized
     from training.model import build_model
 
-    has_accelerator = torch.accelerator.is_available()
-    device = torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
+    device = fastest_device()
     if arguments.fast_precision == "bf16" and not computes_in_bfloat16(device):
         raise UserError("--fast-precision bf16: this machine has no instructions for it; give no")
     dataset, tokenizer = load_tokenized(arguments.data)

@@ -12,6 +12,14 @@ BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "amx_int8", "neon", "dot", "i8mm")
 
 
+def fastest_device() -> torch.device:
+    """The accelerator, if there is one, else the CPU."""
+    import torch
+
+    has_accelerator = torch.accelerator.is_available()
+    return torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
+
+
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16.
 

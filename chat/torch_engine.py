@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
-from chat.devices import computes_in_bfloat16
+from chat.devices import computes_in_bfloat16, fastest_device
 from chat.engine import ChatEngine
 from chat.hub.loading import load_causal_lm, positions_of
 
@@ -46,8 +46,7 @@ class TorchEngine(ChatEngine):
         """
         import torch
 
-        has_accelerator = torch.accelerator.is_available()
-        device = torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
+        device = fastest_device()
         fast = torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
         return cls(load_causal_lm(name, flag).to(device, dtype or fast), tokenizer, name)
 

@@ -9,6 +9,13 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
+# For `python -c`. Its arguments: the bytes beyond which no file grows, as on a full disk; a module; flags.
+ON_A_FULL_DISK = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
 
 def _settings(environment: dict[str, str]) -> dict:
     return {"cwd": ROOT, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1", **environment}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
-from training.devices import Precision, usable_precision, uses_cpu
+from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
@@ -120,13 +120,7 @@ class TrainArguments:
     warmup_steps: int = field(default=0, metadata={"help": "Optimizer steps of linear warm-up."})
     weight_decay: float = field(default=0.0, metadata={"help": "Decoupled weight decay."})
     max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
-    mixed_precision: Precision = field(
-        default="no",
-        metadata={
-            "help": "Arithmetic under autocast. A CPU that lacks it, as all lack fp16, says so and takes "
-            "float32."
-        },
-    )
+    mixed_precision: Precision = field(default="no", metadata={"help": PRECISION_HELP})
     attn_implementation: Literal["sdpa", "flash_attention_2", "eager"] = field(
         default="sdpa",
         metadata={"help": "Attention kernels; flash_attention_2 needs the flash-attn package."},

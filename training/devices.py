@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 Precision = Literal["no", "fp16", "bf16"]
+PRECISION_HELP = (
+    "Arithmetic under autocast. A CPU that lacks it, as all lack fp16, says so and takes float32."
+)
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
-from training.devices import Precision, usable_precision, uses_cpu
+from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
 
 if TYPE_CHECKING:
@@ -87,13 +87,7 @@ class PreferArguments:
         default=0.1,
         metadata={"help": "Share of the conversations kept to check with, 0 to below 1."},
     )
-    mixed_precision: Precision = field(
-        default="no",
-        metadata={
-            "help": "Arithmetic under autocast. A CPU that lacks it, as all lack fp16, says so and takes "
-            "float32."
-        },
-    )
+    mixed_precision: Precision = field(default="no", metadata={"help": PRECISION_HELP})
     eval_every_steps: int = field(
         default=100, metadata={"help": "Optimizer steps between checks on the conversations that are kept."}
     )

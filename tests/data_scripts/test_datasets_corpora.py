@@ -8,8 +8,8 @@ from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import daily_dialog, multi_session_chat, personachat
 from data_scripts.corpora import load_corpora
-from tests.conftest import SAMPLE
-from tests.processes import python
+from tests.conftest import ROOT, SAMPLE
+from tests.processes import ON_A_FULL_DISK, python
 
 PERSONACHAT_ROW = {
     "personality": ["i have two cats .", "i'm a nurse ."],
@@ -164,19 +164,11 @@ def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):
         assert message.startswith("--corpora ") and problem in message and "\n" not in message
 
 
-# No file may grow beyond what a disk with so little room would take.
-FULL_DISK = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-from collections import Counter
-from chat.cli import run
-from data_scripts import personachat
-run(lambda: list(personachat.load(sys.argv[1], False, Counter())))
-"""
-
-
 def test_a_full_disk_is_not_blamed_on_the_dataset(tmp_path):
-    done = python("-c", FULL_DISK, SAMPLE / "persona-chat", environment={"HF_HOME": str(tmp_path)})
+    flags = ["--corpora", f"personachat={SAMPLE / 'persona-chat'}", "--output", tmp_path / "data"]
+    flags += ["--tokenizer", ROOT / "models" / "pocket-base"]
+    environment = {"HF_HOME": str(tmp_path / "home")}
+    done = python("-c", ON_A_FULL_DISK, 1000, "data_scripts.prepare", *flags, environment=environment)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     said = done.stderr.splitlines()[-1]
     assert "persona-chat: the libraries' cache cannot be written ([Errno 27] File too large" in said

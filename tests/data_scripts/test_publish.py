@@ -12,7 +12,7 @@ from data_scripts.publish import render_card
 from tests.conftest import SAMPLE_CORPORA
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
-from tests.processes import contents, mentions, python
+from tests.processes import ON_A_FULL_DISK, contents, mentions, python
 
 TOKEN = "hf_OfSomeoneWhoMayWrite"
 TALK = ("dataset", "someone/talk")
@@ -27,13 +27,6 @@ for split, rows in local.items():
     assert rows.features == loaded[split].features
     assert rows.to_list() == loaded[split].to_list()
 print(json.dumps({"splits": list(loaded), "vocabulary": len(tokenizer)}))
-"""
-FULL_DISK = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-from chat.cli import run
-from data_scripts.prepare import main
-run(main)
 """
 
 
@@ -111,7 +104,7 @@ def test_a_full_disk_costs_the_push_and_not_the_dataset(flags, tmp_path):
     repositories, before = Repositories(token=TOKEN), contents(tmp_path / "data")
     with hub(repositories) as endpoint:
         environment = client_environment(endpoint, tmp_path / "home", TOKEN)
-        full = python("-c", FULL_DISK, 20_000, *flags, environment=environment)
+        full = python("-c", ON_A_FULL_DISK, 20_000, "data_scripts.prepare", *flags, environment=environment)
         assert full.returncode == 2 and "Traceback" not in full.stderr, full.stderr
         assert "; the dataset is whole; make room and give the same command again" in full.stderr
         assert contents(tmp_path / "data") == before and not repositories.contents(TALK)
