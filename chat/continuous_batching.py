@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chat.engine import EngineClosed
 from chat.export.openvino import in_a_passing_thread
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Server:
     """The thread that steps a pipeline while there are requests; it ends with the last of them."""
 
     def __init__(self, pipeline: openvino_genai.ContinuousBatchingPipeline):
-        self._pipeline = pipeline
+        self._pipeline: openvino_genai.ContinuousBatchingPipeline | None = pipeline
+        self.is_closed = False
         self._ids = count()
         self._lock = threading.Lock()
         self._running: list[Request] = []
@@ -66,10 +68,11 @@ class Server:
     def close(self) -> None:
         """Ends what runs, and gives the memory back."""
         with self._lock:
+            self.is_closed = True
             thread = self._thread
             for request in self._running:
                 # First: a cancelled request ends, which would look like the end of its reply.
-                request.found.put(RuntimeError("the engine was closed"))
+                request.found.put(EngineClosed())
                 request.cancel()
         if thread:
             thread.join()
@@ -81,8 +84,8 @@ class Server:
 
         input_ids = openvino.Tensor(np.array([prompt], dtype=np.int64))
         with self._lock:
-            if self._pipeline is None:
-                raise RuntimeError("the engine was closed")
+            if self.is_closed:
+                raise EngineClosed
             handle = self._pipeline.add_request(next(self._ids), input_ids, config)
             request = Request(handle, config.num_return_sequences)
             self._running.append(request)

@@ -55,6 +55,13 @@ class EngineBusy(RuntimeError):
     """As many requests as the engine takes are being answered or waiting; nothing was drawn for this one."""
 
 
+class EngineClosed(RuntimeError):
+    """The engine has given its memory back, and answers nobody any more."""
+
+    def __init__(self):
+        super().__init__("the engine was closed")
+
+
 def default_model() -> str:
     """The model to chat with where no flag names one: MODEL_ID, else `final_model/`, else the embedded one.
 
@@ -101,6 +108,9 @@ def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", *
             f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
             "tokens); fine-tune it first with `accelerate launch -m training.train --base`"
         )
+    # The library keeps this as state: a thread that called the tokenizer without it would undo it for all,
+    # and a user could forge a turn.
+    tokenizer.split_special_tokens = True
     if (engine if engine != "auto" else _fastest_engine(name, flag)) == "openvino":
         from chat.openvino_engine import OpenVinoEngine
 
@@ -177,6 +187,7 @@ class ChatEngine(ABC):
         Raises:
             ValueError: a role that the format does not have.
             EngineBusy: `MAX_REQUESTS` others are not answered yet.
+            EngineClosed: `close` was called, be it in the midst of the reply.
         """
         with self._place():
             if self.guard and messages and self.guard.blocks(content_text(messages[-1]["content"])):
@@ -198,6 +209,8 @@ class ChatEngine(ABC):
         if not self._places.acquire(blocking=False):
             raise EngineBusy(f"busy with {MAX_REQUESTS} requests; ask again in a moment")
         try:
+            if self.is_closed:
+                raise EngineClosed
             yield
         finally:
             self._places.release()

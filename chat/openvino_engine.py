@@ -51,7 +51,7 @@ class OpenVinoEngine(ChatEngine):
         super().__init__(tokenizer, name, settings, positions)
         # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
         self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **(properties or {})}
-        self._server: Server | None = Server(load_pipeline(folder, positions, self._properties))
+        self._server = Server(load_pipeline(folder, positions, self._properties))
         if settings.best_of > 1:
             self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
 
@@ -89,12 +89,10 @@ class OpenVinoEngine(ChatEngine):
 
     @property
     def is_closed(self) -> bool:
-        return self._server is None
+        return self._server.is_closed
 
     def close(self) -> None:
-        if self._server:
-            self._server.close()
-        self._server = None
+        self._server.close()
         self.__dict__.pop("_scorer", None)
 
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:

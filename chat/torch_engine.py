@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.devices import computes_in_bfloat16, fastest_device
-from chat.engine import ChatEngine
+from chat.engine import ChatEngine, EngineClosed
 from chat.hub.loading import load_causal_lm, positions_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class TorchEngine(ChatEngine):
             DecodingSettings.from_generation_config(model.generation_config),
             positions_of(model.config, name),
         )
-        self.model = model
+        self.model: PreTrainedModel | None = model
         self._one_request = threading.Lock()
 
     @classmethod
@@ -59,7 +59,10 @@ class TorchEngine(ChatEngine):
             self.model = None
 
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
-        """`generate` runs in a thread that ends with the iterator."""
+        """`generate` runs in a thread that ends with the iterator.
+
+        It waits for its turn there: who reads two replies by turns would else wait for himself.
+        """
         drawn = _DrawnIds()
         stopped = threading.Event()
         outcome: dict = {}
@@ -72,14 +75,13 @@ class TorchEngine(ChatEngine):
             finally:
                 drawn.end()
 
-        with self._one_request:
-            thread = threading.Thread(target=generate, name="chat-generate", daemon=True)
-            thread.start()
-            try:
-                yield from drawn
-            finally:
-                stopped.set()
-                thread.join()
+        thread = threading.Thread(target=generate, name="chat-generate", daemon=True)
+        thread.start()
+        try:
+            yield from drawn
+        finally:
+            stopped.set()
+            thread.join()
         if "error" in outcome:
             raise outcome["error"]
 
@@ -87,9 +89,9 @@ class TorchEngine(ChatEngine):
         import torch
         from transformers import StoppingCriteriaList
 
-        input_ids = torch.tensor([prompt], device=self.model.device)
-        with _seeded(seed, input_ids.device):
-            self.model.generate(
+        with self._alone() as model, _seeded(seed, model.device):
+            input_ids = torch.tensor([prompt], device=model.device)
+            model.generate(
                 input_ids,
                 attention_mask=torch.ones_like(input_ids),
                 generation_config=settings.to_generation_config(self.tokenizer),
@@ -101,10 +103,10 @@ class TorchEngine(ChatEngine):
     def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
         import torch
 
-        input_ids = torch.tensor([prompt], device=self.model.device)
-        with self._one_request, _seeded(seed, input_ids.device):
+        with self._alone() as model, _seeded(seed, model.device):
+            input_ids = torch.tensor([prompt], device=model.device)
             [candidates] = draw_candidates(
-                self.model,
+                model,
                 input_ids,
                 torch.ones_like(input_ids),
                 settings.to_generation_config(self.tokenizer),
@@ -114,8 +116,16 @@ class TorchEngine(ChatEngine):
         return candidates
 
     def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
+        with self._alone() as model:
+            return reply_log_probs(model, prompts, replies, self.tokenizer.eos_token_id)
+
+    @contextmanager
+    def _alone(self) -> Iterator[PreTrainedModel]:
+        """The model, for one request at a time."""
         with self._one_request:
-            return reply_log_probs(self.model, prompts, replies, self.tokenizer.eos_token_id)
+            if self.model is None:
+                raise EngineClosed
+            yield self.model
 
 
 class _DrawnIds:

@@ -18,7 +18,7 @@ from chat.dialogue import ASSISTANT, USER
 from chat.engine import FALLBACK_REPLY, ChatEngine, EngineBusy
 from chat.page.text_chatbot import meant
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, ChatSession, message_from, persona_from
-from chat.template import content_text
+from chat.template import content_text, encode_texts
 
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
@@ -144,8 +144,8 @@ def _make_room(record: Record, turns: int) -> str:
 
 
 def _details(session: ChatSession, reply: str, seconds: float) -> ReplyDetails:
-    tokens = len(session.engine.tokenizer(reply, add_special_tokens=False)["input_ids"])
-    return ReplyDetails(reply, "\n".join(session.persona), session.settings.seed, round(seconds, 3), tokens)
+    [ids] = encode_texts(session.engine.tokenizer, [reply])
+    return ReplyDetails(reply, "\n".join(session.persona), session.settings.seed, round(seconds, 3), len(ids))
 
 
 def _keep(

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 
 import pytest
 
@@ -150,6 +151,39 @@ def test_closing_the_stream_ends_the_computation(any_engine):
             thread.join(timeout=5)
     assert not serving_threads()
     assert any_engine.reply(CONVERSATIONS[0], RANDOM)
+
+
+def test_who_reads_two_replies_by_turns_does_not_wait_for_himself(any_engine):
+    asked = [(CONVERSATIONS[0], RANDOM.changed(seed=1)), (CONVERSATIONS[1], RANDOM.changed(seed=2))]
+    alone = [any_engine.reply(*each) for each in asked]
+
+    def by_turns() -> list[str]:
+        last = ["", ""]
+        streams = [any_engine.stream(*each) for each in asked]
+        for texts in zip_longest(*streams):
+            last = [text or before for text, before in zip(texts, last, strict=True)]
+            any_engine.log_probs([CONVERSATIONS[0]], "Hello")
+        return last
+
+    thread = threading.Thread(target=lambda: found.extend(by_turns()), daemon=True)
+    found: list[str] = []
+    thread.start()
+    thread.join(timeout=60)
+    assert found == alone
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_a_closed_engine_says_so(model_folder, name):
+    from chat.engine import EngineClosed, load_engine
+
+    engine = load_engine(str(model_folder), engine=name)
+    assert engine.reply(CONVERSATIONS[0], RANDOM.changed(best_of=2)) and not engine.is_closed
+    engine.close()
+    assert engine.is_closed
+    for ask in (engine.reply, lambda messages: engine.log_probs([messages], "Hello")):
+        with pytest.raises(EngineClosed):
+            ask(CONVERSATIONS[0])
+    engine.close()
 
 
 def test_a_conversation_longer_than_the_positions_is_answered(any_engine):

@@ -141,7 +141,7 @@ def test_a_signal_is_handled_after_engines_were_closed(model_folder):
     assert handled
 
 
-def test_a_closed_engine_says_so(model_folder):
+def test_a_reply_under_way_ends_with_the_engine(model_folder):
     engine = load_engine(str(model_folder), engine="openvino")
     engine._server._pipeline = Slow(engine._server._pipeline)
     stream = engine.stream(HELLO, SETTINGS.changed(max_new_tokens=100, min_new_tokens=100))
