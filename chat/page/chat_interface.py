@@ -1,4 +1,4 @@
-"""Gradio's `ChatInterface`, where it loses what a visitor wrote or keeps more than anybody needs."""
+"""Gradio's `Blocks` and `ChatInterface`, where they lose what a visitor wrote or keep more than is needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ import gradio as gr
 
 from chat.dialogue import ASSISTANT
 from chat.session import MAX_TURNS
+
+
+class Page(gr.Blocks):
+    """Writes nothing that was said into the log."""
+
+    def validate_inputs(self, block_fn: gr.blocks.BlockFunction, inputs: list) -> None:
+        if len(inputs) < (needed := len(block_fn.inputs)):
+            raise gr.Error(
+                f"/{block_fn.api_name} takes {needed} values, not {len(inputs)}; a client of Gradio's fills "
+                "in those that are not given.",
+                print_exception=False,
+            )
 
 
 class Chat(gr.ChatInterface):

@@ -9,13 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-API_NAME = "chat"
-# Files and sessions that anybody could leave on the server's disk, and functions by name but the chat:
+# What programs may call by name: the chat of a session, and one message without any.
+CHAT_API, ASK_API = "chat", "ask"
+# Files and sessions that anybody could leave on the server's disk, and functions by name but these:
 # the page calls its own by number (`/run/predict` and `/queue`). Nor does it fetch what lies elsewhere.
 CLOSED = re.compile(
     r"/gradio_api/(?:upload|deep_link|process_recording|component_server|stream|vibe-|undo-vibe-"
     r"|file[=/]https?:"
-    rf"|run/(?!predict/?$)|(?:api|call)/(?!(?:v2/)?{API_NAME}(?:/|$)))"
+    rf"|run/(?!predict/?$)|(?:api|call)/(?!(?:v2/)?(?:{CHAT_API}|{ASK_API})(?:/|$)))"
 )
 # An import (2 MB) as JSON, in which a character may take six.
 MAX_REQUEST_BYTES = 12_000_000

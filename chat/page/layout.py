@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from chat.page.about import TITLE, note, subtitle
-from chat.page.chat_interface import Chat
+from chat.page.chat_interface import Chat, Page
 from chat.page.controls import PersonaControls, decoding_controls
 from chat.page.conversations import Places, SideBar
-from chat.page.guard import API_NAME
+from chat.page.guard import ASK_API, CHAT_API
 from chat.page.message_box import MessageBox
-from chat.page.replies import answerer, turns_from
+from chat.page.replies import answerer, asker, turns_from
 from chat.page.reply_panel import ReplyPanel, details_field
 from chat.page.summary_panel import SummaryPanel
 from chat.page.text_chatbot import TextChatbot, place_of
@@ -55,7 +55,7 @@ def build_page(
         concurrent_replies: replies that are drawn at once; further messages wait.
         corpora: that the model was trained on, for the visitor; empty where it is not known.
     """
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    with Page(title=TITLE, analytics_enabled=False) as page:
         side_bar = SideBar.build()
         _header(engine.name)
         with gr.Row(equal_height=False):
@@ -80,9 +80,10 @@ def build_page(
         summary_panel.wire(places)
         if log:
             wire_likes(chat, log, consent, record)
+        gr.api(asker(engine), api_name=ASK_API, concurrency_limit=concurrent_replies)
     for each in page.fns.values():
         # Those of `ChatInterface` itself would else be there for any program.
-        if each.api_name != API_NAME:
+        if each.api_name not in (CHAT_API, ASK_API):
             each.api_visibility = "private"
         # Gradio's limit is one for each function: sending, editing and the API would have one each.
         if each.concurrency_limit == concurrent_replies:
@@ -131,7 +132,7 @@ def _chat(
         cache_examples=False,
         flagging_mode="never",
         analytics_enabled=False,
-        api_name=API_NAME,
+        api_name=CHAT_API,
     )
     # Gradio empties it with the first message.
     placeholder = json.dumps({"__type__": "update", "placeholder": PLACEHOLDER})

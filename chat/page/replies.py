@@ -107,7 +107,7 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
             top_k=top_k,
             max_new_tokens=max_new_tokens,
             best_of=best_of,
-            seed=random.randint(0, MAX_SEED) if seed is None or seed < 0 else seed,
+            seed=seed if isinstance(seed, int | float) and seed >= 0 else random.randint(0, MAX_SEED),
         )
         turns = turns_from(history)
         place = _make_room(record, len(turns))
@@ -126,6 +126,38 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
                 record["replies"][place] = asdict(found)
                 if log:
                     _keep(log, consent, record["id"], said, found, session)
+
+    return chat
+
+
+def asker(engine: ChatEngine) -> Callable[..., str]:
+    """The function that answers one message of nobody in particular; an MCP tool has its name."""
+    answer, own = answerer(engine, None), engine.settings
+
+    def chat(
+        message: str,
+        persona: str = "",
+        temperature: float = own.temperature,
+        top_p: float = own.top_p,
+        top_k: int = own.top_k,
+        max_new_tokens: int = own.max_new_tokens,
+        best_of: int = own.best_of,
+        seed: int = -1,
+    ) -> str:
+        """Answers one message as a small language model that makes things up, in the voice of a persona.
+
+        Args:
+            message: what the user says; it is the whole conversation.
+            persona: who answers: first-person sentences, one a line.
+            temperature: lower is more predictable.
+            top_p: share of the probability that words are drawn from.
+            top_k: most probable words that are drawn from; 0 is all.
+            max_new_tokens: longest reply, in tokens.
+            best_of: replies that are drawn, of which the best is given.
+            seed: draws the same reply again; -1 takes another one each time.
+        """
+        settings = (temperature, top_p, top_k, max_new_tokens, best_of, seed)
+        return [*answer(message, [], persona, *settings, False, new_record())][-1]
 
     return chat
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from chat.cli import UserError
 from chat.engine import ChatEngine
-from chat.page.guard import RequestGuard, refuse_downloads
+from chat.page.guard import ASK_API, RequestGuard, refuse_downloads
 from chat.page.theme import theme
 from chat.page.variables import PageVariables
 
@@ -54,8 +54,9 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
         UserError: no port is free where it should listen.
     """
     refuse_downloads()
-    page.queue(max_size=variables.queue_size)
-    # Each call of the MCP tool is a conversation of its own, as the README says.
+    # Past the queue neither its length nor the number of concurrent replies would bind anybody.
+    page.queue(max_size=variables.queue_size, api_open=False)
+    # That tool is taken away below.
     warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State input")
     try:
         _, address, _ = page.launch(
@@ -74,7 +75,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
     except OSError as error:
         raise UserError(f"GRADIO_SERVER_NAME, GRADIO_SERVER_PORT: {error}") from None
     if page.mcp_server_obj:
-        _mend(page.mcp_server_obj)
+        _only_without_memory(page.mcp_server_obj)
     return address
 
 
@@ -84,12 +85,13 @@ def has_screen() -> bool:
     return bool(has_display) and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
 
 
-def _mend(mcp_server: Any) -> None:
-    """Gradio 6.31 takes states out of results that its client has left them out of, and fails."""
-    take_out = mcp_server.pop_returned_state
-    mcp_server.pop_returned_state = lambda components, data: (
-        data if len(data) < len(components) else take_out(components, data)
-    )
+def _only_without_memory(mcp_server: Any) -> None:
+    """Leaves the tool that answers one message.
+
+    All clients of Gradio's MCP server (6.31) are one session: what one of them has said to the chat of a
+    session would be before another's message.
+    """
+    mcp_server.tool_to_endpoint = {"chat": f"/{ASK_API}"}
 
 
 def _head() -> str:

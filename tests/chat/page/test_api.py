@@ -60,21 +60,14 @@ def test_settings_out_of_range_are_refused_with_the_range(client, given, problem
         client.predict("Hi!", api_name="/chat", **given)
 
 
-def test_only_the_chat_is_public(client):
+def test_only_the_chat_and_a_single_message_are_public(client):
     api = client.view_api(return_format="dict")["named_endpoints"]
-    assert [*api] == ["/chat"]
-    names = [each["parameter_name"] for each in api["/chat"]["parameters"]]
-    assert names == [
-        "message",
-        "persona",
-        "temperature",
-        "top_p",
-        "top_k",
-        "max_new_tokens",
-        "best_of",
-        "seed",
-        "consent",
-    ]
+    names = {name: [each["parameter_name"] for each in of["parameters"]] for name, of in api.items()}
+    settings = ["temperature", "top_p", "top_k", "max_new_tokens", "best_of", "seed"]
+    assert names == {
+        "/chat": ["message", "persona", *settings, "consent"],
+        "/ask": ["message", "persona", *settings],
+    }
 
 
 def test_nothing_else_is_listed_or_called_by_its_name(address):
@@ -82,12 +75,13 @@ def test_nothing_else_is_listed_or_called_by_its_name(address):
 
     with httpx.Client(base_url=address) as http:
         listed = http.get("/gradio_api/info", params={"all_endpoints": "true"}).json()
-        assert [*listed["named_endpoints"]] == ["/chat"] and listed["unnamed_endpoints"] == {}
+        assert [*listed["named_endpoints"]] == ["/chat", "/ask"] and listed["unnamed_endpoints"] == {}
         functions = http.get("/config").json()["dependencies"]
-        assert [each["api_name"] for each in functions if each["api_visibility"] != "private"] == ["chat"]
+        public = [each["api_name"] for each in functions if each["api_visibility"] != "private"]
+        assert public == ["chat", "ask"]
         asked = {"data": ["Hi!"], "session_hash": "http"}
         assert http.post("/gradio_api/call/chat", json=asked).status_code != 404
-        for name in {each["api_name"] for each in functions} - {None, "chat"}:
+        for name in {each["api_name"] for each in functions} - {None, *public}:
             for way in ("call", "call/v2", "api", "run"):
                 answer = http.post(f"/gradio_api/{way}/{name}", json={"data": []})
                 assert answer.status_code == 404, (way, name)
@@ -283,26 +277,76 @@ def test_a_closed_engine_is_not_healthy(model_folder):
         assert httpx.get(f"{address}/health").status_code == 503
 
 
-def test_the_chat_is_the_one_mcp_tool(address):
+@pytest.mark.parametrize("path", ["api/chat", "api/ask", "run/predict"])
+def test_nobody_goes_past_the_queue(address, path):
+    import httpx
+
+    with httpx.Client(base_url=address) as http:
+        for each in http.get("/config").json()["dependencies"]:
+            if each["api_name"] in ("chat", "ask"):
+                asked = {"data": ["Hi!"] * len(each["inputs"]), "fn_index": each["id"], "session_hash": "x"}
+                answer = http.post(f"/gradio_api/{path}", json=asked)
+                assert answer.status_code == 404 and "join the queue" in answer.text
+
+
+def test_a_single_message_has_no_memory(engine, client, monkeypatch):
+    given = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "seed": 5, "max_new_tokens": 12, "best_of": 1}
+    asked, stream = [], engine.stream
+    monkeypatch.setattr(
+        engine, "stream", lambda messages, settings: asked.append(messages) or stream(messages, settings)
+    )
+    replies = [client.predict("Hi!", "I sing.", api_name="/ask", **given) for _ in range(2)]
+    assert replies[0] == replies[1]
+    expected = [{"role": "system", "content": "I sing."}, {"role": "user", "content": "Hi!"}]
+    assert asked == [expected, expected]
+
+
+@pytest.mark.parametrize("odd", [None, "x", [1], {"text": "Hi"}, 1e300, -(10**30), True])
+def test_odd_values_are_answered(address, odd):
+    own = ["Hi!", "I sing.", 1.0, 0.9, 50, 5, 1, 1]
+    for place in range(len(own)):
+        assert "complete" in outcome(address, "ask", [*own[:place], odd, *own[place + 1 :]])
+
+
+def outcome(address: str, name: str, data: list) -> str:
+    """The events of a call without Gradio's client."""
+    import httpx
+
+    calls = f"{address}/gradio_api/call/{name}"
+    event = httpx.post(calls, json={"data": data}).json()["event_id"]
+    return httpx.get(f"{calls}/{event}", timeout=60).text
+
+
+@pytest.mark.parametrize("name", ["chat", "ask"])
+def test_too_few_values_are_an_error_that_puts_nothing_said_into_the_log(address, name, capfd):
+    assert f"/{name} takes " in outcome(address, name, ["My secret is blue."])
+    assert "secret" not in "".join(capfd.readouterr())
+
+
+def test_one_message_is_the_one_mcp_tool(address, engine, monkeypatch):
+    """Gradio serves all clients from one session: what one said is not to be before another's message."""
     import asyncio
 
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
-    async def ask():
+    async def ask(message: str):
         async with (
             streamablehttp_client(f"{address}/gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()
             tools = (await session.list_tools()).tools
-            return tools, await session.call_tool(
-                tools[0].name, {"message": "Hi!", "persona": "I am a cook."}
-            )
+            return tools, await session.call_tool("chat", {"message": message, "persona": "I am a cook."})
 
-    [tool], answer = asyncio.run(ask())
-    assert tool.name == "chat" and "makes things up" in tool.description
-    assert not answer.isError and answer.content[0].text
+    def all_of(messages, settings):
+        yield " ".join(message["content"] for message in messages)
+
+    monkeypatch.setattr(engine, "stream", all_of)
+    for message in ("My secret is blue.", "Hello!"):
+        [tool], answer = asyncio.run(ask(message))
+        assert tool.name == "chat" and "makes things up" in tool.description and not answer.isError
+        assert [part.text for part in answer.content] == [f"I am a cook. {message}"]
 
 
 def test_the_page_says_which_model_it_is_and_what_it_learnt_from(engine):
