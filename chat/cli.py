@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -91,7 +91,7 @@ def _config_flags(parser, path: Path) -> list[str]:
         raise UserError(f"--config {path}: not valid YAML ({_first_line(error)}); mend the file") from None
     if not isinstance(entries, dict):
         raise UserError(f"--config {path}: expected `name: value` lines; mend the file")
-    fields = {action.dest for action in parser._actions} - {"help", "config"}
+    fields = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
     flags: list[str] = []
     for key, value in entries.items():
         name = str(key).replace("-", "_")
@@ -103,11 +103,16 @@ def _config_flags(parser, path: Path) -> list[str]:
             raise UserError(f"--config {path}: `{key}` must be a single value or a list, not a mapping")
         if value is not None:
             values = value if isinstance(value, list) else [value]
-            flags += [
-                f"--{name}",
-                *(str(item).lower() if isinstance(item, bool) else str(item) for item in values),
-            ]
+            flags += [f"--{name}", *(_word(item, fields[name].choices or ()) for item in values)]
     return flags
+
+
+def _word(value: Any, choices: Container[str]) -> str:
+    """A value of YAML as one would write it on the command line; YAML reads `no` as false."""
+    if not isinstance(value, bool):
+        return str(value)
+    of_yaml = {True: ("yes", "on"), False: ("no", "off")}[value]
+    return next((word for word in of_yaml if word in choices), str(value).lower())
 
 
 def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, float]:
@@ -126,6 +131,12 @@ def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, floa
         if not 0 < numbers[name] < float("inf"):
             raise UserError(f"{flag} {item}: give a number above 0, such as {example}")
     return numbers
+
+
+def check_seed(seed: int, flag: str = "--seed") -> None:
+    """Raises UserError unless all random streams can begin with it."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"{flag} {seed}: give 0 to {2**32 - 1}")
 
 
 def command_line(module: str, argument_class: type, values: dict[str, Any]) -> str:

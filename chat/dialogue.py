@@ -62,7 +62,8 @@ class Dialogue:
 
     def messages(self) -> list[dict[str, str]]:
         """The dialogue as chat messages, the persona as the system message."""
-        system = [{"role": SYSTEM, "content": persona_text(self.persona)}] if self.persona else []
+        persona = persona_text(self.persona)
+        system = [{"role": SYSTEM, "content": persona}] if persona else []
         return system + [{"role": turn.role, "content": turn.text} for turn in self.turns]
 
     def to_json(self) -> dict:

@@ -7,6 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from chat.cli import UserError
@@ -14,19 +16,38 @@ from chat.cli import UserError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What folders of one kind hold, by which an earlier one is told from what is not to be replaced.
+
+    Attributes:
+        marker: a file that every whole one has.
+        further: patterns of the names of all else that may be in it; hidden files may anyway.
+    """
+
+    marker: str
+    further: tuple[str, ...] = ()
+
+    def foreign_in(self, folder: Path) -> str | None:
+        """The name of something that no such folder holds."""
+        ours = (self.marker, *self.further, ".*")
+        names = sorted(path.name for path in folder.iterdir())
+        return next((name for name in names if not any(fnmatch(name, each) for each in ours)), None)
+
+
 @contextmanager
-def whole_folder(output: str | Path, marker: str, flag: str) -> Iterator[Path]:
+def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `output` when the block ends without an error.
 
     Args:
-        output: the final place. An earlier folder there is replaced, but only one that holds `marker`.
-        marker: a file that every whole folder of this kind has.
+        output: the final place. An earlier folder there is replaced, but only one of the same kind.
+        contents: of this kind of folder.
         flag: the flag that gave `output`, for errors.
 
     Raises:
         UserError: `output` holds something else, or cannot be written.
     """
-    check_replaceable(output, marker, flag)
+    check_replaceable(output, contents, flag)
     # What a link names is replaced, not the link.
     place = Path(os.path.realpath(output))
     scratch, replaced = (place.parent / f".{place.name}.{state}" for state in ("incomplete", "replaced"))
@@ -78,13 +99,15 @@ def full_disk(error: BaseException | None) -> OSError | None:
     return None
 
 
-def check_replaceable(output: str | Path, marker: str, flag: str) -> None:
+def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None:
     """Raises UserError unless `output` is free, empty, or a folder that an earlier run of ours wrote."""
     output = Path(output)
     try:
         is_here = output.resolve() == Path.cwd()
-        ours = output.is_dir() and ((output / marker).is_file() or not any(output.iterdir()))
+        is_folder = output.is_dir()
+        ours = is_folder and ((output / contents.marker).is_file() or not any(output.iterdir()))
         is_taken = output.exists() and not ours
+        foreign = contents.foreign_in(output) if is_folder else None
     except OSError as error:
         raise UserError(f"{flag} {output}: cannot be read ({error.strerror}); give another folder") from None
     if (output / ".git").exists():
@@ -92,4 +115,11 @@ def check_replaceable(output: str | Path, marker: str, flag: str) -> None:
     if is_here:
         raise UserError(f"{flag} {output}: is the folder that this runs in; give another one")
     if is_taken:
-        raise UserError(f"{flag} {output}: already holds something else (no `{marker}`); give another folder")
+        raise UserError(
+            f"{flag} {output}: already holds something else (no `{contents.marker}`); give another folder"
+        )
+    if foreign:
+        raise UserError(
+            f"{flag} {output}: would be replaced, and holds `{foreign}`, which no earlier run wrote; give "
+            "another folder, or move that away"
+        )

@@ -51,10 +51,21 @@ def parsed(
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                yield parse(json.loads(line))
+                yield parse(_loaded(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
                 raise UserError(f"{source}: line {number} is not {what} ({reason}); mend it") from None
+
+
+def _loaded(line: str | bytes) -> Any:
+    """
+    Raises:
+        ValueError: the line is no JSON, or has half of a character, as a text that was cut within an emoji.
+    """
+    record = json.loads(line)
+    if (b"\\u" if isinstance(line, bytes) else "\\u") in line:
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    return record
 
 
 def _opened(path: str | Path, flag: str) -> BinaryIO:
@@ -91,7 +102,7 @@ def _dialogue(record: dict[str, Any], dropped: Counter) -> Dialogue:
     return Dialogue(
         source=_name(record.get("source")) or NAME,
         turns=with_distractors(turns, distractors),
-        persona=tuple(sentence.strip() for sentence in persona),
+        persona=tuple(said for sentence in persona if (said := sentence.strip())),
         group=_name(record.get("group")),
         split=split,
     )

@@ -137,17 +137,22 @@ def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> l
             raise ValueError(f"role must be system, user or assistant, not {message['role']}")
         if message["role"] == SYSTEM and index:
             raise ValueError("only the first message may have the role system")
-    return _pieces(tokenizer, messages)
+    return _said(_pieces(tokenizer, messages))
+
+
+def _said(pieces: Iterable[Piece]) -> list[Piece]:
+    """Without a persona that says nothing."""
+    return [piece for piece in pieces if piece.role != SYSTEM or len(piece.ids) > 2]
 
 
 def _pieces(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
+    """One piece per message."""
     texts = encode_texts(tokenizer, [content_text(message["content"]) for message in messages])
     role_ids = {role: tokenizer.convert_tokens_to_ids(token) for role, token in ROLE_TOKENS.items()}
     end_of_turn = tokenizer.eos_token_id
     return [
         Piece(message["role"], (role_ids[message["role"]], *ids, end_of_turn))
         for message, ids in zip(messages, texts, strict=True)
-        if ids or message["role"] != SYSTEM
     ]
 
 
@@ -236,7 +241,7 @@ def encode_dialogues(
     """
     messages = [dialogue.messages() for dialogue in dialogues]
     pieces = iter(_pieces(tokenizer, [message for each in messages for message in each]))
-    return [_sequences(list(islice(pieces, len(each))), max_length, history_turns) for each in messages]
+    return [_sequences(_said(islice(pieces, len(each))), max_length, history_turns) for each in messages]
 
 
 def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | None) -> list[TrainingSequence]:

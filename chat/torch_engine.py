@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class TorchEngine(ChatEngine):
         )
         self.model: PreTrainedModel | None = model
         self._one_request = threading.Lock()
+        self._is_closing = False
 
     @classmethod
     def load(
@@ -55,6 +56,7 @@ class TorchEngine(ChatEngine):
         return self.model is None
 
     def close(self) -> None:
+        self._is_closing = True
         with self._one_request:
             self.model = None
 
@@ -96,9 +98,13 @@ class TorchEngine(ChatEngine):
                 attention_mask=torch.ones_like(input_ids),
                 generation_config=settings.to_generation_config(self.tokenizer),
                 logits_processor=settings.logits_processors(len(prompt)),
-                stopping_criteria=StoppingCriteriaList([_stop_when(stopped)]),
+                stopping_criteria=StoppingCriteriaList(
+                    [_stop_when(lambda: stopped.is_set() or self._is_closing)]
+                ),
                 streamer=drawn,
             )
+        if self._is_closing:
+            raise EngineClosed
 
     def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
         import torch
@@ -158,10 +164,10 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _stop_when(stopped: threading.Event):
+def _stop_when(is_stopped: Callable[[], bool]):
     def criterion(input_ids, scores, **kwargs):
         import torch
 
-        return torch.full((input_ids.shape[0],), stopped.is_set(), device=input_ids.device, dtype=torch.bool)
+        return torch.full((input_ids.shape[0],), is_stopped(), device=input_ids.device, dtype=torch.bool)
 
     return criterion

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import check_replaceable, whole_folder
+from chat.folders import Contents, check_replaceable, whole_folder
 from chat.hub.loading import STATISTICS_FILE
 from data_scripts import fingerprint
 from data_scripts.arguments import PrepareArguments
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 STATS_FORMAT_VERSION = 1
+DATASET = Contents(STATISTICS_FILE, ("dataset_dict.json", "train", "val", "tokenizer", "dialogues"))
 
 
 def prepare(arguments: PrepareArguments) -> dict:
     """Sees to it that the tokenised dataset is in `arguments.output`; returns its statistics."""
-    check_replaceable(arguments.output, STATISTICS_FILE, "--output")
+    check_replaceable(arguments.output, DATASET, "--output")
     # Before anything is read: what is changed while it is being read must count as changed the next time.
     inputs = _inputs(arguments)
     return _stats_if_unchanged(arguments, inputs) or _write(arguments, inputs)
@@ -116,7 +117,7 @@ def _write_dataset(
 
     if not arguments.plain_text:
         add_chat_format(tokenizer)
-    with whole_folder(arguments.output, STATISTICS_FILE, "--output") as folder:
+    with whole_folder(arguments.output, DATASET, "--output") as folder:
         encoded = encode_corpora(
             corpora,
             tokenizer,

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import whole_folder
+from chat.folders import Contents, whole_folder
 from chat.hub.publishing import publish_folder
 from chat.hub.repositories import Destination
 from chat.hub.secrets import refuse_tokens
@@ -79,7 +79,7 @@ def publish_metrics(arguments: PublishMetricsArguments) -> list[Destination]:
         make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:
         output = Path(arguments.output or Path(scratch) / "spaces").expanduser()
-        with whole_folder(output, ALL_FILE, "--output") as folder:
+        with whole_folder(output, Contents(ALL_FILE, (*metric_names(),)), "--output") as folder:
             for name in names:
                 write_space(name, arguments.push_to_hub or "USER", folder / name)
             (folder / ALL_FILE).write_text("".join(f"{name}\n" for name in names))

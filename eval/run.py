@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
-from chat.folders import check_replaceable, whole_folder
+from chat.folders import Contents, check_replaceable, whole_folder
 from data_scripts.fingerprint import without_folders
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
@@ -31,6 +31,7 @@ RESULTS_FORMAT_VERSION = 3
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
 QUICK = {"max_dialogues": 60, "generated_replies": 40, "ranked_replies": 60, "timed_replies": 5}
 ZERO_IS_ALL = ("max_dialogues", "ranked_replies")
+EVALUATION = Contents(RESULTS_FILE, (REPLIES_FILE, "report.md", "report.html"))
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class EvalArguments:
 def evaluate_models(arguments: EvalArguments) -> dict:
     """Evaluates both models and writes the results to `arguments.output`; returns them."""
     process = this_process()
-    check_replaceable(arguments.output, RESULTS_FILE, "--output")
+    check_replaceable(arguments.output, EVALUATION, "--output")
     if arguments.training_log:
         read_curves(arguments.training_log, "--training-log")
     views = read_views(
@@ -156,7 +157,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
 
 
 def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None:
-    with whole_folder(arguments.output, RESULTS_FILE, "--output") as folder:
+    with whole_folder(arguments.output, EVALUATION, "--output") as folder:
         (folder / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         lines = (json.dumps(reply, ensure_ascii=False) + "\n" for reply in replies)
         (folder / REPLIES_FILE).write_text("".join(lines), encoding="utf-8")

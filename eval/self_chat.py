@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.dialogue import ASSISTANT
-from chat.folders import check_replaceable, whole_folder
+from chat.folders import Contents, check_replaceable, whole_folder
 from chat.session import MAX_MESSAGE_CHARACTERS, ChatSession
 from eval.personas import OWN_PERSONAS, read_personas
 from eval.transcripts import SPEAKERS, Conversation, figures_by_row, render_figures, render_transcripts
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chat.torch_engine import TorchEngine
 
 FORMAT_VERSION = 1
-MARKER = "self_chat.json"
+RESULTS = Contents("self_chat.json", ("transcripts.jsonl", "transcripts.md"))
 LIBRARIES = ("torch", "transformers", "tokenizers", "evaluate")
 OPENERS = (
     "Hi! How are you today?",
@@ -84,12 +84,12 @@ def self_chat(arguments: SelfChatArguments) -> dict:
     Raises:
         UserError: a model, the personas or the output folder cannot be used.
     """
-    check_replaceable(arguments.output, MARKER, "--output")
+    check_replaceable(arguments.output, RESULTS, "--output")
     personas_file = Path(arguments.personas) if arguments.personas else OWN_PERSONAS
     personas = read_personas(personas_file)
     engines = load_engines(arguments.model, arguments.other_model)
     # Opened before the long work: a folder that cannot be written is found out at once.
-    with whole_folder(arguments.output, MARKER, "--output") as folder:
+    with whole_folder(arguments.output, RESULTS, "--output") as folder:
         conversations = [*converse(engines, personas, arguments)]
         results = {
             "format_version": FORMAT_VERSION,
@@ -204,7 +204,7 @@ def _write(folder: Path, results: dict, conversations: Sequence[Conversation]) -
     lines = (json.dumps(each.to_json(), ensure_ascii=False) + "\n" for each in conversations)
     (folder / "transcripts.jsonl").write_text("".join(lines), encoding="utf-8")
     (folder / "transcripts.md").write_text(render_transcripts(conversations), encoding="utf-8")
-    (folder / MARKER).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (folder / RESULTS.marker).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:

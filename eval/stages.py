@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chat.cli import UserError
 from eval.processes import this_process
 
 logger = logging.getLogger(__name__)
@@ -24,10 +25,13 @@ class Stages:
     Args:
         output: the evaluation's output folder.
         settings: all that decides the figures, JSON-serialisable; other settings begin anew.
+
+    Raises:
+        UserError: they cannot be written there.
     """
 
     def __init__(self, output: str | Path, settings: dict):
-        output = Path(output)
+        self._output = output = Path(output)
         self.folder = output.parent / f".{output.name}.stages"
         self._is_main = this_process().is_main_process
         if self._is_main:
@@ -39,8 +43,13 @@ class Stages:
             logger.info("going on with an earlier run: %d stages are done", done)
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        (self.folder / "settings").write_text(digest)
+        try:
+            self.folder.mkdir(parents=True)
+            (self.folder / "settings").write_text(digest)
+        except OSError as error:
+            raise UserError(
+                f"--output {self._output}: cannot be written ({error.strerror}); give another folder"
+            ) from None
 
     def run(self, name: str, compute: Callable[[], Any]) -> Any:
         """The result of the stage: what was kept of it, else what `compute` gives, which is then kept."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError
+from chat.cli import UserError, check_seed
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
 from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
@@ -178,16 +179,19 @@ class TrainArguments:
             "warmup_steps",
             "dataloader_num_workers",
             "hub_every_minutes",
+            "weight_decay",
+            "max_grad_norm",
         )
         for name in at_least_one:
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
         for name in not_negative:
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
         for name in ("num_train_epochs", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        check_seed(self.seed)
         if (decoding := self.decoding()) != decoding.clamped():
             raise UserError(
                 f"--temperature {self.temperature} --top-p {self.top_p} --best-of {self.best_of}: give a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,3 +39,6 @@ def save_weights(
     model.config.dtype = dtype
     model.config.save_pretrained(folder)
     trainer.processing_class.save_pretrained(folder)
+    # safetensors lets nobody but their owner read them, as a container with another user would.
+    for path in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", path)

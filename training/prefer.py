@@ -14,10 +14,17 @@ import shutil
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import check_replaceable, whole_folder
+from chat.folders import whole_folder
 from training import resuming
 from training.prefer_arguments import PreferArguments
-from training.resuming import exit_if_stopped, going_on, refuse_earlier_run, save
+from training.resuming import (
+    check_place,
+    exit_if_stopped,
+    going_on,
+    model_folder_contents,
+    refuse_earlier_run,
+    save,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,7 +45,7 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     Raises:
         UserError: the marks or the model cannot be used, or the tuned model cannot be saved.
     """
-    check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    check_place(arguments.final_model_dir, arguments.output_dir, ARGUMENTS_FILE)
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
     arguments, checkpoint = going_on(arguments, ARGUMENTS_FILE)
@@ -178,7 +185,9 @@ def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> 
     if not trainer.is_world_process_zero():
         return
     base = model_folder(arguments.base, "--base")
-    with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
+    with whole_folder(
+        arguments.final_model_dir, model_folder_contents(ARGUMENTS_FILE), "--final-model-dir"
+    ) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         for name in (STATISTICS_FILE, TRAINER_STATE_FILE, TRAIN_ARGUMENTS_FILE):
             if (base / name).is_file():

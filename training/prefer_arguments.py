@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError
+from chat.cli import UserError, check_seed
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
 from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
@@ -108,10 +109,12 @@ class PreferArguments:
             "save_total_limit",
             "log_every_steps",
         ):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
-        if self.warmup_steps < 0:
-            raise UserError(f"--warmup-steps {self.warmup_steps}: give 0 or more")
+        for name in ("warmup_steps", "length_weight", "reply_loss_weight", "data_loss_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
+        check_seed(self.seed)
         for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
             given = getattr(self, name)
             if given is not None and not low <= given <= high:

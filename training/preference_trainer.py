@@ -148,7 +148,8 @@ class PreferenceTrainer(ResumableTrainer):
         return (loss, None) if return_outputs else loss
 
     def _preference(self, model, batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        with torch.no_grad():
+        # As `accelerate` has the model compute, so that before the first step the two are the same.
+        with torch.no_grad(), self.accelerator.autocast():
             before = log_probs_of_replies(self.reference, batch)
         return self.loss(log_probs_of_replies(model, batch), before, batch)
 

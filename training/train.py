@@ -20,12 +20,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import check_replaceable, whole_folder
+from chat.folders import whole_folder
 from chat.hub.publishing import ATTEMPTS
 from training import resuming
 from training.arguments import TrainArguments
 from training.checkpoints import STATE_FILE
-from training.resuming import ARGUMENTS_FILE, exit_if_stopped, going_on, refuse_earlier_run, save
+from training.resuming import (
+    ARGUMENTS_FILE,
+    check_place,
+    exit_if_stopped,
+    going_on,
+    model_folder_contents,
+    refuse_earlier_run,
+    save,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +54,7 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     Raises:
         UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
-    check_replaceable(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir")
+    check_place(arguments.final_model_dir, arguments.output_dir, ARGUMENTS_FILE)
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
     destination = arguments.destination()
@@ -189,7 +197,9 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
-    with whole_folder(arguments.final_model_dir, ARGUMENTS_FILE, "--final-model-dir") as folder:
+    with whole_folder(
+        arguments.final_model_dir, model_folder_contents(ARGUMENTS_FILE), "--final-model-dir"
+    ) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         # A model may be published, a disk not.
         best = trainer.state.best_model_checkpoint

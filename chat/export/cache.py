@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.folders import whole_folder
+from chat.folders import Contents, whole_folder
 
 EXPORT_FILE = "export.json"
+EXPORT = Contents(EXPORT_FILE, ("*.json", "*.xml", "*.bin", "*.txt", "*.jinja", "onnx"))
 SHIPPED = "openvino"
 CACHE_VARIABLE = "GPT2_CHAT_CACHE"
 # Raised when the graph changes, so that what an older version of this code has cached is not taken.
@@ -65,7 +66,7 @@ def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Pat
         if _recorded(kept).get("fingerprint") == made_from:
             return kept
         print(f"Exporting {folder} to OpenVINO once, into {kept}.", file=sys.stderr)
-        with whole_folder(kept, EXPORT_FILE, CACHE_VARIABLE) as scratch:
+        with whole_folder(kept, EXPORT, CACHE_VARIABLE) as scratch:
             export(scratch)
             record(scratch, made_from, weights)
     return kept

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
-from chat.export.cache import EXPORT_FILE, SHIPPED, fingerprint, record
+from chat.export.cache import EXPORT, SHIPPED, fingerprint, record
 from chat.export.check import Decoder, ExportCheck, check
 from chat.export.onnx import check_onnx_is_installed
 from chat.export.quiet import quiet_libraries
@@ -32,7 +32,7 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
     source = Path(os.path.abspath(model_folder(arguments.model, "--model")))
     default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
     output = Path(arguments.output).expanduser() if arguments.output else default
-    with whole_folder(output, EXPORT_FILE, "--output") as scratch:
+    with whole_folder(output, EXPORT, "--output") as scratch:
         found = write_export(
             source, scratch, arguments.to, arguments.weights, "--model", Path(arguments.dialogues)
         )

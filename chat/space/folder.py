@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chat.cli import UserError
 from chat.engine import LOCAL_MODELS, ROOT
-from chat.folders import whole_folder
+from chat.folders import Contents, whole_folder
 from chat.hub.cards import CARD_FILE
 from chat.hub.loading import MODEL_FILES, is_local
 from chat.space.arguments import SpaceArguments
@@ -18,6 +18,9 @@ from chat.space.requirements import gradio_version, requirements_files
 LICENSE_FILE = "LICENSE"
 # What training keeps beside a model, and chatting does not read.
 TRAINING_FILES = ("train_arguments.json", "trainer_state.json", "prefer_arguments.json", "prefer_state.json")
+SPACE = Contents(
+    CARD_FILE, ("app.py", "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt", "packages.txt")
+)
 # What is removed from a Space that lacks it now; what others put there stays.
 OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
 
@@ -45,7 +48,7 @@ def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path
         hardware=arguments.hardware,
     )
     texts = {CARD_FILE: f"{card}\n", **requirements_files(ROOT, arguments.hardware.startswith("cpu"))}
-    with whole_folder(output, CARD_FILE, flag) as folder:
+    with whole_folder(output, SPACE, flag) as folder:
         for path in (*needed_files(ROOT), LICENSE_FILE):
             _copy(ROOT / path, folder / path)
         for name, text in texts.items():

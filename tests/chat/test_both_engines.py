@@ -19,6 +19,7 @@ CONVERSATIONS = [
     ],
 ]
 RANDOM = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12)
+LONG = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=120, min_new_tokens=120)
 DRAWS = 4000
 
 
@@ -140,7 +141,7 @@ def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):
 def test_closing_the_stream_ends_the_computation(any_engine):
     ids = any_engine.draw(
         encode_prompt(any_engine.tokenizer, CONVERSATIONS[0]),
-        DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=120, min_new_tokens=120),
+        LONG,
         seed=0,
     )
     next(ids)
@@ -178,8 +179,12 @@ def test_a_closed_engine_says_so(model_folder, name):
 
     engine = load_engine(str(model_folder), engine=name)
     assert engine.reply(CONVERSATIONS[0], RANDOM.changed(best_of=2)) and not engine.is_closed
+    stream = engine.stream(CONVERSATIONS[0], LONG)
+    next(stream)
     engine.close()
-    assert engine.is_closed
+    with pytest.raises(EngineClosed):
+        list(stream)
+    assert engine.is_closed and not serving_threads()
     for ask in (engine.reply, lambda messages: engine.log_probs([messages], "Hello")):
         with pytest.raises(EngineClosed):
             ask(CONVERSATIONS[0])

@@ -1,6 +1,7 @@
 """Flags and YAML files, and the errors that they give."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -13,6 +14,7 @@ class Arguments:
     learning_rate: float = field(default=0.1, metadata={"help": "Rate."})
     names: list[str] = field(default_factory=list, metadata={"help": "Names."})
     dry_run: bool = field(default=False, metadata={"help": "Do nothing."})
+    precision: Literal["no", "bf16"] = field(default="bf16", metadata={"help": "Precision."})
     seed: int | None = field(default=None, metadata={"help": "Seed."})
 
 
@@ -37,7 +39,13 @@ def test_a_flag_wins_over_the_file(tmp_path):
         "steps: 5\nlearning-rate: 2.0e-3\nnames: [x, y]\ndry_run: true\nseed: null\n"
     )
     given = parse("--config", str(tmp_path / "c.yaml"), "--steps", "7")
-    assert given == Arguments(7, 2e-3, ["x", "y"], True, None)
+    assert given == Arguments(7, 2e-3, ["x", "y"], True)
+
+
+@pytest.mark.parametrize(("written", "precision"), [("no", "no"), ("'no'", "no"), ("bf16", "bf16")])
+def test_no_in_yaml_is_the_choice_of_that_name(tmp_path, written, precision):
+    (tmp_path / "c.yaml").write_text(f"precision: {written}\n")
+    assert parse("--config", str(tmp_path / "c.yaml")).precision == precision
 
 
 @pytest.mark.parametrize(

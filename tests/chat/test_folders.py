@@ -5,11 +5,13 @@ import errno
 import pytest
 
 from chat.cli import UserError
-from chat.folders import check_replaceable, full_disk, whole_folder
+from chat.folders import Contents, check_replaceable, full_disk, whole_folder
+
+DONE = Contents("done.txt", ("*.log",))
 
 
 def write(output, text):
-    with whole_folder(output, "done.txt", "--output") as folder:
+    with whole_folder(output, DONE, "--output") as folder:
         (folder / "done.txt").write_text(text)
 
 
@@ -24,7 +26,7 @@ def test_it_appears_and_replaces_its_like(tmp_path):
 def test_an_error_leaves_the_earlier_one(tmp_path):
     output = tmp_path / "out"
     write(output, "one")
-    with pytest.raises(ZeroDivisionError), whole_folder(output, "done.txt", "--output") as folder:
+    with pytest.raises(ZeroDivisionError), whole_folder(output, DONE, "--output") as folder:
         (folder / "done.txt").write_text("half")
         1 / 0  # noqa: B018
     assert (output / "done.txt").read_text() == "one"
@@ -35,13 +37,27 @@ def test_an_error_leaves_the_earlier_one(tmp_path):
 
 def test_a_foreign_folder_or_file_is_refused_untouched(tmp_path):
     (tmp_path / "out").mkdir()
-    check_replaceable(tmp_path / "out", "done.txt", "--output")
+    check_replaceable(tmp_path / "out", DONE, "--output")
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     (tmp_path / "file").write_text("x")
     for output in (tmp_path / "out", tmp_path / "file"):
         with pytest.raises(UserError, match=r"^--output .* already holds something else"):
             write(output, "one")
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_what_no_earlier_run_wrote_is_not_replaced_with_it(tmp_path):
+    output = tmp_path / "out"
+    write(output, "one")
+    for ours in ("a.log", ".DS_Store"):
+        (output / ours).touch()
+    write(output, "two")
+    (output / "weights.safetensors").write_text("a night of training")
+    with pytest.raises(
+        UserError, match=r"^--output .*out: would be replaced, and holds `weights.safetensors`"
+    ):
+        write(output, "three")
+    assert sorted(path.name for path in output.iterdir()) == ["done.txt", "weights.safetensors"]
 
 
 def test_what_a_link_names_is_replaced_and_not_the_link(tmp_path):
@@ -79,7 +95,7 @@ def test_a_full_disk_is_named_and_leaves_the_earlier_one(tmp_path):
     write(output, "one")
     with (
         pytest.raises(UserError, match=r"^--output .*out: cannot be written .*No space left on device"),
-        whole_folder(output, "done.txt", "--output"),
+        whole_folder(output, DONE, "--output"),
         open("/dev/full", "w", buffering=1) as full,
     ):
         full.write("more\n")

@@ -33,6 +33,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ('{"turns": 5}', "is not a dialogue"),
         ('{"turns": [], "persona": "I sing."}', "`persona` must be a list"),
         ('{"turns": [{"role": "user", "text": "x", "distractors": "abc"}]}', "`distractors` must be a list"),
+        ('{"turns": [{"role": "user", "text": "Nice \\ud83d"}]}', "surrogates not allowed"),
         ('{"turns": [], "split": "dev"}', "split `dev` is neither train nor val"),
     ],
 )
@@ -43,6 +44,13 @@ def test_a_bad_line_is_named_by_its_number(tmp_path, line, problem):
         list(jsonl.read(path))
     message = str(error.value)
     assert message.startswith(f"--data {path}: line 2 ") and problem in message and "\n" not in message
+
+
+def test_a_persona_that_says_nothing_is_none(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"turns": TURNS, "persona": ["", " "]}) + "\n")
+    [dialogue] = jsonl.read(path)
+    assert dialogue.persona == ()
 
 
 def test_what_is_null_is_not_given(tmp_path):

@@ -206,6 +206,17 @@ def test_a_long_dialogue_supervises_every_reply_once(tokenizer):
     assert all(tokenizer.decode(sequence.input_ids).startswith("<|persona|>") for sequence in sequences)
 
 
+def test_a_persona_that_says_nothing_moves_no_other_dialogue(tokenizer):
+    found = [dialogue(persona) for persona in (PERSONA, (" ",), PERSONA, ())]
+    silent = dialogue((" ",)), dialogue(())
+    together = encode_dialogues(tokenizer, found)
+    assert together == [encode_dialogues(tokenizer, [each])[0] for each in found]
+    assert (
+        together[0] == together[2] != together[1] == together[3]
+        and silent[0].messages() == silent[1].messages()
+    )
+
+
 def test_windowed_pairs_have_the_turns_asked_for(tokenizer):
     [sequences] = encode_dialogues(tokenizer, [long_dialogue(8)], history_turns=3)
     texts = [tokenizer.decode(sequence.input_ids) for sequence in sequences]

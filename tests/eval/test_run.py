@@ -244,6 +244,16 @@ def test_what_cannot_be_used_is_named(settings, wrong, problem, tmp_path, base_t
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_is_not_replaced_by_its_results(settings, finished, model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    shutil.copyfile(finished[0] / "results.json", tmp_path / "model" / "results.json")
+    with pytest.raises(
+        UserError, match=r"--output .*model: would be replaced, and holds `chat_template.jinja`"
+    ):
+        evaluate_models(EvalArguments(**settings | {"output": str(tmp_path / "model")}))
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
 def command(module: str, *flags: str):
     return subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, capture_output=True, text=True)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.cli import UserError
 from eval.stages import Stages
 
 
@@ -22,6 +23,12 @@ def test_a_finished_stage_is_not_computed_again(tmp_path):
     assert calls == [1, 3]
     again.discard()
     assert Stages(output, {"seed": 0}).run("a", lambda: compute(4)) == {"figure": 4}
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^--output .*out: cannot be written \("):
+        Stages(tmp_path / "file" / "out", {})
 
 
 def test_other_settings_begin_anew(tmp_path):

@@ -1,5 +1,7 @@
 """Recipes and their checks."""
 
+import math
+
 import pytest
 
 from chat.cli import UserError, parse_arguments
@@ -58,6 +60,12 @@ def test_what_a_cpu_lacks_is_said_not_tried(caplog, monkeypatch):
         ({"save_every_steps": -5}, "--save-every-steps -5: give at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate 0.0: give a number above 0"),
         ({"num_train_epochs": -1.0}, "--num-train-epochs -1.0"),
+        ({"learning_rate": math.nan}, "--learning-rate nan: give a number above 0"),
+        ({"num_train_epochs": math.inf}, "--num-train-epochs inf: give a number above 0"),
+        ({"weight_decay": -1.0}, "--weight-decay -1.0: give 0 or more"),
+        ({"max_grad_norm": math.nan}, "--max-grad-norm nan: give 0 or more"),
+        ({"seed": -1}, "--seed -1: give 0 to 4294967295"),
+        ({"seed": 2**32}, "--seed 4294967296: give 0 to 4294967295"),
         ({"max_steps": 0}, "--max-steps 0"),
         ({"temperature": 2.0}, "--temperature 2.0 --top-p 0.9 --best-of 1: give a temperature of 0.1 to 1.5"),
         ({"top_p": 0.0}, "a top-p of 0.05 to 1.0"),
@@ -67,4 +75,18 @@ def test_what_a_cpu_lacks_is_said_not_tried(caplog, monkeypatch):
 def test_values_out_of_range_are_named(wrong, problem):
     with pytest.raises(UserError) as error:
         TrainArguments(**wrong)
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"beta": math.nan}, "--beta nan: give a number above 0"),
+        ({"data_loss_weight": -1.0}, "--data-loss-weight -1.0: give 0 or more"),
+        ({"seed": -1}, "--seed -1: give 0 to 4294967295"),
+    ],
+)
+def test_values_out_of_range_of_preference_tuning_are_named(wrong, problem):
+    with pytest.raises(UserError) as error:
+        PreferArguments("marks.jsonl", **wrong)
     assert problem in str(error.value)

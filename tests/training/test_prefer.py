@@ -89,8 +89,20 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert (kept["beta"], kept["marks"], kept["base"]) == (0.2, "./marks.jsonl", "./base")
     assert (tuned / "stats.json").read_text() == '{"total": 1}'
     assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
+    assert len({path.stat().st_mode for path in tuned.iterdir()}) == 1
     decoding = load_generation_config(str(tuned)).to_dict()
     assert decoding == load_generation_config(str(base)).to_dict() | {"temperature": 1.3, "top_p": 0.8}
+
+
+def test_before_the_first_step_no_reply_has_gained_in_any_precision(
+    tmp_path, marks, model_folder, monkeypatch
+):
+    monkeypatch.setattr("training.devices.computes_in_bfloat16", lambda _: True)
+    given = arguments(tmp_path, marks, model_folder, mixed_precision="bf16", held_out_share=0.5)
+    trainer = build_trainer(given)
+    assert trainer.args.bf16
+    found = trainer.evaluate()
+    assert found["eval_accuracy"] == 0 and found["eval_pairs"] > 0
 
 
 def logged(folder) -> list[dict]:

@@ -127,6 +127,23 @@ def test_a_foreign_final_folder_is_refused_before_training(short_run, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
+    """Both hold the run's arguments, by which a model's folder is known."""
+    (tmp_path / "other" / "checkpoint-4").mkdir(parents=True)
+    (tmp_path / "other" / "train_arguments.json").write_text("{}")
+    with pytest.raises(UserError, match=r"--final-model-dir .*other: .*holds `checkpoint-4`"):
+        train(short_run(final_model_dir=str(tmp_path / "other")))
+    for output_dir in (tmp_path / "final", tmp_path / "final" / "run"):
+        with pytest.raises(
+            UserError, match=r"--final-model-dir .*final: would take the place of --output-dir"
+        ):
+            train(short_run(output_dir=str(output_dir)))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--output-dir .*file: is a file"):
+        train(short_run(output_dir=str(tmp_path / "file")))
+    assert (tmp_path / "other" / "checkpoint-4").is_dir()
+
+
 def launched(arguments, *flags: str) -> list[str]:
     """The command of the README for these arguments, on one process."""
     given = [
