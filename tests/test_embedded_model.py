@@ -183,6 +183,9 @@ def test_the_two_load_without_our_code_and_belong_together():
     assert extends_vocabulary(tuned, base) and has_chat_format(tuned) and not has_chat_format(base)
     model = AutoModelForCausalLM.from_pretrained(POCKET)
     assert model.config.vocab_size == len(tuned) and model.config.model_type == "gpt2"
+    for tokenizer in (base, tuned):
+        cut = tokenizer("hello " * 900, truncation=True)["input_ids"]
+        assert len(cut) == model.config.max_position_embeddings
 
 
 def converse(engine, **settings) -> list[str]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chat.hub.loading import positions_of
+
 if TYPE_CHECKING:
     from transformers import Trainer
 
@@ -38,6 +40,8 @@ def save_weights(
     # `save_pretrained` noted the dtype of the model in memory, which is not that of the files.
     model.config.dtype = dtype
     model.config.save_pretrained(folder)
+    # Whoever asks it to truncate gets what the model has positions for.
+    trainer.processing_class.model_max_length = positions_of(model.config, str(folder))
     trainer.processing_class.save_pretrained(folder)
     # safetensors lets nobody but their owner read them, as a container with another user would.
     for path in folder.glob("*.safetensors"):

@@ -44,8 +44,10 @@ def export_onnx(
     if weights != "fp32":
         _quantize(whole, folder / "onnx" / FILES[weights], weights)
         whole.unlink()
-    for part in (model.config, model.generation_config, tokenizer):
+    for part in (model.config, model.generation_config):
         part.save_pretrained(folder)
+    # transformers.js reads the chat template in the tokenizer's configuration alone.
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
 
 
 def _trace(model: PreTrainedModel, path: Path) -> None:

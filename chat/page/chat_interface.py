@@ -1,13 +1,26 @@
-"""Gradio's `Blocks` and `ChatInterface`, where they lose what a visitor wrote or keep more than is needed."""
+"""Gradio's `Blocks` and `ChatInterface`, where they lose what a visitor wrote or keep more than is needed.
+
+A visitor's conversation is the one that the browser shows. Gradio's own events draw replies to what the
+server remembers of it; a new server remembers nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
-from chat.dialogue import ASSISTANT
-from chat.session import MAX_TURNS
+from chat.dialogue import ASSISTANT, USER
+from chat.page.replies import turns_from
+from chat.page.text_chatbot import meant, place_of
+from chat.session import MAX_TURNS, message_from
+
+UNQUEUED = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+# The field, while nothing is drawn.
+OPEN = {"interactive": True, "submit_btn": True, "stop_btn": False}
+
+Turns = list[dict[str, str]]
 
 
 class Page(gr.Blocks):
@@ -28,36 +41,131 @@ class Chat(gr.ChatInterface):
     def _append_message_to_history(self, *given: Any, **options: Any) -> list:
         return super()._append_message_to_history(*given, **options)[-MAX_TURNS:]
 
-    def _setup_stop_events(
-        self, event_triggers: list, events_to_cancel: list[gr.events.Dependency], after_success: Any
-    ) -> None:
-        super()._setup_stop_events(event_triggers, events_to_cancel, after_success)
-        self._was_stopped = gr.JSON(visible=False)
-        for event in events_to_cancel:
-            self.give_back_after(event, self.saved_input)
+    def _setup_events(self) -> None:
+        """The endpoint for programs, the one whose conversation the server keeps; `wire` is for visitors."""
+        # What was shown before a reply is drawn, and the message that goes back into the field without one.
+        self._before = gr.JSON(visible=False)
+        self.fake_api_btn.click(
+            self._api_wrapper(self.fn, self._stream_fn),
+            [self.textbox, self.chatbot_state, *self.additional_inputs],
+            [self.api_response, self.chatbot_state],
+            api_name=self.api_name,
+            concurrency_limit=self.concurrency_limit,
+            postprocess=False,
+        )
 
-    def give_back_after(self, event: gr.events.Dependency, message: gr.State | None = None) -> None:
-        """Without it the field would stay closed after an error, and the message be shown but not kept.
+    def wire(self, again: gr.Button, any_seed: Callable[[tuple], tuple]) -> None:
+        """Lets a visitor send, retry, edit and take back.
 
         Args:
-            event: that draws a reply.
-            message: goes back into the field; None leaves that empty.
+            again: draws the last reply anew.
+            any_seed: the additional inputs, with another seed.
+        """
+        chatbot = self.chatbot
+        drawings = [
+            self._draws(self.textbox.submit, sent),
+            self._draws(chatbot.example_select, chosen),
+            self._draws(chatbot.edit, edited),
+            self._draws(chatbot.retry, waiting),
+            self._draws(again.click, waiting, any_seed),
+        ]
+        self.textbox.stop(None, None, None, cancels=drawings, api_visibility="private")
+        chatbot.undo(taken_back, chatbot, [chatbot, self.textbox], **UNQUEUED)
+
+    def _draws(
+        self,
+        trigger: Callable[..., gr.events.Dependency],
+        begins: Callable[..., tuple[Turns, str | None]],
+        given: Callable[[tuple], tuple] = lambda values: values,
+    ) -> gr.events.Dependency:
+        """Lets an event draw a reply, which can be stopped; returns what draws it.
+
+        Args:
+            begins: of what is shown and what is in the field (and of the event) makes the conversation that
+                waits for a reply, and the message that goes back into the field where none comes.
+            given: of the additional inputs makes those that the reply is drawn with.
         """
 
-        def given_back(shown: list, history: list, message: str | None, was_stopped: bool) -> tuple:
-            if was_stopped:
-                return gr.skip(), gr.skip(), gr.skip()
-            field = {"interactive": True, "submit_btn": True, "stop_btn": False}
-            if shown and shown[-1]["role"] == ASSISTANT:
-                return gr.skip(), shown, gr.update(**field)
-            return history, history, gr.update(**field, value=message or "")
+        def draw(history: Any, *values: Any) -> Iterator[Any]:
+            before, last = turns_from(history[:-1]), turns_from(history[-1:])
+            if not last or last[0]["role"] != USER:
+                yield gr.skip()
+                return
+            for reply in self.fn(last[0]["content"], before, *given(values)):
+                yield [*before, *last, {"role": ASSISTANT, "content": reply}][-MAX_TURNS:]
 
-        event.failure(
-            given_back,
-            [self.chatbot, self.chatbot_state, message or self.null_component, self._was_stopped],
-            [self.chatbot, self.chatbot_state, self.textbox],
-            # Gradio tells a stopped event for a failed one.
-            js="(shown) => [shown, null, null, gpt2chat.wasStopped()]",
+        shown = [self.chatbot, self.textbox]
+        begun = trigger(_begun(begins), shown, [self.chatbot, self._before, self.textbox], **UNQUEUED)
+        drawing = begun.success(
+            draw,
+            [self.chatbot, *self.additional_inputs],
+            self.chatbot,
+            concurrency_limit=self.concurrency_limit,
+            show_progress="minimal",
             api_visibility="private",
-            queue=False,
         )
+        drawing.then(lambda: gr.update(**OPEN), None, self.textbox, **UNQUEUED)
+        # So ends what failed, and what was stopped.
+        drawing.failure(_given_back, [self.chatbot, self._before], shown, **UNQUEUED)
+        return drawing
+
+
+def _begun(begins: Callable[..., tuple[Turns, str | None]]) -> Callable[..., tuple]:
+    def begin(history: Any, field: str, event: gr.EventData = None) -> tuple:  # type: ignore[assignment]
+        turns, message = begins(turns_from(history), field, event)
+        before = {"turns": turns_from(history), "message": message}
+        cleared = {} if message is None else {"value": ""}
+        return turns, before, gr.update(interactive=False, submit_btn=False, stop_btn=True, **cleared)
+
+    return begin
+
+
+def _given_back(history: Any, before: Any) -> tuple:
+    """What was before, unless some of the reply had come."""
+    turns = turns_from(history)
+    if (turns and turns[-1]["role"] == ASSISTANT) or not isinstance(before, dict):
+        return gr.skip(), gr.update(**OPEN)
+    message = before.get("message")
+    value = {} if message is None else {"value": message_from(message)}
+    return turns_from(before.get("turns")), gr.update(**OPEN, **value)
+
+
+def sent(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | None]:
+    """The conversation with what is in the field."""
+    return ([*turns, {"role": USER, "content": field}], field) if field else (turns, None)
+
+
+def chosen(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | None]:
+    """A conversation that an example opens."""
+    return [{"role": USER, "content": message_from(event.value)}], None
+
+
+def edited(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | None]:
+    """The conversation up to a message that has been changed; as it was where nothing is left of that."""
+    place = place_of(event)
+    said, was = (
+        message_from(meant(each) if isinstance(each, str) else each)
+        for each in (event.value, event.previous_value)
+    )
+    changed = [*turns[:place], {"role": USER, "content": said or was}]
+    return changed if said else [*changed, *turns[place + 1 :]], None
+
+
+def waiting(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | None]:
+    """The conversation without the last reply."""
+    before = _without_reply(turns)
+    if not before:
+        gr.Info("There is no reply yet to be drawn again.", duration=3)
+    return before or turns, None
+
+
+def taken_back(history: Any) -> tuple[Turns, str]:
+    """The conversation without the last message and what was said to it, and that message."""
+    turns = _without_reply(turns_from(history))
+    return turns[:-1], turns[-1]["content"] if turns else ""
+
+
+def _without_reply(turns: Turns) -> Turns:
+    """Up to the last message of the user's."""
+    ends = [end for end, turn in enumerate(turns, start=1) if turn["role"] == USER]
+    return turns[: ends[-1]] if ends else []

@@ -29,13 +29,14 @@ Conversation = dict[str, Any]
 def readable(kept: Any) -> Conversation | None:
     """The conversation that a browser kept; None if it is none: another version may have written it."""
     try:
+        turns = checked_turns(kept["turns"])
+        replies = {int(place): ReplyDetails.from_json(each) for place, each in kept["replies"].items()}
         return {
             "id": str(kept["id"])[:100],
             "persona": [*persona_from(kept["persona"])],
-            "turns": checked_turns(kept["turns"]),
+            "turns": turns,
             "replies": {
-                str(int(place)): asdict(ReplyDetails.from_json(each))
-                for place, each in kept["replies"].items()
+                str(place): asdict(each) for place, each in replies.items() if 0 < place < len(turns)
             },
         }
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -44,19 +45,18 @@ def readable(kept: Any) -> Conversation | None:
 
 @dataclass(frozen=True)
 class Places:
-    """The components that one conversation fills: what was said three times over, as Gradio keeps it."""
+    """The components that one conversation fills."""
 
-    chatbot: list[gr.components.Component]
+    chatbot: gr.Chatbot
     persona: gr.Textbox
     record: gr.State
 
     def components(self) -> list[gr.components.Component]:
-        return [*self.chatbot, self.persona, self.record]
+        return [self.chatbot, self.persona, self.record]
 
     def show(self, conversation: Conversation) -> tuple:
-        turns = conversation["turns"]
         record = {"id": conversation["id"], "replies": conversation["replies"]}
-        return turns, turns, turns, "\n".join(conversation["persona"]), record
+        return conversation["turns"], "\n".join(conversation["persona"]), record
 
     def unchanged(self) -> tuple:
         return tuple(gr.skip() for _ in self.components())
@@ -98,13 +98,13 @@ class SideBar:
         """Lets the side bar follow the chat, and the chat the side bar."""
         self._wire_keeping(places)
         self._wire_choosing(page, places)
-        now = [places.chatbot[0], places.persona]
+        now = [places.chatbot, places.persona]
         self.export.click(
             lambda history, persona: _exported(history, persona, engine), now, self.file_text, **UNQUEUED
         ).then(None, self.file_text, None, js="(text) => gpt2chat.download(text)", **UNQUEUED)
 
         def imported(text: str | None) -> tuple:
-            return places.show(_imported(text, engine)) if text else places.unchanged()
+            return places.unchanged() if text is None else places.show(_imported(text, engine))
 
         picked = f"async () => [await gpt2chat.picked({json.dumps(TOO_LARGE)})]"
         self.upload.click(imported, self.file_text, places.components(), js=picked, **PRIVATE)
@@ -112,14 +112,14 @@ class SideBar:
     def _wire_keeping(self, places: Places) -> None:
         # A `gr.State` would tell no changes by events that are not queued (Gradio 6.31).
         gr.on(
-            [places.chatbot[0].change, places.persona.change],
+            [places.chatbot.change, places.persona.change],
             None,
             None,
             self.changes,
             js="() => gpt2chat.settled()",
             **UNQUEUED,
         )
-        now = [places.chatbot[0], places.persona, places.record]
+        now = [places.chatbot, places.persona, places.record]
         self.changes.change(_current, now, self.conversation, trigger_mode="always_last", **UNQUEUED).then(
             None, self.conversation, self.listing, js="(kept) => gpt2chat.keep(kept)", **UNQUEUED
         )
@@ -132,7 +132,7 @@ class SideBar:
             return places.show(found) if found else places.unchanged()
 
         def emptied(chosen: Any, persona: str) -> tuple:
-            return places.unchanged() if chosen else ([], [], [], persona, new_record())
+            return places.unchanged() if chosen else ([], persona, new_record())
 
         arrived = {"fn": None, "inputs": None, "outputs": self.listing, "js": "() => gpt2chat.arrived()"}
         chosen, filled = self.conversation, places.components()
@@ -145,11 +145,13 @@ class SideBar:
             shown, chosen, filled, **UNQUEUED
         ).then(**arrived, **UNQUEUED)
         leaving = [self.conversation, places.persona]
-        for button, js in (
-            (self.new, "async (_, persona) => [await gpt2chat.left(), persona]"),
-            (self.delete, "async (_, persona) => [await gpt2chat.removed(), persona]"),
+        for trigger, way in (
+            (self.new.click, "left"),
+            (places.chatbot.clear, "left"),
+            (self.delete.click, "removed"),
         ):
-            button.click(emptied, leaving, filled, js=js, **UNQUEUED).then(**arrived, **UNQUEUED)
+            js = f"async (_, persona) => [await gpt2chat.{way}(), persona]"
+            trigger(emptied, leaving, filled, js=js, **UNQUEUED).then(**arrived, **UNQUEUED)
 
 
 def _current(history: Any, persona: str, record: Record) -> Conversation | None:
@@ -158,6 +160,7 @@ def _current(history: Any, persona: str, record: Record) -> Conversation | None:
         return None
     return {
         "id": record["id"],
+        "continues": record.get("continues", False),
         "persona": [*persona_from(persona)],
         "turns": turns_from(history),
         "replies": dict(record["replies"]),

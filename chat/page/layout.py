@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -74,9 +73,9 @@ def build_page(
             chat = _chat(answer, inputs, concurrent_replies, has_likes=log is not None)
             reply_panel = ReplyPanel.build(details)
             gr.Markdown(note(corpora), elem_id="note")
-        places = Places([chat.chatbot, chat.chatbot_state, chat.chatbot_value], persona.text, record)
+        places = Places(chat.chatbot, persona.text, record)
         side_bar.wire(page, places, engine)
-        reply_panel.wire(chat, places, engine, answer, inputs, concurrent_replies)
+        reply_panel.wire(chat, places, engine)
         summary_panel.wire(places)
         if log:
             wire_likes(chat, log, consent, record)
@@ -105,7 +104,7 @@ def _chat(
     concurrent_replies: int,
     has_likes: bool,
 ) -> Chat:
-    chat = Chat(
+    return Chat(
         answer,
         chatbot=TextChatbot(
             show_label=False,
@@ -117,6 +116,7 @@ def _chat(
         ),
         # `page.js` gives it the focus, but on touch screens.
         textbox=MessageBox(
+            label="Your message",
             placeholder=PLACEHOLDER,
             elem_id="message",
             show_label=False,
@@ -134,12 +134,6 @@ def _chat(
         analytics_enabled=False,
         api_name=CHAT_API,
     )
-    # Gradio empties it with the first message.
-    placeholder = json.dumps({"__type__": "update", "placeholder": PLACEHOLDER})
-    chat.chatbot.change(
-        None, None, chat.textbox, js=f"() => ({placeholder})", api_visibility="private", queue=False
-    )
-    return chat
 
 
 def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, record: gr.State) -> None:

@@ -9,6 +9,7 @@ window.gpt2chat = (() => {
     const MAX_IMPORT_BYTES = 2_000_000;
     const KEEP_EVERY_MILLISECONDS = 200;
     const MAX_STOPPING_MILLISECONDS = 3000;
+    const NARROW = "(max-width: 899px)";
 
     // Where the browser allows no storage (some do not inside another site's frame), this page's life is all.
     const store = (area) => {
@@ -71,11 +72,16 @@ window.gpt2chat = (() => {
     const said = (conversation) => JSON.stringify(conversation.turns);
 
     // The newest conversation comes first; one in which nothing is said is none.
-    function keep(given) {
-        if (!given) return listing();
+    function keep(sent) {
+        if (!sent) return listing();
+        const { continues, ...given } = sent;
         const all = conversations();
+        // A server that had forgotten this tab's conversation has given it another id.
+        const current = all.find((each) => each.id === tab.get(CURRENT));
+        if (continues && current && !renamed.has(given.id)) renamed.set(given.id, current.id);
         let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
         let old = all.find((each) => each.id === conversation.id);
+        if (continues && old) conversation.replies = { ...old.replies, ...given.replies };
         if (old && seen.has(old.id) && ![seen.get(old.id), said(conversation)].includes(said(old))) {
             if (said(conversation) === seen.get(old.id)) return listing();
             renamed.set(given.id, `${given.id}-${Date.now()}`);
@@ -130,6 +136,8 @@ window.gpt2chat = (() => {
 
     function arrived() {
         leavingUntil = 0;
+        // There it covers the conversation that has come.
+        if (window.matchMedia(NARROW).matches) document.querySelector(".sidebar.open .toggle-button")?.click();
         return listing();
     }
 
@@ -152,8 +160,8 @@ window.gpt2chat = (() => {
     async function settled() {
         if (waiting) return undefined;
         waiting = true;
-        const wait = last + KEEP_EVERY_MILLISECONDS - Date.now();
-        if (wait > 0) await sleep(wait);
+        // At least as long as a click needs that changes what is shown and leaves the conversation.
+        await sleep(Math.max(last + KEEP_EVERY_MILLISECONDS - Date.now(), 50));
         while (isLeaving()) await sleep(50);
         waiting = false;
         last = Date.now();
@@ -186,25 +194,49 @@ window.gpt2chat = (() => {
         });
     }
 
-    let stoppedAt = 0;
-    function noteStop(event) {
-        if (event.target.closest?.("#message .stop-button")) stoppedAt = Date.now();
-    }
-    window.addEventListener("click", noteStop, true);
-    const wasStopped = () => Date.now() - stoppedAt < MAX_STOPPING_MILLISECONDS;
-
     function setDark(isDark) {
         document.body.classList.toggle("dark", isDark);
         browser.set(THEME, isDark ? "dark" : "light");
     }
     const toggleDark = () => setDark(!document.body.classList.contains("dark"));
 
+    const field = () => document.querySelector("#message textarea");
+
+    // On a touch screen it would open the keyboard over half of the page.
+    function focusField() {
+        if (window.matchMedia("(hover: hover)").matches) field()?.focus({ preventScroll: true });
+    }
+
+    // What has no name of its own for those who hear the page, wherever Gradio has drawn it anew.
+    const NAMES = {
+        ".toggle-button": "Conversations",
+        "#message .submit-button": "Send",
+        "#message .stop-button": "Stop",
+        "#chatbot [data-testid=user]": "You",
+        "#chatbot [data-testid=bot]": "GPT-2",
+    };
+    let wasClosed = false;
+    function mend() {
+        for (const [selector, name] of Object.entries(NAMES)) {
+            for (const each of document.querySelectorAll(`:is(${selector}):not([aria-label="${name}"])`)) {
+                each.setAttribute("aria-label", name);
+                if (selector.startsWith("#chatbot")) each.setAttribute("role", "group");
+            }
+        }
+        for (const each of document.querySelectorAll(".sidebar-content")) each.inert = !each.closest(".sidebar.open");
+        // The field is closed while a reply is drawn, and loses the focus by it.
+        const isClosed = field()?.disabled ?? false;
+        if (wasClosed && !isClosed && document.activeElement === document.body) focusField();
+        wasClosed = isClosed;
+    }
+
     function start() {
         const theme = browser.get(THEME);
         if (theme) setDark(theme === "dark");
-        document.querySelector(".toggle-button")?.setAttribute("aria-label", "Conversations");
-        // On a touch screen it would open the keyboard over half of the page.
-        if (window.matchMedia("(hover: hover)").matches) document.querySelector("#message textarea")?.focus();
+        mend();
+        const attributes = ["aria-label", "class", "disabled"];
+        new MutationObserver(mend).observe(document.body, { subtree: true, childList: true, attributeFilter: attributes });
+        focusField();
     }
 
     // `TextChatbot` puts an invisible character after what would open a tag; copies go without it.
@@ -221,17 +253,17 @@ window.gpt2chat = (() => {
         event.preventDefault();
     });
 
-    // Gradio sends an empty message, too.
-    const isEmpty = () => !document.querySelector("#message textarea")?.value.trim();
-    function refuseEmpty(event) {
+    // Gradio sends an empty message, too, and lets a reply be drawn into another one.
+    function refuse(event) {
         const isEnter = event.type === "keydown" && event.key === "Enter" && event.target.matches("#message textarea");
         const isSend = event.type === "click" && event.target.closest("#message .submit-button");
-        if ((isEnter || isSend) && isEmpty()) {
+        const isAgain = event.type === "click" && event.target.closest("#again");
+        if (((isEnter || isSend) && !field()?.value.trim()) || (isAgain && stopButton())) {
             event.stopPropagation();
             event.preventDefault();
         }
     }
-    for (const type of ["keydown", "click"]) window.addEventListener(type, refuseEmpty, true);
+    for (const type of ["keydown", "click"]) window.addEventListener(type, refuse, true);
 
-    return { arrived, download, keep, latest, left, opened, picked, removed, settled, start, stopped, toggleDark, wasStopped };
+    return { arrived, download, keep, latest, left, opened, picked, removed, settled, start, stopped, toggleDark };
 })();

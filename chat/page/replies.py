@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -23,9 +23,10 @@ from chat.template import content_text, encode_texts
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
 
-# What is kept of a conversation beside its messages: `id`, and `replies`, the details of each by its place
-# among the messages (as text: JSON has no other keys). It is changed in place: a reply that is stopped is
-# noted after its last yield, when nothing can be an output any more.
+# What is kept of a conversation beside its messages: `id`; `continues`, where the server had forgotten it,
+# and the id is new to it; and `replies`, the details of each by its place among the messages (as text: JSON
+# has no other keys). It is changed in place: a reply that is stopped is noted after its last yield, when
+# nothing can be an output any more.
 Record = dict[str, Any]
 
 
@@ -52,7 +53,8 @@ class ReplyDetails:
 
     @classmethod
     def from_json(cls, kept: Any) -> ReplyDetails:
-        """
+        """What a browser kept, within the limits.
+
         Raises:
             TypeError, ValueError: it is not what `asdict` gave.
         """
@@ -60,7 +62,8 @@ class ReplyDetails:
         types = {"reply": str, "persona": str, "seed": int, "seconds": int | float, "tokens": int}
         if not all(isinstance(getattr(found, each.name), types[each.name]) for each in fields(cls)):
             raise TypeError("a detail is of another type")
-        return found
+        persona = "\n".join(persona_from(found.persona))
+        return replace(found, reply=found.reply[:MAX_MESSAGE_CHARACTERS], persona=persona)
 
 
 def turns_from(history: Any) -> list[dict[str, str]]:
@@ -168,7 +171,8 @@ def _make_room(record: Record, turns: int) -> str:
     Args:
         turns: before the message; beyond `MAX_TURNS` the oldest go.
     """
-    record.setdefault("id", uuid.uuid4().hex)
+    if not record.get("id"):
+        record |= {"id": uuid.uuid4().hex, "continues": turns > 0}
     gone = max(0, turns + 2 - MAX_TURNS)
     before = {int(place) - gone: each for place, each in record.get("replies", {}).items()}
     record["replies"] = {str(place): each for place, each in before.items() if 0 <= place < turns - gone}

@@ -42,7 +42,7 @@ class SummaryPanel:
 
     def wire(self, places: Places) -> None:
         private = {"api_visibility": "private"}
-        said = [places.chatbot[0], places.persona]
+        said = [places.chatbot, places.persona]
         self.button.click(_summary, said, self.text, queue=False, **private)
         for button, whose in ((self.of_assistant, ASSISTANT), (self.of_user, USER)):
             button.click(
@@ -69,4 +69,4 @@ def _next(whose: str, text: str, persona: str) -> tuple:
     if not facts:
         raise gr.Error("The summary has nothing of that side.", print_exception=False)
     was = persona_from(persona) if whose == ASSISTANT else ()
-    return [], [], [], "\n".join(persona_from([*was, *facts])), new_record()
+    return [], "\n".join(persona_from([*was, *facts])), new_record()

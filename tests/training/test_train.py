@@ -45,6 +45,7 @@ def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
         return_dict=True,
     )
     assert model.generate(**prompt).shape[1] <= prompt["input_ids"].shape[1] + 60
+    assert tokenizer.model_max_length == model.config.max_position_embeddings
 
 
 def test_a_run_that_is_resumed_at_its_end_only_saves_its_model_again(short_run, tmp_path, caplog):

@@ -11,6 +11,7 @@ from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.check import check
 from chat.export.run import export_model
 from chat.hub.loading import load_causal_lm
+from chat.template import chat_template
 from tests.conftest import SAMPLE
 from tests.processes import own_home
 
@@ -62,6 +63,14 @@ def test_onnx_has_the_files_and_names_that_its_users_expect(exports):
         assert [each.name for each in session.get_inputs()] == inputs
         assert [each.name for each in session.get_outputs()] == ["logits", *(f"present.{n}" for n in cache)]
         assert session.get_inputs()[3].shape == ["batch", 2, "past_length", 16]
+
+
+def test_onnx_brings_the_chat_template_where_transformers_js_looks_for_it(exports, tokenizer):
+    from transformers import AutoTokenizer
+
+    folder, _ = exports("onnx", "fp32")
+    assert json.loads((folder / "tokenizer_config.json").read_text())["chat_template"] == chat_template()
+    assert AutoTokenizer.from_pretrained(folder).chat_template == tokenizer.chat_template
 
 
 def test_openvino_genai_loads_the_folder_by_itself(exports):

@@ -58,6 +58,24 @@ def test_a_reply_streams_and_can_be_stopped(chromium, slow_address):
     visitor.context.close()
 
 
+def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(chromium, slow_address):
+    visitor = Visitor(chromium, slow_address)
+    visitor.set_decoding(Best_of="2", Longest_reply="3")
+    visitor.say("Hello")
+    before = visitor.messages()
+    visitor.set_decoding(Longest_reply="200")
+    visitor.type("Which city are you from?")
+    visitor.page.locator("#message button.stop-button").click()
+    box = visitor.page.locator("#message textarea")
+    visitor.until(lambda: visitor.is_idle() and box.input_value() == "Which city are you from?")
+    visitor.page.wait_for_timeout(500)
+    assert visitor.messages() == before
+    visitor.set_decoding(Longest_reply="3")
+    visitor.say("Do you have pets?")
+    assert visitor.messages()[:2] == before and visitor.messages()[2] == ("user", "Do you have pets?")
+    visitor.context.close()
+
+
 @pytest.mark.slow
 def test_a_reply_drawn_again_or_to_an_edited_message_can_be_stopped(chromium, slow_address):
     for way in (draw_again, edit):
@@ -167,9 +185,22 @@ def test_retry_undo_edit_and_clear(visitor):
     visitor.reply_after(1)
     visitor.say("Why?")
     assert len(visitor.messages()) == 4
+    before = visitor.messages()
+    visitor.press("Edit")
+    visitor.page.locator("#chatbot textarea").fill("   ")
+    visitor.press("Submit")
+    visitor.page.wait_for_timeout(300)
+    visitor.until(lambda: visitor.is_idle() and visitor.messages() == before)
+
+
+def test_what_is_cleared_is_left_and_not_lost(visitor):
+    visitor.say("Precious conversation")
+    visitor.open_side_bar()
+    visitor.until(lambda: visitor.titles() == ["Precious conversation"])
     visitor.press("Clear")
     visitor.until(lambda: visitor.messages() == [])
     assert visitor.say("Hi!") and len(visitor.messages()) == 2
+    visitor.until(lambda: visitor.titles() == ["Hi!", "Precious conversation"])
 
 
 def test_again_with_another_seed_draws_with_another_seed(visitor):
@@ -280,6 +311,35 @@ def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, scree
 
 
 @pytest.mark.slow
+def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
+    asked, stream = [], pocket.stream
+    monkeypatch.setattr(
+        pocket, "stream", lambda messages, settings: asked.append(messages) or stream(messages, settings)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with served(pocket, port=port) as address:
+        visitor = Visitor(chromium, address)
+        visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
+        visitor.say("What is your name?")
+        before = visitor.messages()
+    with served(pocket, port=port):
+        visitor.page.wait_for_timeout(6000)
+        visitor.say("Are you back?")
+        after = visitor.messages()
+        assert after[:3] == [*before, ("user", "Are you back?")] and len(after) == 4
+        assert [each["content"] for each in asked[-1][1:]] == [text for _, text in after[:3]]
+        visitor.open_side_bar()
+        visitor.until(lambda: visitor.titles() == ["What is your name?"])
+        visitor.page.locator("#chatbot [data-testid=bot]").first.click()
+        about = visitor.page.get_by_label("About a reply")
+        visitor.until(lambda: about.count() and before[1][1] in about.input_value())
+        visitor.open()
+        visitor.until(lambda: visitor.messages() == after)
+        visitor.context.close()
+
+
+@pytest.mark.slow
 def test_two_tabs_keep_each_others_conversations(visitor):
     visitor.say("In the first tab")
     with visitor.another_tab():
@@ -353,6 +413,7 @@ def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp
     for content, problem in (
         ('{"turns": 5}', "`turns` must be a list"),
         ("no JSON", "the conversation is not JSON"),
+        ("", "the conversation is not JSON"),
         ('{"turns": [], "x": "' + "x" * 3_000_000 + '"}', "it has more than 2 MB"),
     ):
         bad.write_text(content)
@@ -428,6 +489,11 @@ def test_phone_and_dark(chromium, address, screenshot):
     phone.open()
     phone.until(lambda: brightness(phone) < 150)
     screenshot(phone, "phone-dark")
+    phone.open_side_bar()
+    phone.press("New conversation")
+    phone.until(lambda: phone.messages() == [])
+    phone.until(lambda: not phone.page.locator(".sidebar.open").count())
+    assert phone.say("Hi again!")
     phone.context.close()
 
 

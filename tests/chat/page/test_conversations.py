@@ -44,9 +44,27 @@ def test_what_is_no_conversation_is_none(broken):
 
 
 def test_what_is_read_is_within_the_limits():
-    found = readable(conversation(*["x" * 9000] * 500, persona=["I sing. " * 900] * 90, id="1" * 999))
+    replies = {
+        str(place): DETAILS | {"reply": "x" * 9000, "persona": "I sing.\n" * 90} for place in range(-2, 999)
+    }
+    persona = ["I sing. " * 900] * 90
+    found = readable(conversation(*["x" * 9000] * 500, persona=persona, id="1" * 999, replies=replies))
+    assert [*found["replies"]] == [str(place) for place in range(1, MAX_TURNS)]
+    assert found["replies"]["1"]["reply"] == found["turns"][1]["content"]
+    assert len(found["replies"]["1"]["persona"].splitlines()) == 8
     assert len(found["turns"]) == MAX_TURNS and len(found["turns"][0]["content"]) == MAX_MESSAGE_CHARACTERS
     assert len(found["persona"]) == 8 and len(found["id"]) == 100
+
+
+def test_the_server_keeps_nothing_of_a_history_that_a_program_sends(engine):
+    """But what it said to the chat for programs: a `gr.State` lives as long as a session, however large."""
+    import gradio as gr
+
+    from chat.page.layout import build_page
+
+    for each in build_page(engine).fns.values():
+        if any(isinstance(shown, gr.Chatbot) for shown in each.inputs):
+            assert not any(isinstance(kept, gr.State) for kept in each.outputs), each.name
 
 
 def test_a_history_is_within_the_limits_and_of_two_roles():
@@ -61,3 +79,17 @@ def test_the_personas_are_within_the_limits():
     for persona in (*PRESETS.values(), random_persona()):
         assert persona_from(persona) == persona
     assert len({random_persona() for _ in range(50)}) > 10
+
+
+def test_the_page_shows_the_longest_conversation_with_its_details_in_place(engine):
+    """A reply's details are found by its place among the messages that are shown."""
+    from chat.page.layout import build_page
+
+    drawing = next(each for each in build_page(engine).fns.values() if each.name == "draw")
+    history = [{"role": role, "content": "Hi"} for role in ("user", "assistant")] * (MAX_TURNS // 2)
+    record = {"id": "1", "replies": {"1": DETAILS, str(MAX_TURNS - 1): DETAILS}}
+    given = ("I sing.", 1.0, 1.0, 0, 8, 1, 7, True, record)
+    *_, shown = drawing.fn([*history, {"role": "user", "content": "The last"}], *given)
+    assert len(shown) == MAX_TURNS and shown[-2]["content"] == "The last"
+    assert [*record["replies"]] == [str(MAX_TURNS - 3), str(MAX_TURNS - 1)]
+    assert record["replies"][str(MAX_TURNS - 1)]["reply"] == shown[-1]["content"]

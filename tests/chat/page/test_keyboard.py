@@ -1,0 +1,53 @@
+"""The page in a real browser, for those who use no mouse or do not see it."""
+
+import pytest
+
+from tests.chat.page.conftest import Visitor
+
+
+def test_one_goes_on_typing_after_each_reply(visitor):
+    visitor.page.keyboard.type("Hello!")
+    visitor.page.keyboard.press("Enter")
+    visitor.reply_after(1)
+    visitor.until(lambda: visitor.page.evaluate("document.activeElement.matches('#message textarea')"))
+    visitor.page.keyboard.type("Do you have any pets?")
+    visitor.page.keyboard.press("Enter")
+    visitor.reply_after(3)
+    assert visitor.messages()[2] == ("user", "Do you have any pets?")
+
+
+def test_the_field_the_buttons_and_who_speaks_have_names(visitor):
+    visitor.page.get_by_role("textbox", name="Your message").fill("Hello!")
+    visitor.page.get_by_role("button", name="Send").click()
+    reply = visitor.reply_after(1)
+    assert visitor.page.get_by_role("group", name="You", exact=True).inner_text().strip() == "Hello!"
+    assert visitor.page.get_by_role("group", name="GPT-2", exact=True).inner_text().strip() == reply
+
+
+def test_the_closed_side_bar_is_passed_over(visitor):
+    toggle = visitor.page.get_by_label("Conversations", exact=True).first
+
+    def after_toggle() -> str:
+        toggle.focus()
+        visitor.page.keyboard.press("Tab")
+        return visitor.page.evaluate("document.activeElement.innerText")
+
+    assert after_toggle() != "New conversation"
+    visitor.open_side_bar()
+    visitor.until(lambda: after_toggle() == "New conversation")
+
+
+@pytest.mark.slow
+def test_no_other_reply_can_be_asked_for_while_one_is_drawn(chromium, slow_address):
+    visitor = Visitor(chromium, slow_address)
+    visitor.set_decoding(Longest_reply="3")
+    visitor.say("Hello")
+    visitor.set_decoding(Longest_reply="60")
+    visitor.type("Tell me more")
+    visitor.page.get_by_role("button", name="Stop").wait_for()
+    visitor.page.locator("#again").focus()
+    visitor.page.keyboard.press("Enter")
+    visitor.reply_after(3)
+    assert [who for who, _ in visitor.messages()] == ["user", "bot", "user", "bot"]
+    assert visitor.messages()[2] == ("user", "Tell me more")
+    visitor.context.close()
