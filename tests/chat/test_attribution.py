@@ -45,5 +45,14 @@ def test_without_a_persona_or_a_reply_there_is_nothing_to_lean_on(pocket):
     assert leaning(pocket, PERSONAS[0], "How are you?", "") is None
 
 
+def test_a_sentence_that_stands_twice_in_the_persona_is_leant_on_like_any_other(pocket):
+    cats, nurse = "I have two cats.", "I am a nurse."
+    once, twice = (
+        leaning(pocket, persona, "Tell me about yourself.", cats)
+        for persona in ((cats, nurse), (cats, nurse, cats))
+    )
+    assert once and twice and twice.sentence == cats and twice.gain_nats == pytest.approx(once.gain_nats)
+
+
 def test_sentences_that_do_not_differ_are_not_leant_on(pocket):
     assert leaning(pocket, (NEUTRAL_SENTENCE, NEUTRAL_SENTENCE), "Hi!", "I have two cats.") is None

@@ -19,6 +19,8 @@ from chat.decoding import DecodingSettings
         ({"top_k": 1e9}, {"top_k": 200}),
         ({"max_new_tokens": 0}, {"max_new_tokens": 1}),
         ({"max_new_tokens": math.inf}, {"max_new_tokens": 200}),
+        ({"min_new_tokens": 90, "max_new_tokens": 7}, {"min_new_tokens": 7}),
+        ({"min_new_tokens": -1}, {"min_new_tokens": 0}),
         ({"best_of": 0}, {"best_of": 1}),
         ({"best_of": 1000}, {"best_of": 16}),
         ({"max_new_tokens": None}, {"max_new_tokens": DecodingSettings.max_new_tokens}),
@@ -45,6 +47,11 @@ def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
     assert loaded.best_of == settings.best_of
     if settings.do_sample:
         assert loaded == settings
+
+
+def test_a_shortest_reply_is_asked_of_generate(tokenizer):
+    assert DecodingSettings(min_new_tokens=5).to_generation_config(tokenizer).min_new_tokens == 5
+    assert DecodingSettings().to_generation_config(tokenizer).min_new_tokens is None
 
 
 def test_replies_cannot_hold_role_tokens(tokenizer):

@@ -52,6 +52,10 @@ def test_spaced_text(raw, clean):
     assert clean_spaced_text(raw) == clean
 
 
+def test_a_sentence_after_a_quoted_one_begins_with_a_capital():
+    assert clean_spaced_text('she said " go . " then he left .') == 'She said "go." Then he left.'
+
+
 @pytest.mark.parametrize("clean, lines", [(clean_film_text, FILM_LINES), (clean_spaced_text, SPACED_LINES)])
 def test_clean_text_stays_as_it_is(clean, lines):
     for _, once in lines:

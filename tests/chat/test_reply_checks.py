@@ -2,7 +2,15 @@
 
 import pytest
 
-from chat.reply_checks import is_empty, is_looping, is_repetitive, is_sound, was_said, whole_sentences
+from chat.reply_checks import (
+    is_empty,
+    is_looping,
+    is_repetitive,
+    is_sound,
+    is_too_short,
+    was_said,
+    whole_sentences,
+)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...", "?!", "\n"])
@@ -13,6 +21,14 @@ def test_no_letter_or_digit_is_empty(text):
 @pytest.mark.parametrize("text", ["I", "7", "Ünder", "是"])
 def test_a_letter_or_digit_is_not_empty(text):
     assert not is_empty(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says_too_little"),
+    [("I", True), ("a.", True), ("7", False), ("\u662f\u3002", False), ("OK", False)],
+)
+def test_one_latin_letter_is_no_reply_but_one_chinese_character_is(text, says_too_little):
+    assert is_too_short(text) == says_too_little != is_sound(text)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,13 @@ def test_other_json_is_refused_by_name(engine, text, problem):
         ChatSession.from_json(engine, text)
 
 
+def test_a_turn_is_named_by_its_place_in_the_file_however_many_are_left_out(engine):
+    turns = [{"role": "user", "content": "Hi"}] * (MAX_TURNS + 50)
+    turns[100] = {"role": "system", "content": "x"}
+    with pytest.raises(ValueError, match="turn 101 must have the role"):
+        ChatSession.from_json(engine, json.dumps({"turns": turns}))
+
+
 def test_what_json_brings_is_within_the_limits(engine):
     turns = [{"role": "user", "content": "x" * 9000}] * 500
     kept = {"persona": ["y" * 900] * 20, "turns": turns, "settings": {"temperature": 99, "top_p": "high"}}

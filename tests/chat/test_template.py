@@ -9,10 +9,12 @@ from chat.template import (
     IGNORED_LABEL,
     PAD_TOKEN,
     ROLE_TOKENS,
+    Piece,
     content_text,
     encode_dialogues,
     encode_prompt,
     fit_positions,
+    segments,
 )
 
 PERSONA = ("I have two cats.", "I am a nurse.")
@@ -204,6 +206,13 @@ def test_a_long_dialogue_supervises_every_reply_once(tokenizer):
     replies = [turn.text for turn in long.turns if turn.role == ASSISTANT]
     assert "".join(learnt) == "".join(f"{reply}<|endoftext|>" for reply in replies)
     assert all(tokenizer.decode(sequence.input_ids).startswith("<|persona|>") for sequence in sequences)
+
+
+def test_what_goes_before_a_further_sequence_takes_at_most_half_of_its_room():
+    turns = [Piece((USER, ASSISTANT)[index % 2], (index,) * 4) for index in range(12)]
+    marks = [turn.role == ASSISTANT for turn in turns]
+    found = segments(turns, marks, room=20)
+    assert found == [(0, 0, 5), (3, 5, 8), (6, 8, 11), (9, 11, 12)]
 
 
 def test_a_persona_that_says_nothing_moves_no_other_dialogue(tokenizer):

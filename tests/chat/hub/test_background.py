@@ -94,6 +94,27 @@ def test_the_end_does_not_wait_as_long_as_an_outage_had_made_it_wait(hub, pushes
     assert hub.taken == ["first"] and time.monotonic() - begun < 10
 
 
+def test_nor_does_a_further_try_at_the_end(hub, pushes):
+    pushes._pause_seconds = 20.0
+    hub.failures = [ConnectionError("down"), ConnectionError("still down")]
+    pushes.submit(hub.push("first"))
+    assert hub.begun.wait(10)
+    begun = time.monotonic()
+    assert pushes.close(attempts=3) is None
+    assert hub.taken == ["first"] and time.monotonic() - begun < 10
+
+
+def test_what_fails_while_a_newer_one_waits_is_not_tried_again(hub, pushes):
+    hub.may_go_on.clear()
+    hub.failures = [ConnectionError("down")]
+    pushes.submit(hub.push("first"))
+    assert hub.begun.wait(10)
+    pushes.submit(hub.push("second"))
+    hub.may_go_on.set()
+    assert pushes.close() is None
+    assert hub.taken == ["second"] and hub.discarded == ["first", "second"]
+
+
 def test_an_interval_is_kept_but_not_at_the_end(hub):
     pushes = NewestPush(Destination("someone/chat"), every_seconds=3600)
     pushes.submit(hub.push("first"))
