@@ -80,6 +80,19 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def sizes(folder: Path, except_for: str) -> dict[str, int]:
+    """Bytes of every file in `folder`, by its path in it, but for the file `except_for`."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+    return {path: size for path, size in found.items() if path != except_for}
+
+
+def is_whole(folder: Path, expected: dict[str, int]) -> bool:
+    """Whether `folder` still holds the files of `sizes`; others may have come to them."""
+    paths = {folder / path: size for path, size in expected.items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
 def is_write_failure(error: Exception) -> bool:
     """Whether the error says that a disk is full or takes no more.
 

@@ -75,18 +75,6 @@ def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:
     return sorted(name for name in {*found, *before} if found.get(name) != before.get(name))
 
 
-def sizes(folder: Path, except_for: str) -> dict[str, int]:
-    """Bytes of every file in `folder`, by its path in it, but for the file `except_for`."""
-    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder, deep=True)}
-    return {path: size for path, size in files.items() if path != except_for}
-
-
-def is_whole(folder: Path, expected: dict[str, int]) -> bool:
-    """Whether `folder` still holds the files of `sizes`; others may have come to them."""
-    paths = {folder / path: size for path, size in expected.items()}
-    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
-
-
 def _of_path(path: Path, deep: bool) -> str:
     path = path.expanduser()
     if not path.exists():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import Contents, check_replaceable, whole_folder
+from chat.folders import Contents, check_replaceable, is_whole, sizes, whole_folder
 from chat.hub.loading import STATISTICS_FILE
 from data_scripts import fingerprint
 from data_scripts.arguments import PrepareArguments
@@ -63,7 +63,7 @@ def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> 
     try:
         stats = json.loads(path.read_text(encoding="utf-8"))
         changes = fingerprint.changes(inputs, stats["inputs"])
-        if not fingerprint.is_whole(path.parent, stats["files"]):
+        if not is_whole(path.parent, stats["files"]):
             changes.append("files of the dataset itself")
     except (ValueError, KeyError):
         changes = [f"the format of {STATISTICS_FILE}"]
@@ -141,7 +141,7 @@ def _write_dataset(
             "vocab_size": len(tokenizer),
             **statistics(corpora, encoded),
             "inputs": inputs,
-            "files": fingerprint.sizes(folder, except_for=STATISTICS_FILE),
+            "files": sizes(folder, except_for=STATISTICS_FILE),
         }
         (folder / STATISTICS_FILE).write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
     return stats

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.folders import Contents, whole_folder
+from chat.folders import Contents, is_whole, sizes, whole_folder
 
 EXPORT_FILE = "export.json"
 EXPORT = Contents(EXPORT_FILE, ("*.json", "*.xml", "*.bin", "*.txt", "*.jinja", "onnx"))
@@ -33,10 +34,21 @@ def fingerprint(folder: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """`GPT2_CHAT_CACHE`, else a folder of ours in the user's cache."""
-    if named := os.environ.get(CACHE_VARIABLE, "").strip():
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2-chat"
+    """`GPT2_CHAT_CACHE`, else a folder of ours in the user's cache.
+
+    Raises:
+        UserError: it is to be in a home folder, and there is none, as for a user without an account.
+    """
+    named = os.environ.get(CACHE_VARIABLE, "").strip()
+    try:
+        if named:
+            return Path(named).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2-chat"
+    except RuntimeError:
+        raise UserError(
+            f"{CACHE_VARIABLE} {named or '(not set)'}: there is no such home folder to keep the model's "
+            "OpenVINO export in; set it to a folder that can be written"
+        ) from None
 
 
 def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Path], None]) -> Path:
@@ -48,23 +60,25 @@ def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Pat
         export: writes an export, without its `EXPORT_FILE`, into an empty folder.
 
     Raises:
-        UserError: `openvino/` was made from other weights, or the cache cannot be written.
+        UserError: `openvino/` was made from other weights or is not whole, or the cache cannot be written.
     """
     made_from = fingerprint(folder)
     shipped = folder / SHIPPED
     if shipped.is_dir():
-        if _recorded(shipped).get("fingerprint") != made_from:
+        if problem := _problem(shipped, made_from):
             raise UserError(
-                f"{flag} {folder}: its `{SHIPPED}` was not made from the weights beside it; make it anew "
-                f"with `python -m chat.export --model {folder} --to openvino`, or remove it"
+                f"{flag} {folder}: its `{SHIPPED}` {problem}; make it anew with `python -m chat.export "
+                f"--model {folder} --to openvino`, or remove it"
             )
         return shipped
     kept = cache_folder() / f"{made_from[:32]}-{weights}"
-    if _recorded(kept).get("fingerprint") == made_from:
+    if not _problem(kept, made_from):
         return kept
     with _alone(kept):
-        if _recorded(kept).get("fingerprint") == made_from:
+        if not _problem(kept, made_from):
             return kept
+        # What a power cut or a partial copy left of an export; nothing else has such a name.
+        shutil.rmtree(kept, ignore_errors=True)
         print(f"Exporting {folder} to OpenVINO once, into {kept}.", file=sys.stderr)
         with whole_folder(kept, EXPORT, CACHE_VARIABLE) as scratch:
             export(scratch)
@@ -92,9 +106,21 @@ def _alone(kept: Path) -> Iterator[None]:
 
 
 def record(folder: Path, made_from: str, weights: str, **further) -> None:
-    """Writes `EXPORT_FILE`, by which an export is known for whole."""
-    text = json.dumps({"fingerprint": made_from, "weights": weights, **further}, indent=2)
+    """Writes `EXPORT_FILE`, by which an export is known for whole, when all its other files are there."""
+    found = {"fingerprint": made_from, "weights": weights, "files": sizes(folder, EXPORT_FILE), **further}
+    text = json.dumps(found, indent=2)
     (folder / EXPORT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _problem(folder: Path, made_from: str) -> str | None:
+    """Why the export in a folder cannot be taken, as what follows its name in a sentence."""
+    recorded = _recorded(folder)
+    if recorded.get("fingerprint") != made_from:
+        return "was not made from the weights beside it"
+    # Older versions noted no sizes.
+    if not is_whole(folder, recorded.get("files", {})):
+        return "is not whole (files are missing, or cut short)"
+    return None
 
 
 def _recorded(folder: Path) -> dict:

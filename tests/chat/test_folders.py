@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from chat.cli import UserError
-from chat.folders import Contents, check_replaceable, full_disk, whole_folder
+from chat.folders import Contents, check_replaceable, full_disk, is_whole, sizes, whole_folder
 
 DONE = Contents("done.txt", ("*.log",))
 
@@ -108,3 +108,17 @@ def test_a_full_disk_is_found_behind_what_a_library_makes_of_it():
     told.__cause__, untold.__context__ = full, told
     assert full_disk(full) is full_disk(told) is full_disk(untold) is full
     assert full_disk(OSError(errno.ENOENT, "No such file")) is full_disk(RuntimeError()) is None
+
+
+def test_a_folder_is_whole_with_all_its_files_at_their_sizes(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "data.arrow").write_text("rows")
+    (tmp_path / "stats.json").write_text("{}")
+    expected = sizes(tmp_path, except_for="stats.json")
+    assert expected == {"train/data.arrow": 4}
+    (tmp_path / "train" / "cache.arrow").touch()
+    assert is_whole(tmp_path, expected)
+    (tmp_path / "train" / "data.arrow").write_text("row")
+    assert not is_whole(tmp_path, expected)
+    (tmp_path / "train" / "data.arrow").unlink()
+    assert not is_whole(tmp_path, expected)

@@ -99,20 +99,6 @@ def test_what_is_downloaded_is_known_by_name(inputs):
     assert "--tokenizer" not in fingerprint.of_inputs({}, [], None)
 
 
-def test_a_folder_is_whole_with_all_its_files_at_their_sizes(tmp_path):
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "data.arrow").write_text("rows")
-    (tmp_path / "stats.json").write_text("{}")
-    expected = fingerprint.sizes(tmp_path, except_for="stats.json")
-    assert expected == {"train/data.arrow": 4}
-    (tmp_path / "train" / "cache.arrow").touch()
-    assert fingerprint.is_whole(tmp_path, expected)
-    (tmp_path / "train" / "data.arrow").write_text("row")
-    assert not fingerprint.is_whole(tmp_path, expected)
-    (tmp_path / "train" / "data.arrow").unlink()
-    assert not fingerprint.is_whole(tmp_path, expected)
-
-
 def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkeypatch):
     odd = tmp_path / "date=2024.jsonl"
     odd.touch()
