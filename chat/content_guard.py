@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
@@ -11,6 +13,9 @@ from chat.cli import UserError
 
 GUARD_VARIABLE = "CONTENT_GUARD"
 BLOCKED_REPLY = "I would rather talk about something else. What else is on your mind?"
+# Selectors of a character's variant, combining marks by their category.
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_WHITE_SPACE = "\t\n\v\f\r\x85"
 
 
 class ContentGuard(Protocol):
@@ -30,7 +35,18 @@ class ProfanityGuard:
         self._filter = Filter({"languages": ["english"], "detect_leetspeak": True})
 
     def blocks(self, text: str) -> bool:
-        return self._filter.is_profane(text)
+        visible = _visible(text)
+        # The filter takes `_` for a masked letter, as in f_ck, and within a word; it may stand between words.
+        return any(self._filter.is_profane(each) for each in {visible, visible.replace("_", " ")})
+
+
+def _visible(text: str) -> str:
+    """The text without the control and format characters, tags and selectors that may hide in a word."""
+    return "".join(
+        each
+        for each in _SELECTORS.sub("", text)
+        if each in _WHITE_SPACE or unicodedata.category(each) not in ("Cc", "Cf")
+    )
 
 
 @lru_cache(maxsize=1)
