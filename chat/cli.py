@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 Arguments = TypeVar("Arguments")
 
@@ -163,22 +163,61 @@ def _first_line(error: BaseException) -> str:
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback."""
+    """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback.
+
+    So does a stdout that cannot be written, as a file on a full disk.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    status: int | str | None = 0
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        status = _told(f"error: {error}", 2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        status = _told("interrupted", 130)
+    except SystemExit as end:
+        status = end.code
+    except OSError:
+        # Whether it is stdout's is found out by writing once more: the error itself does not say.
+        if failed := _failed_stdout(trial="\n"):
+            sys.exit(failed)
+        raise
+    sys.exit(_failed_stdout() or status)
+
+
+def _failed_stdout(trial: str = "") -> int | None:
+    """The exit status where stdout cannot be written, or nobody reads it any more; None where all is well.
+
+    Args:
+        trial: is written first.
+    """
+    try:
+        if sys.stdout:
+            if trial:
+                sys.stdout.write(trial)
+            sys.stdout.flush()
+        return None
     except BrokenPipeError:
-        # The interpreter, which flushes stdout at its end, is not to find out again that nobody reads it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    sys.exit(0)
+        status = 141
+    except OSError as error:
+        problem = f"stdout: cannot be written ({error.strerror}); make room, or send it elsewhere"
+        status = _told(f"error: {problem}", 2)
+    _discard(sys.stdout)
+    return status
+
+
+def _told(line: str, status: int) -> int:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
+    return status
+
+
+def _discard(stream: TextIO) -> None:
+    """The interpreter, which flushes it at its end, is not to find out again that it cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

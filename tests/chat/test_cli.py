@@ -1,11 +1,15 @@
-"""Flags and YAML files, and the errors that they give."""
+"""Flags and YAML files, the errors that they give, and how entry points end."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
 from chat.cli import UserError, parse_arguments
+from tests.conftest import ROOT
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,60 @@ def test_a_required_flag_may_stand_in_the_config_and_help_needs_none(tmp_path, c
         parse_arguments(WithRequired, [])
     with pytest.raises(UserError, match="--config: expected one argument"):
         parse_arguments(WithRequired, ["--config"])
+
+
+FULL_DISK = "error: stdout: cannot be written (No space left on device); make room, or send it elsewhere\n"
+
+
+def entry_point(does: str, unbuffered: str, **streams) -> subprocess.CompletedProcess:
+    """A process whose `main` does so."""
+    code = f"import sys\nfrom chat.cli import UserError, run\ndef main():\n    {does}\nrun(main)"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, timeout=60, **streams)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "does", ["print('Hi')", "print('Hi', flush=True)", "print('Hi' * 9999)", "print('Hi'); sys.exit(0)"]
+)
+def test_a_full_disk_behind_stdout_is_one_line(does, unbuffered):
+    with open("/dev/full", "w") as full:
+        done = entry_point(does, unbuffered, stdout=full, stderr=subprocess.PIPE)
+        silent = entry_point(does, unbuffered, stdout=full, stderr=full)
+    assert (done.returncode, done.stderr) == (2, FULL_DISK) and silent.returncode == 2
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_the_user_did_wrong_is_told_on_a_full_disk_too(unbuffered):
+    with open("/dev/full", "w") as full:
+        does = "raise UserError('--x: bad; mend it')"
+        done = entry_point(does, unbuffered, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (2, "error: --x: bad; mend it\n")
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "told"),
+    [
+        ("print('Hi')", 0, ""),
+        ("print('Hi'); sys.exit(143)", 143, ""),
+        ("print('Hi'); raise KeyboardInterrupt", 130, "interrupted\n"),
+    ],
+)
+def test_an_entry_point_ends_with_its_status(does, status, told):
+    done = entry_point(does, "", capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "Hi\n", told)
+
+
+def test_another_error_of_the_system_is_not_taken_for_stdouts():
+    done = entry_point("open('/nowhere/at/all')", "", capture_output=True)
+    assert done.returncode == 1 and "FileNotFoundError" in done.stderr and "stdout" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_error(unbuffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = entry_point("print('Hi')", unbuffered, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -86,3 +86,15 @@ def test_a_reader_that_goes_away_is_no_traceback(model_folder):
         errors = process.stderr.read().decode()
         process.wait(timeout=300)
     assert "Traceback" not in errors and process.returncode == 141
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [["--once", "Hi!"], []])
+def test_a_full_disk_is_one_line(model_folder, flags):
+    command = [sys.executable, "-m", "chat", "--model", str(model_folder), "--engine", "torch", *flags]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, input="Hi!\n", stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, cwd=ROOT
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: stdout: cannot be written (") and done.stderr.count("\n") == 1
