@@ -84,6 +84,7 @@ def test_the_context_holds_what_is_copied_and_nothing_private(tmp_path):
 def test_compose_starts_it_with_the_same_folders_and_the_pages_variables():
     from dataclasses import fields
 
+    from chat.feedback import LAST_PUSH_SECONDS
     from chat.page.variables import PageVariables
 
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -100,6 +101,7 @@ def test_compose_starts_it_with_the_same_folders_and_the_pages_variables():
     found = PageVariables.from_environment(defaults | {"MODEL_ID": "models/pocket"})
     assert found == PageVariables("models/pocket", feedback_folder="/app/feedback")
     assert service["read_only"] and service["cap_drop"] == ["ALL"]
+    assert int(service["stop_grace_period"].removesuffix("s")) > LAST_PUSH_SECONDS + 10
 
 
 def can_be_nobody() -> bool:
