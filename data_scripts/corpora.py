@@ -78,12 +78,6 @@ def loading(
         yield wait
 
 
-def load_corpora(specifications: list[str], **options) -> list[Corpus]:
-    """Loads, filters, splits and deduplicates corpora; arguments and errors as of `loading`."""
-    with loading(specifications, **options) as wait:
-        return wait()
-
-
 def _name_and_path(specification: str) -> tuple[str, str | None]:
     name, _, path = specification.partition("=")
     if name not in LOADERS:

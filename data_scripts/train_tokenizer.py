@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from transformers import GPT2Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
+GPT2_POSITIONS = 1024
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, model_max_length: int = 1024) -> GPT2Tokenizer:
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> GPT2Tokenizer:
     """Learns merges from `texts` (Sennrich et al., 2016, on bytes as in GPT-2).
 
     Args:
@@ -33,4 +34,4 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, model_max_length: int
     bpe.train_from_iterator(texts, trainer)
     learnt = json.loads(bpe.to_str())["model"]
     merges = [tuple(merge) for merge in learnt["merges"]]
-    return GPT2Tokenizer(vocab=learnt["vocab"], merges=merges, model_max_length=model_max_length)
+    return GPT2Tokenizer(vocab=learnt["vocab"], merges=merges, model_max_length=GPT2_POSITIONS)

@@ -17,7 +17,7 @@ OWN_PERSONAS = Path(__file__).parent / "personas.jsonl"
 NumberedLine = tuple[int, str]
 
 
-def read_personas(path: str | Path, flag: str = "--personas") -> list[tuple[str, ...]]:
+def read_personas(path: str | Path) -> list[tuple[str, ...]]:
     """The different personas of a file, in its order.
 
     Raises:
@@ -27,16 +27,16 @@ def read_personas(path: str | Path, flag: str = "--personas") -> list[tuple[str,
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError as error:
-        raise UserError(f"{flag} {path}: {error.strerror}; give a file of personas") from None
+        raise UserError(f"--personas {path}: {error.strerror}; give a file of personas") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{flag} {path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+        raise UserError(f"--personas {path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
     read = _from_json_lines if Path(path).suffix == ".jsonl" else _from_text
     try:
         personas = list(dict.fromkeys(_within_limits(persona) for persona in read(lines)))
     except ValueError as error:
-        raise UserError(f"{flag} {path}: {error}; mend it") from None
+        raise UserError(f"--personas {path}: {error}; mend it") from None
     if len(personas) < 2:
-        raise UserError(f"{flag} {path}: fewer than two different personas; give at least two")
+        raise UserError(f"--personas {path}: fewer than two different personas; give at least two")
     return personas
 
 

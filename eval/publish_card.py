@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
 
-def card_destination(model_id: str, folder: Path, flag: str = "--push-to-hub") -> Destination:
+def card_destination(model_id: str, folder: Path) -> Destination:
     """Where the card of the model in `folder` goes, checked before the work whose results it is to tell.
 
     Raises:
         UserError: there is no such repository, the token may not write there, or it holds another model.
     """
-    destination = Destination(model_id, public=True, flag=flag)
+    destination = Destination(model_id, public=True)
     state = changeable_card(destination)
     there = {path for path in state.files if Path(path).match(WEIGHTS) and "/" not in path}
     here = {path.name: _sha256(path) for path in folder.glob(WEIGHTS)}
@@ -34,7 +34,7 @@ def card_destination(model_id: str, folder: Path, flag: str = "--push-to-hub") -
         held = "holds other weights" if there else "holds no model"
         raise UserError(
             f"{destination}: {held}, and these results are of {folder}; publish that first with `python -m "
-            f"eval.publish_model --model {folder} {flag} {model_id}`, or name another model"
+            f"eval.publish_model --model {folder} {destination.flag} {model_id}`, or name another model"
         )
     return destination
 

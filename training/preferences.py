@@ -38,7 +38,7 @@ class Marks:
     bad: tuple[str, ...]
 
 
-def read_marks(path: str | Path, flag: str = "--marks") -> list[Marks]:
+def read_marks(path: str | Path) -> list[Marks]:
     """All marks of a file.
 
     Raises:
@@ -49,11 +49,11 @@ def read_marks(path: str | Path, flag: str = "--marks") -> list[Marks]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise UserError(
-            f"{flag} {path}: cannot be read ({reason}); give a file of marks (JSON lines)"
+            f"--marks {path}: cannot be read ({reason}); give a file of marks (JSON lines)"
         ) from None
-    marks = list(parsed(lines, _marks, f"{flag} {path}", "marks"))
+    marks = list(parsed(lines, _marks, f"--marks {path}", "marks"))
     if not any(each.good and each.bad for each in marks):
-        raise UserError(f"{flag} {path}: no line has both a good and a bad reply; give at least one")
+        raise UserError(f"--marks {path}: no line has both a good and a bad reply; give at least one")
     return marks
 
 

@@ -93,11 +93,10 @@ def _quantize(source: Path, target: Path, weights: str) -> None:
 class OnnxDecoder:
     """An exported model under ONNX Runtime (see `chat.export.check.Decoder`)."""
 
-    def __init__(self, path: Path, config: PretrainedConfig, threads: int = 0):
+    def __init__(self, path: Path, config: PretrainedConfig):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.shape = Shape.of(config)

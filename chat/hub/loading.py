@@ -179,7 +179,7 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
         return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True).eval()
 
 
-def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> DatasetDict:
+def load_corpus(name: str, columns: set[str]) -> DatasetDict:
     """A text corpus in any layout that `datasets` reads, checked for its columns.
 
     Raises:
@@ -187,37 +187,37 @@ def load_corpus(name: str, columns: set[str], flag: str = "--corpora") -> Datase
     """
     from datasets import load_dataset
 
-    with explained(flag, name, "dataset", repo_type="dataset"):
+    with explained("--corpora", name, "dataset", repo_type="dataset"):
         corpus = load_dataset(name)
     for split, rows in corpus.items():
         missing = sorted(columns - set(rows.column_names))
         if missing:
             raise UserError(
-                f"{flag} {name}: split `{split}` has no column {'`' + '`, `'.join(missing) + '`'} "
+                f"--corpora {name}: split `{split}` has no column {'`' + '`, `'.join(missing) + '`'} "
                 f"(it has {', '.join(rows.column_names)}); give a dataset with {', '.join(sorted(columns))}"
             )
     if not any(len(rows) for rows in corpus.values()):
-        raise UserError(f"{flag} {name}: the dataset is empty; give one with dialogues")
+        raise UserError(f"--corpora {name}: the dataset is empty; give one with dialogues")
     return corpus
 
 
-def load_tokenized(name: str, flag: str = "--data") -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
+def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     """A tokenised dataset of `data_scripts.prepare`, memory-mapped, and its tokenizer: a folder or a Hub id.
 
     Raises:
         UserError: there is none, it is not whole, or it is no tokenised dataset.
     """
     if is_local(name) or looks_like_path(name) or "/" not in name:
-        dataset, tokenizer = _tokenized_folder(name, flag)
+        dataset, tokenizer = _tokenized_folder(name)
     else:
-        dataset, tokenizer = _tokenized_repository(name, flag)
+        dataset, tokenizer = _tokenized_repository(name)
     for split in ("train", "val"):
         columns = dataset[split].column_names if split in dataset else []
         missing = sorted({"input_ids", "labels", "length"} - set(columns))
         if missing or not len(dataset[split]):
             problem = f"has no column `{missing[0]}`" if missing else "is empty"
             raise UserError(
-                f"{flag} {name}: split `{split}` {problem}; make a tokenised dataset with "
+                f"--data {name}: split `{split}` {problem}; make a tokenised dataset with "
                 "`python -m data_scripts.prepare`"
             )
     return dataset, tokenizer
@@ -238,36 +238,36 @@ def statistics_file(
     return folder / STATISTICS_FILE if (folder / STATISTICS_FILE).is_file() else None
 
 
-def _tokenized_folder(path: str, flag: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
+def _tokenized_folder(path: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     from datasets import load_from_disk
 
     folder = Path(path).expanduser()
     if not is_local(path):
         raise UserError(
-            f"{flag} {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
+            f"--data {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
         )
-    with explained(flag, path, "tokenised dataset"):
+    with explained("--data", path, "tokenised dataset"):
         for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
             if not (folder / part).exists():
                 raise UserError(
-                    f"{flag} {path}: it has no `{part}`; make a tokenised dataset with `python -m "
+                    f"--data {path}: it has no `{part}`; make a tokenised dataset with `python -m "
                     "data_scripts.prepare`"
                 )
-        return load_from_disk(str(folder)), load_tokenizer(str(folder / "tokenizer"), flag)
+        return load_from_disk(str(folder)), load_tokenizer(str(folder / "tokenizer"), "--data")
 
 
-def _tokenized_repository(name: str, flag: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
+def _tokenized_repository(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
 
-    with explained(flag, name, "tokenised dataset", repo_type="dataset"):
+    with explained("--data", name, "tokenised dataset", repo_type="dataset"):
         folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=["tokenizer/*"]))
         # Of the same commit as the tokenizer, whatever is pushed in between.
         dataset = load_dataset(name, revision=folder.name)
     tokenizer = folder / "tokenizer"
     if not tokenizer.is_dir():
         raise UserError(
-            f"{flag} {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
+            f"--data {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
             "data_scripts.prepare` made"
         )
-    return dataset, load_tokenizer(str(tokenizer), flag)
+    return dataset, load_tokenizer(str(tokenizer), "--data")

@@ -33,7 +33,6 @@ def publish_folder(
     *,
     message: str,
     allow: Iterable[str] | None = None,
-    ignore: Iterable[str] = (),
     ours: Iterable[str] = (),
     tag: str | None = None,
     what: str = "",
@@ -44,7 +43,7 @@ def publish_folder(
 
     Args:
         message: the commit's.
-        allow, ignore: patterns of paths in the folder.
+        allow: patterns of paths in the folder (None: all).
         ours: patterns of paths in the repository, of which those that the folder lacks are deleted.
         tag: for the commit.
         what: what the user knows it by (default: the folder's path).
@@ -62,7 +61,7 @@ def publish_folder(
 
     def publish() -> str:
         make(destination)
-        additions, parent = additions_of(folder, allow=allow, ignore=ignore), None
+        additions, parent = additions_of(folder, allow=allow), None
         if merge_card:
             additions, parent = with_merged_card(destination, additions, merge_card)
         commit = commit_files(destination, additions, message=message, ours=ours, parent_commit=parent)
@@ -108,7 +107,6 @@ def persistently(
     undone: str,
     again: str,
     attempts: int = ATTEMPTS,
-    wait: Callable[[float], object] = time.sleep,
 ) -> Result:
     """The action's result, tried again after growing pauses where a later try may succeed.
 
@@ -133,21 +131,17 @@ def persistently(
                 ) from error
         seconds = max(pause_seconds, failure.retry_after_seconds)
         logger.warning("%s: %s (%s); trying again in %.0f s", destination, undone, failure.reason, seconds)
-        wait(seconds)
+        time.sleep(seconds)
         pause_seconds = min(2 * pause_seconds, LONGEST_WAIT_SECONDS)
 
 
 def additions_of(
-    folder: str | Path,
-    path_in_repo: str = "",
-    *,
-    allow: Iterable[str] | None = None,
-    ignore: Iterable[str] = (),
+    folder: str | Path, *, allow: Iterable[str] | None = None, ignore: Iterable[str] = ()
 ) -> list[CommitOperationAdd]:
     """A folder's files, hidden ones left out, as additions of a commit."""
     from huggingface_hub import CommitOperationAdd
 
-    folder, prefix = Path(folder), f"{path_in_repo}/" if path_in_repo else ""
+    folder = Path(folder)
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     wanted = [
         path
@@ -156,7 +150,7 @@ def additions_of(
         and (allow is None or _matches(path, allow))
         and not _matches(path, ignore)
     ]
-    return [CommitOperationAdd(prefix + path, folder / path) for path in wanted]
+    return [CommitOperationAdd(path, folder / path) for path in wanted]
 
 
 def commit_files(

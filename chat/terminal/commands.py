@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EXIT = ("exit", "/exit", "/quit")
 SHOWN_TURNS = 4
+SHOWN_CHARACTERS = 60
 RANDOM, NOBODY = "random", "none"
 
 
@@ -194,9 +195,9 @@ def _count(items: Sequence, what: str) -> str:
     return f"{len(items)} {what}{'' if len(items) == 1 else 's'}"
 
 
-def _shortened(text: str, characters: int = 60) -> str:
+def _shortened(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= characters else f"{text[:characters].rstrip()}..."
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS].rstrip()}..."
 
 
 COMMANDS = {

@@ -4,6 +4,13 @@ import json
 
 import pytest
 
+from data_scripts.corpora import Corpus, loading
+
+
+def load_corpora(specifications: list[str], **options) -> list[Corpus]:
+    with loading(specifications, **options) as wait:
+        return wait()
+
 
 @pytest.fixture
 def movie_corpus(tmp_path):

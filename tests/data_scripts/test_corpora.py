@@ -5,8 +5,8 @@ import json
 import pytest
 
 from chat.cli import UserError
-from data_scripts.corpora import load_corpora
 from tests.conftest import SAMPLE_CORPORA
+from tests.data_scripts.conftest import load_corpora
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import daily_dialog, multi_session_chat, personachat
-from data_scripts.corpora import load_corpora
 from tests.conftest import ROOT, SAMPLE
+from tests.data_scripts.conftest import load_corpora
 from tests.processes import ON_A_FULL_DISK, python
 
 PERSONACHAT_ROW = {
