@@ -44,6 +44,8 @@ def test_a_killed_process_is_an_error_not_an_endless_wait(tmp_path):
 def test_leaving_the_block_ends_the_process(tmp_path):
     with in_process(_write_process_id_and_sleep, tmp_path / "pid"):
         wait_for((tmp_path / "pid").exists)
+        left = time.monotonic()
+    assert time.monotonic() - left < 30
     assert (tmp_path / "cleaned up").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

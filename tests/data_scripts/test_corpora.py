@@ -134,6 +134,14 @@ def test_the_same_words_of_another_persona_are_no_duplicate(own_corpus):
     assert len(corpus.train) == 2
 
 
+def test_the_same_words_with_the_persona_of_the_other_side_are_no_duplicate(own_corpus):
+    one = record("Hi.", "Yes?", "Bye.", "Bye!", persona=["I sing."], split="train")
+    other_role = {"user": "assistant", "assistant": "user"}
+    other = {**one, "turns": [{**turn, "role": other_role[turn["role"]]} for turn in one["turns"]]}
+    [corpus] = load_corpora([own_corpus(one, other, *many(1, split="val"))])
+    assert len(corpus.train) == 2
+
+
 def test_duplicates_are_found_across_corpora(own_corpus):
     first = own_corpus(*many(10), name="first")
     second = own_corpus(*many(10), record("New?", "New.", split="train"), name="second")

@@ -68,6 +68,14 @@ def test_a_training_persona_belongs_to_the_speaker_who_tells_it(rows_corpus):
     assert dropped == {"attributions of a persona to the speaker who does not tell it": 1}
 
 
+def test_the_true_reply_is_no_distractor_of_itself(rows_corpus):
+    utterances = [
+        {"history": ["any pets ?"], "candidates": ["two cats .", "no .", "", "two cats  .", "two cats ."]}
+    ]
+    [dialogue] = load(personachat, rows_corpus(validation=[{**PERSONACHAT_ROW, "utterances": utterances}]))
+    assert dialogue.turns[-1] == Turn("assistant", "Two cats.", ("No.",))
+
+
 def test_rows_without_utterances_are_counted(rows_corpus):
     dropped = Counter()
     rows = [PERSONACHAT_ROW, {**PERSONACHAT_ROW, "utterances": []}]
@@ -101,6 +109,12 @@ def test_multi_session_chat_gives_each_side_the_facts_that_it_told(rows_corpus):
     assert [turn.role for turn in first.turns] == ["assistant", "user", "assistant"]
     assert [turn.role for turn in second.turns] == ["user", "assistant", "user"]
     assert dropped == {"facts of neither speaker for certain": 1}
+
+
+def test_a_fact_that_was_noted_down_twice_is_told_once(rows_corpus):
+    row = {**MULTI_SESSION_ROW, "personality": ["My wife is a nurse.", "my wife is a nurse ."]}
+    [dialogue] = load(multi_session_chat, rows_corpus(train=[row]))
+    assert dialogue.persona == ("My wife is a nurse.",)
 
 
 @pytest.mark.parametrize(

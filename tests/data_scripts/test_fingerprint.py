@@ -99,6 +99,14 @@ def test_what_is_downloaded_is_known_by_name(inputs):
     assert "--tokenizer" not in fingerprint.of_inputs({}, [], None)
 
 
+def test_what_is_made_here_is_known_by_the_code_that_makes_it(tmp_path):
+    found = fingerprint.of_inputs({}, ["persona_questions"], None)
+    assert found["--corpora persona_questions"] == found["code"]
+    (tmp_path / "mine.yaml").write_text("words: {}")
+    own = fingerprint.of_inputs({}, [f"persona_questions={tmp_path / 'mine.yaml'}"], None)
+    assert own["--corpora persona_questions=mine.yaml"] not in (own["code"], fingerprint.BY_NAME)
+
+
 def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkeypatch):
     odd = tmp_path / "date=2024.jsonl"
     odd.touch()

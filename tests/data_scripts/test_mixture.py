@@ -50,5 +50,6 @@ def test_errors(times, problem):
 
 
 def test_nothing_left_is_an_error(parts):
-    with pytest.raises(UserError, match="--times: no sequence is left to train on"):
-        mix(parts, {"one": 0.01, "two": 0.01}, 0)
+    for given, times in ((parts, {"one": 0.01, "two": 0.01}), ([("one", parts[0][1].select([]))], {})):
+        with pytest.raises(UserError, match="--times: no sequence is left to train on"):
+            mix(given, times, 0)

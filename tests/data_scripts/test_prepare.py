@@ -13,9 +13,11 @@ import pytest
 
 from chat import jsonl
 from chat.cli import UserError
+from chat.dialogue import Dialogue, Turn
 from chat.template import IGNORED_LABEL
 from data_scripts import encode
 from data_scripts.arguments import PrepareArguments
+from data_scripts.corpora import Corpus
 from data_scripts.prepare import prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
 
@@ -143,6 +145,39 @@ def test_a_tokenizer_of_its_own_from_the_training_text(tmp_path, options):
     dataset, tokenizer = saved(output)
     assert len(tokenizer) == 604
     assert labelled_texts(dataset["val"], tokenizer) == replies_of(output, "val")
+
+
+def test_a_tokenizer_for_plain_text_learns_nothing_of_personas(tmp_path):
+    turns = [{"role": "user", "text": "Hi there!"}, {"role": "assistant", "text": "Hello there!"}]
+    records = [{"turns": turns, "persona": ["Zzzz zzzz."], "split": split} for split in ("train", "val")]
+    records[1]["turns"] = [turns[0], {"role": "assistant", "text": "Yes?"}]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    options = PrepareArguments([f"jsonl={tmp_path / 'own.jsonl'}"], train_tokenizer_vocab_size=300)
+    for plain_text in (False, True):
+        output = tmp_path / str(plain_text)
+        prepare(dataclasses.replace(options, output=str(output), plain_text=plain_text))
+        assert any("zz" in token for token in saved(output)[1].get_vocab()) != plain_text
+
+
+def test_a_tokenizer_without_an_end_of_text_is_named(tmp_path, options, base_tokenizer_folder):
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    endless = Tokenizer.from_file(str(base_tokenizer_folder / "tokenizer.json"))
+    PreTrainedTokenizerFast(tokenizer_object=endless).save_pretrained(tmp_path / "endless")
+    wrong = dataclasses.replace(options, output=str(tmp_path / "new"), tokenizer=str(tmp_path / "endless"))
+    with pytest.raises(UserError, match=r"--tokenizer .*endless: has no end-of-text token"):
+        prepare(wrong)
+
+
+def test_replies_that_are_cut_are_counted(tokenizer):
+    short, long = (
+        Dialogue("own", (Turn("user", "Tell me."), Turn("assistant", text)), ("I am old.",))
+        for text in ("No.", "Once upon a time. " * 50)
+    )
+    corpus = Corpus("own", train=[long, short], val=[short])
+    counted = encode.statistics([corpus], encode.encode_corpora([corpus], tokenizer, 64))["corpora"]["own"]
+    assert [counted[split]["replies_cut"] for split in ("train", "val")] == [1, 0]
 
 
 def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):

@@ -150,3 +150,17 @@ def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_t
         assert part in card.text
     assert ("--plain-text true" in card.text) == plain_text
     assert os.sep + "data_scripts" not in card.text and "Undefined" not in str(card)
+
+
+def test_the_rows_keep_their_order_over_several_files(tmp_path, monkeypatch):
+    from datasets import Dataset, load_dataset
+
+    from data_scripts import publish
+
+    monkeypatch.setattr(publish, "SHARD_BYTES", 100)
+    rows = Dataset.from_dict({"length": list(range(50))})
+    publish._write_shards(rows, tmp_path, "train")
+    files = sorted(map(str, tmp_path.glob("train-*-of-*.parquet")))
+    assert len(files) == 4
+    loaded = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["length"][:] == rows["length"][:]

@@ -45,6 +45,16 @@ def test_a_base_keeps_its_weights_and_grows_by_the_chat_tokens(base_model_folder
     assert after.data_ptr() == model.get_output_embeddings().weight.data_ptr()
 
 
+def test_a_base_with_more_embeddings_than_tokens_keeps_them(base_model_folder, tokenizer):
+    from transformers import AutoModelForCausalLM
+
+    padded = AutoModelForCausalLM.from_pretrained(base_model_folder)
+    padded.resize_token_embeddings(len(tokenizer) + 60)
+    padded.save_pretrained(base_model_folder)
+    model = build_model(str(base_model_folder), tokenizer, longest_sequence=256)
+    assert model.get_input_embeddings().num_embeddings == model.config.vocab_size == len(tokenizer) + 60
+
+
 def test_special_ids_and_generation_defaults_are_the_tokenizers(tiny_config_file, tokenizer):
     model = build_model(str(tiny_config_file), tokenizer, longest_sequence=8)
     for config in (model.config, model.generation_config):
