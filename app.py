@@ -5,11 +5,18 @@ MODEL_ID=user/model python app.py
 """
 
 import signal
+import sys
 
-from chat.cli import run
+from chat.cli import UserError, run
 
 
 def main() -> None:
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        return print(__doc__.strip())
+    if sys.argv[1:]:
+        raise UserError(
+            f"{sys.argv[1]}: app.py takes no flags; set variables, such as MODEL_ID (see the README)"
+        )
     # The first process of a container ignores SIGTERM unless it asks for it, also while the model is loaded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from chat.page.variables import PageVariables

@@ -8,6 +8,7 @@ python -m chat < questions.txt > conversation.txt
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 
 from chat.cli import UserError, parse_arguments, run
@@ -17,9 +18,10 @@ from chat.terminal.arguments import ChatArguments
 def main() -> None:
     arguments = parse_arguments(ChatArguments, description=__doc__.splitlines()[0])
     from chat.engine import MODEL_VARIABLE, default_model, load_engine
-    from chat.terminal.start import answer_once, converse, ready_screen, tell_loading
+    from chat.terminal.screen import screen_for
+    from chat.terminal.start import answer_once, converse, tell_loading
 
-    screen, model = ready_screen(), arguments.model or default_model()
+    screen, model = screen_for(sys.stdout), arguments.model or default_model()
     flag = "--model" if arguments.model else MODEL_VARIABLE
     if arguments.once is None:
         tell_loading(model, screen)

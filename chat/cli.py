@@ -101,7 +101,10 @@ def _config_flags(parser, path: Path) -> list[str]:
             )
         if isinstance(value, dict):
             raise UserError(f"--config {path}: `{key}` must be a single value or a list, not a mapping")
-        if value is not None:
+        if value == []:
+            # As a flag it would be one without a value.
+            parser.set_defaults(**{name: []})
+        elif value is not None:
             values = value if isinstance(value, list) else [value]
             flags += [f"--{name}", *(_word(item, fields[name].choices or ()) for item in values)]
     return flags
@@ -167,6 +170,7 @@ def run(main: Callable[[], None]) -> NoReturn:
 
     So does a stdout that cannot be written, as a file on a full disk.
     """
+    _ready_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -187,6 +191,17 @@ def run(main: Callable[[], None]) -> NoReturn:
             sys.exit(failed)
         raise
     sys.exit(_failed_stdout() or status)
+
+
+def _ready_streams() -> None:
+    """What is closed, as services start their programs, reads and writes nothing. Bytes that are no text, and
+    characters that a stream has not, become others.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        if reconfigure := getattr(getattr(sys, name), "reconfigure", None):
+            reconfigure(errors="replace")
 
 
 def _failed_stdout(trial: str = "") -> int | None:

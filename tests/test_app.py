@@ -1,14 +1,19 @@
 """`app.py`: what the variables say reaches engine, page and server."""
 
 import signal
+import sys
+
+import pytest
 
 import app
+from chat.cli import UserError
 
 
 def test_what_is_asked_for_reaches_its_place(monkeypatch):
     given = {"MODEL_ID": "m", "ENGINE": "torch", "CONCURRENT_REPLIES": "3", "FEEDBACK_FOLDER": "off"}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["app.py"])
     called = {}
     for place in (
         "chat.engine.load_engine",
@@ -36,3 +41,13 @@ def test_what_is_asked_for_reaches_its_place(monkeypatch):
     page, engine, variables = called["launch"][0]
     assert (page, engine, variables.model) == ("build_page", "load_engine", "m")
     assert called["wait_for_end"] == (("build_page", "load_engine", "feedback_log"), {})
+
+
+def test_flags_are_not_passed_over(monkeypatch, capsys):
+    """Somebody may take them for the terminal's."""
+    monkeypatch.setattr(sys, "argv", ["app.py", "--model", "mine"])
+    with pytest.raises(UserError, match=r"^--model: app.py takes no flags; set variables, such as MODEL_ID"):
+        app.main()
+    monkeypatch.setattr(sys, "argv", ["app.py", "--help"])
+    app.main()
+    assert "MODEL_ID=user/model python app.py" in capsys.readouterr().out

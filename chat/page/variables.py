@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
@@ -13,6 +15,7 @@ from chat.engine import ENGINE_VARIABLE, MAX_REQUESTS, MODEL_VARIABLE, EngineNam
 from chat.feedback import DATASET_VARIABLE, FEEDBACK_FOLDER
 
 MAX_QUEUE_SIZE = 1000
+ADDRESS_VARIABLE = "GRADIO_SERVER_NAME"
 PORT_VARIABLE = "GRADIO_SERVER_PORT"
 MAX_PORT = 65_535
 
@@ -87,6 +90,10 @@ class PageVariables:
         elif environment is os.environ:
             # Empty is unset, as for the others.
             os.environ.pop(PORT_VARIABLE, None)
+        if name := environment.get(ADDRESS_VARIABLE, "").strip():
+            _check_address(name)
+        if (folder := given.get("feedback_folder", "off")).lower() != "off":
+            _check_folder(folder)
         if "mcp_server" in given:
             checked["mcp_server"] = _yes_or_no("mcp_server", given["mcp_server"])
         found = cls(**checked)
@@ -102,6 +109,29 @@ class PageVariables:
 def variable_of(name: str) -> str:
     """The environment variable of a field."""
     return next(each.metadata["variable"] for each in fields(PageVariables) if each.name == name)
+
+
+def _check_address(name: str) -> None:
+    """Raises UserError where this machine has no such address: Gradio would blame its ports, in the end."""
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.bind(address)
+    except (OSError, UnicodeError):
+        raise UserError(
+            f"{ADDRESS_VARIABLE} {name}: no address of this machine; give 127.0.0.1, or 0.0.0.0 for all"
+        ) from None
+
+
+def _check_folder(folder: str) -> None:
+    """Raises UserError where messages could not be kept, which one would learn of too late."""
+    place = Path(folder).expanduser().absolute()
+    there = next(each for each in (place, *place.parents) if os.path.lexists(each))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{variable_of('feedback_folder')} {folder}: {there} cannot be written to; give another folder, "
+            "or off"
+        )
 
 
 def _whole_number(variable: str, value: str, highest: int) -> int:

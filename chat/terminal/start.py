@@ -10,18 +10,11 @@ from chat.terminal.arguments import ChatArguments
 from chat.terminal.commands import COMPLETIONS, persona_of
 from chat.terminal.conversation import Conversation
 from chat.terminal.lines import PipedLines, lines_for
-from chat.terminal.screen import Screen, screen_for
+from chat.terminal.screen import Screen
 from chat.terminal.settings import corrections
 
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
-
-
-def ready_screen() -> Screen:
-    """The screen for stdout. Bytes that are no text, and characters that stdout has not, become others."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")
-    return screen_for(sys.stdout)
 
 
 def tell_loading(model: str, screen: Screen) -> None:

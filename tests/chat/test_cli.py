@@ -1,6 +1,7 @@
 """Flags and YAML files, the errors that they give, and how entry points end."""
 
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from tests.conftest import ROOT
 class Arguments:
     steps: int = field(default=1, metadata={"help": "Steps."})
     learning_rate: float = field(default=0.1, metadata={"help": "Rate."})
-    names: list[str] = field(default_factory=list, metadata={"help": "Names."})
+    names: list[str] = field(default_factory=lambda: ["everybody"], metadata={"help": "Names."})
     dry_run: bool = field(default=False, metadata={"help": "Do nothing."})
     precision: Literal["no", "bf16"] = field(default="bf16", metadata={"help": "Precision."})
     seed: int | None = field(default=None, metadata={"help": "Seed."})
@@ -50,6 +51,13 @@ def test_a_flag_wins_over_the_file(tmp_path):
 def test_no_in_yaml_is_the_choice_of_that_name(tmp_path, written, precision):
     (tmp_path / "c.yaml").write_text(f"precision: {written}\n")
     assert parse("--config", str(tmp_path / "c.yaml")).precision == precision
+
+
+def test_a_list_may_be_empty_in_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("names: []\nsteps: 5\n")
+    given = parse("--config", str(tmp_path / "c.yaml"))
+    assert (given.names, given.steps) == ([], 5)
+    assert parse("--config", str(tmp_path / "c.yaml"), "--names", "a").names == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -159,3 +167,20 @@ def test_a_reader_that_goes_away_is_no_error(unbuffered):
     done = entry_point("print('Hi')", unbuffered, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_program_whose_streams_are_closed_runs(closed):
+    """As services start them."""
+    code = (
+        "import sys; from chat.cli import run; run(lambda: print(sys.stdin.read(), 'ran', file=sys.stderr))"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, input="")
+    assert done.returncode == 0 and (" ran" in done.stderr) == (closed != "2>&-"), done.stderr
+
+
+def test_characters_that_stdout_has_not_become_others():
+    code = "from chat.cli import run; run(lambda: print('better \u2191'))"
+    given = {"env": {**os.environ, "PYTHONIOENCODING": "cp1252"}, "cwd": ROOT}
+    assert subprocess.check_output([sys.executable, "-c", code], **given) == b"better ?\n"

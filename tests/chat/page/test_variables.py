@@ -1,6 +1,7 @@
 """Environment variables of the page: read, checked, and listed in the README."""
 
 import os
+import socket
 from dataclasses import fields
 
 import pytest
@@ -48,12 +49,32 @@ def test_a_model_may_lie_at_home():
         ("GRADIO_SERVER_PORT", "http", "give a whole number from 1 to 65535"),
         ("GRADIO_SERVER_PORT", "70000", "give a whole number from 1 to 65535"),
         ("CONTENT_GUARD", "perhaps", "give on or off"),
+        ("GRADIO_SERVER_NAME", "192.0.2.1", "no address of this machine"),
+        ("GRADIO_SERVER_NAME", "no such name", "no address of this machine"),
+        (
+            "FEEDBACK_FOLDER",
+            f"{__file__}/kept",
+            f"{__file__} cannot be written to; give another folder, or off",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_an_error_that_names_it(name, value, problem):
     with pytest.raises(UserError) as error:
         PageVariables.from_environment({"MODEL_ID": "m", name: value})
     assert str(error.value).startswith(f"{name} {value}") and problem in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "0.0.0.0", "localhost", "::1"])
+def test_addresses_of_this_machine_are_taken(name):
+    if name == "::1" and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    assert PageVariables.from_environment({"MODEL_ID": "m", "GRADIO_SERVER_NAME": name})
+
+
+def test_a_folder_for_feedback_is_made_when_it_is_needed(tmp_path):
+    folder = tmp_path / "a" / "b"
+    found = PageVariables.from_environment({"MODEL_ID": "m", "FEEDBACK_FOLDER": str(folder)})
+    assert found.feedback_folder == str(folder) and not folder.parent.exists()
 
 
 def test_an_empty_port_is_none(monkeypatch):
