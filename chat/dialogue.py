@@ -140,16 +140,43 @@ def clean_film_text(text: str) -> str:
     return _SPACE.sub(" ", text).strip().removeprefix("-- ").removesuffix(" --").strip()
 
 
-_CONTRACTION = re.compile(r"(?<=[A-Za-z]) ?' ?(?=(?:s|t|m|d|re|ve|ll|clock)\b)", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<=\d) ([.:]) (?=\d{2}\b)|(?<=\d) (,) (?=\d{3}\b)")
+_CONTRACTION = re.compile(
+    r"(?<=[A-Za-z]) ?' ?(?=(?:s|t|m|d|re|ve|ll|clock)\b(?! ?'))|(?<=n) ?' ?(?=t\b)|(?<=\bma) ?' ?(?=am\b)"
+    r"|(?<=\d0) ?' ?(?=s\b)|(?-i:(?<=\bO) ?' ?(?=[A-Z][a-z]))",
+    re.IGNORECASE,
+)
+_CAPITAL_ENDING = re.compile(r"(?<=[a-z]')(?:[STMD]|R[Ee]|V[Ee]|L[Ll])\b|(?<=\bI')(?:[MD]|V[Ee]|L[Ll])\b")
+# `can't't` and `can't'`
+_DOUBLED_ENDING = re.compile(r"(?<=n't)'(?:t\b|(?= [a-z]))")
+# In lower case `i` is rather the word, and so is an `a` at the end.
+_INITIALS = re.compile(
+    r"(?<![\w.'])(?:(?:Ph|[A-Z])(?: \. [A-Z])+ \.|[a-z](?: \. [a-z])+ \. [b-hj-z]\b(?: \.)?"
+    r"|(?!i )[a-z](?: \. [a-z])+ \.)"
+)
+_HALF_DAY = re.compile(r"(?<![\w.'])([ap]) ?\. ?(m)\b(?: ?\.)*(?=([a-z]?))", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<=\d) (\.) (?=\d{2}\b)|(?<=\d) ?(:) (?=\d{2}(?!\d))|(?<!\d{4})(?<=\d) (,) (?=\d{3}\b)"
+)
 _ELLIPSIS = re.compile(r"\.(?: ?\.){1,}")
-_BEFORE_MARK = re.compile(r" +([.,!?;:%)\]])")
-_GLUED_SENTENCE = re.compile(r"(?<=[a-z]{2})([.?!,])(?=[A-Z][a-z' ]|I\b)")
-_AFTER_OPENING = re.compile(r"([(\[$£]) +")
-_QUOTED = re.compile(r'" *([^"]*?) *"')
+_EMOTICON = r"[:;=]['-]?(?:[()|/]+|[DPpOo](?!\w))"
+_BEFORE_MARK = re.compile(rf" +(?!{_EMOTICON})([.,!?;:%)\]])")
+# The space is on the wrong side: `yes ,he is`.
+_BEFORE_GLUED_MARK = re.compile(r"(?<=\w) +([,!?](?=[A-Za-z])|\.(?=[A-Z]))")
+_GLUED_SENTENCE = re.compile(r"(?:(?<=[a-z]{2})|(?<=\b[A-Z][a-z])(?<!\bPh))([.?!,])(?=[A-Z][a-z' ]|I\b)")
+_AFTER_OPENING = re.compile(r"(?<![:;=])(?<![:;=]['-])([(\[]) +|([$£]) +(?=\d)")
+# A mark after a digit may be that of inches.
+_QUOTED = re.compile(r'(?<!\w)" *([^"]*?) *"(?!\w)')
+_LOOSE_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
+_SINGLE_QUOTED = re.compile(r"(?<!\S)' +((?:[^']|(?<=\w)'(?=\w))*?) +'(?!\w)")
+_GENITIVE = re.compile(r"(?<=s) '(?= \w)")
+_WITHIN_SENTENCE = re.compile(r"[^.!?]+")
 _REPEATED_MARK = re.compile(r"([!?,])(?: ?\1)+")
-_SENTENCE_START = re.compile(r"(^[\"'(]*|(?<!\.\.)[.!?][\"')]* +[\"'(]*)([a-z])")
-_FIRST_PERSON = re.compile(r"\bi(?=$|['\s.,!?;:)])")
+_SENTENCE_START = re.compile(
+    r"(^[\"'(]*|(?<!\.\.)(?<![A-Za-z]\.[A-Za-z])(?<!\b[Vv]s)[.!?][\"')]* +[\"'(]*)([a-z])"
+)
+_FIRST_PERSON = re.compile(r"\bi(?=$|['\s.,!?;:)])(?!\.[a-z]\b)")
+_DANGLING = re.compile(r"(?:\s*[,;:]|\s+-+)+$")
+_ENDED = re.compile(rf"(?:[.!?\"')]|{_EMOTICON}|[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)$")
 _ABBREVIATED = re.compile(
     r"\b(im|dont|cant|ive|didnt|isnt|doesnt|wasnt|whats|thats|couldnt|wouldnt|arent|youre|theyre)\b",
     re.IGNORECASE,
@@ -165,28 +192,83 @@ def clean_spaced_text(text: str) -> str:
     """Spaced, often lower-cased corpus text as written English: `hi , i'm fine .` becomes `Hi, I'm fine.`
 
     Marks are joined to their words, contractions mended (`don ' t`, `dont`), sentences, `I` and proper nouns
-    (`proper_nouns.txt`) capitalised, and a missing final full stop is added. Cased text keeps its case.
+    (`proper_nouns.txt`) capitalised, and a missing final full stop is added, in the place of a comma, colon
+    or dash. Cased text keeps its case. After `vs.`, `a.m.` and `U.S.` the next word keeps its case in any
+    text: in the middle of a sentence they are far more frequent than at its end.
     """
     text = _SPACE.sub(" ", _CONTROL.sub(" ", text.translate(_QUOTES))).strip()
     if not any(character.isalnum() for character in text):
         return ""
-    text = _CONTRACTION.sub("'", text)
+    text = _capitalised(_with_joined_marks(_with_contractions(text)))
+    text = _DANGLING.sub("", text)
+    return text if _ENDED.search(text) else text + "."
+
+
+def _with_contractions(text: str) -> str:
+    text = _CAPITAL_ENDING.sub(lambda match: match.group(0).lower(), _CONTRACTION.sub("'", text))
     text = _ABBREVIATED.sub(lambda match: _expand(match.group(0)), text)
-    text = _NUMBER.sub(r"\1\2", text)
-    text = _ELLIPSIS.sub("...", text)
-    text = _QUOTED.sub(r'"\1"', text)
-    text = _AFTER_OPENING.sub(r"\1", _BEFORE_MARK.sub(r"\1", text))
-    text = _REPEATED_MARK.sub(r"\1", text)
-    text = _GLUED_SENTENCE.sub(r"\1 ", text)
-    text = _FIRST_PERSON.sub("I", text)
-    text = _proper_noun_pattern().sub(lambda match: _proper_nouns()[match.group(0)], text)
-    text = _SENTENCE_START.sub(lambda match: match.group(1) + match.group(2).upper(), text)
-    return text if text[-1] in ".!?\"')" else text + "."
+    return _DOUBLED_ENDING.sub("", text)
 
 
 def _expand(word: str) -> str:
     expanded = _ABBREVIATION_OF[word.lower()]
+    if word.isupper():
+        return word if word == "IM" else expanded.upper()
     return expanded.capitalize() if word[0].isupper() else expanded
+
+
+def _with_joined_marks(text: str) -> str:
+    text = _HALF_DAY.sub(_half_day, text)
+    text = _INITIALS.sub(_initials, text)
+    text = _NUMBER.sub(r"\1\2\3", text)
+    text = _ELLIPSIS.sub("...", text)
+    text = _with_joined_quotes(_QUOTED.sub(r'"\1"', text))
+    text = _BEFORE_MARK.sub(r"\1", _BEFORE_GLUED_MARK.sub(r"\1 ", text))
+    text = _AFTER_OPENING.sub(r"\1\2", text)
+    text = _REPEATED_MARK.sub(r"\1", text)
+    return _GLUED_SENTENCE.sub(r"\1 ", text)
+
+
+def _half_day(match: re.Match[str]) -> str:
+    """`a.m.` or `p.m.`, in capitals where both letters are."""
+    letters = match.group(1) + match.group(2)
+    first, second = letters if letters.isupper() else letters.lower()
+    return f"{first}.{second}.{' ' if match.group(3) else ''}"
+
+
+def _initials(match: re.Match[str]) -> str:
+    """`U.S.`; where the text has no capitals, they are capitals all the same."""
+    joined = match.group(0).replace(" ", "")
+    return joined.upper() if match.string.islower() else joined
+
+
+def _with_joined_quotes(text: str) -> str:
+    """Single quotes joined to what they quote, and one that is alone in its sentence to the `s` before it."""
+    if " ' " not in text:
+        return text
+    if len(_LOOSE_QUOTE.findall(text)) % 2 == 0:
+        text = _SINGLE_QUOTED.sub(_single_quoted, text)
+    return _WITHIN_SENTENCE.sub(
+        lambda match: (
+            _GENITIVE.sub("'", match.group(0))
+            if len(_LOOSE_QUOTE.findall(match.group(0))) == 1
+            else match.group(0)
+        ),
+        text,
+    )
+
+
+def _single_quoted(match: re.Match[str]) -> str:
+    """Both marks after an `s` may be those of two possessives."""
+    quoted = match.group(1)
+    two_genitives = match.string[: match.start()].endswith("s ") and quoted.endswith("s")
+    return match.group(0) if two_genitives else f"'{quoted}'"
+
+
+def _capitalised(text: str) -> str:
+    text = _FIRST_PERSON.sub("I", text)
+    text = _proper_noun_pattern().sub(lambda match: _proper_nouns()[match.group(0)], text)
+    return _SENTENCE_START.sub(lambda match: match.group(1) + match.group(2).upper(), text)
 
 
 @lru_cache(maxsize=1)
