@@ -52,7 +52,7 @@ def parsed(
         if line.strip():
             try:
                 yield parse(_loaded(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
                 raise UserError(f"{source}: line {number} is not {what} ({reason}); mend it") from None
 
@@ -61,6 +61,7 @@ def _loaded(line: str | bytes) -> Any:
     """
     Raises:
         ValueError: the line is no JSON, or has half of a character, as a text that was cut within an emoji.
+        RecursionError: it is nested too deeply.
     """
     record = json.loads(line)
     if (b"\\u" if isinstance(line, bytes) else "\\u") in line:

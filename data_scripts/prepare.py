@@ -65,7 +65,7 @@ def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> 
         changes = fingerprint.changes(inputs, stats["inputs"])
         if not is_whole(path.parent, stats["files"]):
             changes.append("files of the dataset itself")
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         changes = [f"the format of {STATISTICS_FILE}"]
     if changes:
         logger.info("%s is prepared anew, since this has changed: %s", arguments.output, ", ".join(changes))

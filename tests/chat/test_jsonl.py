@@ -31,6 +31,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ('{"turns": [{"role": "bot", "text": "x"}]}', "role `bot` is neither user nor assistant"),
         ('{"turns": [{"role": "user", "text": 3}]}', "is not a dialogue"),
         ('{"turns": 5}', "is not a dialogue"),
+        pytest.param("[" * 100_000, "is not a dialogue (", id="nested too deeply"),
         ('{"turns": [], "persona": "I sing."}', "`persona` must be a list"),
         ('{"turns": [{"role": "user", "text": "x", "distractors": "abc"}]}', "`distractors` must be a list"),
         ('{"turns": [{"role": "user", "text": "Nice \\ud83d"}]}', "surrogates not allowed"),

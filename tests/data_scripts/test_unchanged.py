@@ -93,7 +93,14 @@ def test_a_dataset_that_lost_something_is_prepared_anew(unchanged, part, damage,
     assert len(written) == 1 and "since this has changed: files of the dataset itself" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"format_version": 1, "inputs": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", '{"format_version": 1, "inputs": {}}', "[]", "null", "3", '{"inputs": null}'),
+        *('{"inputs": [1]}', '{"inputs": {}, "files": []}'),
+        pytest.param("[" * 100_000, id="nested too deeply"),
+    ],
+)
 def test_statistics_without_the_inputs_are_prepared_anew(unchanged, text):
     arguments, written = unchanged
     (Path(arguments.output) / "stats.json").write_text(text)
