@@ -154,6 +154,11 @@ def _held_out(groups: list[str], val_fraction: float, seed: int) -> set[str]:
 def _drop_duplicates(corpora: list[Corpus], by_text_alone: bool) -> None:
     """Keeps one of each dialogue over all corpora; validation first, so that it is never trained on.
 
+    Within a split dialogues are the same where the texts of all turns are, but for case. A training dialogue
+    is in validation where all turns have the same letters and digits in the same order: case, punctuation and
+    spaces do not count, as copies of one dialogue differ in them. A copy that was reworded, or that has a
+    turn more or less, is not recognised.
+
     The two rows that PersonaChat makes of one conversation differ in who is the assistant and in the persona.
     Both stay within a split, but for `by_text_alone`; across the splits the texts alone decide.
     """
@@ -164,17 +169,23 @@ def _drop_duplicates(corpora: list[Corpus], by_text_alone: bool) -> None:
             kept = []
             for dialogue in getattr(corpus, split):
                 texts = tuple(turn.text.lower() for turn in dialogue.turns)
+                bare_texts = tuple(map(_letters_and_digits, texts))
                 key = (texts,) if by_text_alone else (texts, *_part_of(dialogue))
                 if key in seen:
                     corpus.dropped["exact duplicates"] += 1
-                elif split == "train" and texts in validation_texts:
+                elif split == "train" and bare_texts in validation_texts:
                     corpus.dropped["training dialogues that are in validation"] += 1
                 else:
                     seen.add(key)
                     kept.append(dialogue)
                     if split == "val":
-                        validation_texts.add(texts)
+                        validation_texts.add(bare_texts)
             setattr(corpus, split, kept)
+
+
+def _letters_and_digits(text: str) -> str:
+    """What `text` has of them; one without any, such as `?!`, stays as it is."""
+    return "".join(filter(str.isalnum, text)) or text
 
 
 def _part_of(dialogue: Dialogue) -> tuple:

@@ -128,6 +128,16 @@ def test_what_is_dropped_is_counted_with_its_reason(own_corpus):
     }
 
 
+def test_a_training_dialogue_is_in_validation_whatever_its_punctuation_spaces_and_case(own_corpus):
+    copies = [("well,i'm 5.", "OK ."), ("Well, I'm 5!", "ok")]
+    others = [("Well, I'm 6.", "OK."), ("Well, I'm 5.", "OK.", "Bye."), ("?", "!"), ("!", "?!")]
+    records = [record(*each, split="train") for each in (*copies, *others)]
+    held_out = [record("Well, I'm 5.", "OK.", split="val"), record("?", "...", split="val")]
+    [corpus] = load_corpora([own_corpus(*records, *held_out)])
+    assert texts(corpus.train) == set(others) and len(corpus.val) == 2
+    assert corpus.dropped == {"training dialogues that are in validation": 2}
+
+
 def test_the_same_words_of_another_persona_are_no_duplicate(own_corpus):
     sides = [record("Hi.", "Yes?", "Bye.", "Bye!", persona=[p], split="train") for p in ("I sing.", "I ski.")]
     [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))])
