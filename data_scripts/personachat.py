@@ -39,7 +39,8 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
                 continue
             last = row["utterances"][-1]
             texts = [*last["history"], last["candidates"][-1]]
-            persona = tuple(_text(sentence, keep_raw_text) for sentence in row["personality"])
+            sentences = (_text(sentence, keep_raw_text) for sentence in row["personality"])
+            persona = tuple(sentence for sentence in sentences if sentence)
             turns = alternating_turns(_with_roles(texts, keep_raw_text), dropped)
             if split == "train" and _is_the_users(persona, turns):
                 dropped["attributions of a persona to the speaker who does not tell it"] += 1

@@ -76,6 +76,13 @@ def test_the_true_reply_is_no_distractor_of_itself(rows_corpus):
     assert dialogue.turns[-1] == Turn("assistant", "Two cats.", ("No.",))
 
 
+@pytest.mark.parametrize("keep_raw_text", [False, True])
+def test_a_personas_sentence_that_says_nothing_is_left_out(rows_corpus, keep_raw_text):
+    row = {**PERSONACHAT_ROW, "personality": ["  ", "i sing .", ""]}
+    [dialogue] = load(personachat, rows_corpus(train=[row]), keep_raw_text)
+    assert dialogue.persona == ("i sing ." if keep_raw_text else "I sing.",)
+
+
 def test_rows_without_utterances_are_counted(rows_corpus):
     dropped = Counter()
     rows = [PERSONACHAT_ROW, {**PERSONACHAT_ROW, "utterances": []}]
