@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -117,6 +118,7 @@ def with_distractors(turns: Iterable[Turn], distractors: dict[str, tuple[str, ..
 
 
 _TAG = re.compile(r"</?(?:u|i|b|em|pre|html|cmdf)\s*/?>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:quot|apos|amp|lt|gt|nbsp|#\d+);", re.IGNORECASE)
 _LOST_APOSTROPHE = re.compile(r"(?<=[A-Za-z])\ufffd(?=(?:s|t|m|d|re|ve|ll|em|all)\b)", re.IGNORECASE)
 _LOST_DASH = re.compile(r"(?<=[A-Za-z])\ufffd+(?=[A-Za-z])|(?<=\s)\ufffd+-*(?=\s)")
 _QUOTES = str.maketrans(
@@ -127,13 +129,14 @@ _SPACE = re.compile(r"\s+")
 
 
 def clean_film_text(text: str) -> str:
-    """A line of a film script as written English: no HTML tags, control characters, double spaces or U+FFFD.
+    """A line of a film script as written English: no HTML, control characters, double spaces or U+FFFD.
 
     U+FFFD stands where the corpus lost a character: an apostrophe inside a contraction and a dash between
     words are put back, any other (an accent, a quotation mark) goes.
     """
     if "<" in text:
         text = _TAG.sub("", text)
+    text = _ENTITY.sub(lambda match: html.unescape(match.group(0).lower()), text)
     text = _CONTROL.sub(" ", text.translate(_QUOTES))
     if "\ufffd" in text:
         text = _LOST_DASH.sub(" -- ", _LOST_APOSTROPHE.sub("'", text)).replace("\ufffd", "")
@@ -154,6 +157,16 @@ _INITIALS = re.compile(
     r"|(?!i )[a-z](?: \. [a-z])+ \.)"
 )
 _HALF_DAY = re.compile(r"(?<![\w.'])([ap]) ?\. ?(m)\b(?: ?\.)*(?=([a-z]?))", re.IGNORECASE)
+# `don t`, `i m`: a space took the place of the apostrophe. `mom s` only where all is in lower case.
+_SPLIT_CONTRACTION = re.compile(
+    r"\b(i(?= (?:m|ve|ll) )|(?:you|we|they)(?= (?:re|ve|ll) )"
+    r"|(?:it|he|she|that|what|there|here|who|where|how|let)(?= s )"
+    r"|(?:do|does|did|is|was|are|were|have|has|had|ca|wo|could|would|should|ai)n(?= t )) ",
+    re.IGNORECASE,
+)
+_SPLIT_GENITIVE = re.compile(r"(?<=[a-z]{3})(?<!\bfor)(?<!\bhave) (?=s [a-z])")
+# PersonaChat made `'s` of every `is`, `that isn't` too.
+_SPLIT_NEGATION = re.compile(r"'(?=sn't\b)")
 _NUMBER = re.compile(
     r"(?<=\d) (\.) (?=\d{2}\b)|(?<=\d) ?(:) (?=\d{2}(?!\d))|(?<!\d{4})(?<=\d) (,) (?=\d{3}\b)"
 )
@@ -205,9 +218,11 @@ def clean_spaced_text(text: str) -> str:
 
 
 def _with_contractions(text: str) -> str:
-    text = _CAPITAL_ENDING.sub(lambda match: match.group(0).lower(), _CONTRACTION.sub("'", text))
+    text = _SPLIT_CONTRACTION.sub(r"\1'", _CONTRACTION.sub("'", text))
+    text = _SPLIT_NEGATION.sub(" i", _CAPITAL_ENDING.sub(lambda match: match.group(0).lower(), text))
     text = _ABBREVIATED.sub(lambda match: _expand(match.group(0)), text)
-    return _DOUBLED_ENDING.sub("", text)
+    text = _DOUBLED_ENDING.sub("", text)
+    return _SPLIT_GENITIVE.sub("'", text) if text.islower() else text
 
 
 def _expand(word: str) -> str:

@@ -22,6 +22,7 @@ FILM_LINES = [
     ("It’s “fine”…", 'It\'s "fine"...'),
     ("\x00Hello\u200b there\n", "Hello there"),
     ("3 < 4 and b > a", "3 < 4 and b > a"),
+    ("The &quot;best&QUOT; of AT&T &amp; us", 'The "best" of AT&T & us'),
     ("\ufffd\ufffd", ""),
     ("   ", ""),
 ]
@@ -61,6 +62,10 @@ DAMAGED_LINES = [
         "Well... er... you should sue them, to be frank.",
     ),
     ("i am er uh an er nurse in the er", "I am er uh an ER nurse in the ER."),
+    ("i m sure they don t , it s my mom s , we ve seen", "I'm sure they don't, it's my mom s, we've seen."),
+    ("my mom s house isn t far , that'sn't bad", "My mom's house isn't far, that isn't bad."),
+    ("I Ve got it , do you have s second", "I've got it, do you have s second."),
+    ("A t shirt , wait for s while", "A t shirt, wait for s while."),
     ("Open your IM tools , Im here . I DONT", "Open your IM tools, I'm here. I DON'T."),
     ("I cant't and I cant' wait", "I can't and I can't wait."),
     ('A 14" by 14" painting', 'A 14" by 14" painting.'),
