@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chat.dialogue import Dialogue
+from eval.batches import in_batches
 from eval.formats import Format, ScoredSequence, scored_sequences
-from eval.processes import spread
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-MAX_BATCH_TOKENS = 4096
 
 
 def score_views(
@@ -66,15 +64,11 @@ def score_replies(
     Sequences of about the same length share a batch, padded on the right; batching does not change what is
     scored.
     """
-    losses: list[list[list[float]]] = [[] for _ in sequences]
-
-    def score(batch: list[int]) -> list[list[list[float]]]:
-        return _score(model, [sequences[index] for index in batch])
-
-    for batch, found in spread(_batches(sequences), score, description):
-        for index, of_sequence in zip(batch, found, strict=True):
-            losses[index] = of_sequence
-    return losses
+    return in_batches(
+        [len(sequence.input_ids) for sequence in sequences],
+        lambda batch: _score(model, [sequences[index] for index in batch]),
+        description,
+    )
 
 
 def _score(model: PreTrainedModel, sequences: list[ScoredSequence]) -> list[list[list[float]]]:
@@ -99,16 +93,3 @@ def _span_losses(logits, input_ids, start: int, end: int) -> list[float]:
     return torch.nn.functional.cross_entropy(
         logits[start - 1 : end - 1].float(), input_ids[start:end], reduction="none"
     ).tolist()
-
-
-def _batches(sequences: list[ScoredSequence]) -> list[list[int]]:
-    """Indices of the sequences in batches, the longest first: memory runs out at once or not at all."""
-    order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index].input_ids))
-    batches: list[list[int]] = []
-    for index in order:
-        longest = len(sequences[batches[-1][0]].input_ids) if batches else 0
-        if batches and longest * (len(batches[-1]) + 1) <= MAX_BATCH_TOKENS:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches

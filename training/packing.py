@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
     from datasets import Dataset
+    from transformers import PreTrainedModel
+
+    from training.collator import PackedCollator
 
 
 def best_fit(lengths: np.ndarray, capacity: int, seed: int = 0) -> list[list[int]]:
@@ -52,6 +56,7 @@ class PackedRows:
 
     def __init__(self, dataset: Dataset, lengths: np.ndarray, row_length: int, seed: int = 0):
         self.dataset = dataset.select_columns(["input_ids", "labels"])
+        self.lengths = lengths
         self.rows = best_fit(lengths, row_length, seed)
         self.row_length = row_length
 
@@ -66,3 +71,36 @@ class PackedRows:
         indices = [index for row in rows for index in self.rows[row]]
         sequences = iter(self.dataset.__getitems__(indices))
         return [[next(sequences) for _ in self.rows[row]] for row in rows]
+
+
+def reads_packed_rows(model: PreTrainedModel, packed: PackedRows, collate: PackedCollator) -> bool:
+    """Whether the model reads the sequences of a packed row as it reads each of them alone.
+
+    It is found out on the row of the most sequences and on the one with the longest sequence that is not the
+    first: of each, the first, the longest of the others and the last are compared.
+    """
+    from training.layouts import reads_as_alone
+
+    numbers = range(len(packed))
+    most = max(numbers, key=lambda number: len(packed.rows[number]))
+    longest_further = max(numbers, key=lambda number: max(packed.lengths[packed.rows[number][1:]], default=0))
+    rows = packed.__getitems__(sorted({most, longest_further}))
+    spans = [(index, *span) for index, row in enumerate(rows) for span in _compared(row)]
+
+    def together() -> list[torch.Tensor]:
+        batch = {name: ids.to(model.device) for name, ids in collate(rows).items()}
+        ids, positions = batch["input_ids"], batch["position_ids"]
+        logits = model(input_ids=ids, position_ids=positions).logits[:, :-1].float()
+        log_probs = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        return [log_probs[row, start : end - 1] for row, start, end in spans]
+
+    joined = [[id_ for sequence in row for id_ in sequence["input_ids"]] for row in rows]
+    return reads_as_alone(model, together, [joined[row][start:end] for row, start, end in spans])
+
+
+def _compared(row: list[dict]) -> list[tuple[int, int]]:
+    """Where some of a row's sequences begin and end, of those from which a token can be predicted."""
+    ends = np.cumsum([len(sequence["input_ids"]) for sequence in row]).tolist()
+    spans = list(zip([0, *ends], ends, strict=False))
+    longest_further = max(spans[1:], key=lambda span: span[1] - span[0], default=spans[0])
+    return [span for span in sorted({spans[0], longest_further, spans[-1]}) if span[1] - span[0] > 1]

@@ -83,6 +83,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
         raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
     if arguments.data:
         _add_dialogues(learnt, arguments, tokenizer)
+    _check_layout(model, [*learnt, *held_out], arguments, padding_id(tokenizer))
     training_arguments = arguments.to_training_arguments(with_evaluation=bool(held_out))
     settle(training_arguments)
     set_seed(arguments.seed)
@@ -123,6 +124,25 @@ def _load_base(arguments: PreferArguments) -> tuple[PreTrainedModel, PreTrainedT
         if (given := getattr(arguments, name)) is not None:
             setattr(model.generation_config, name, given)
     return model, tokenizer
+
+
+def _check_layout(
+    model: PreTrainedModel, places: list[dict], arguments: PreferArguments, pad_token_id: int
+) -> None:
+    """
+    Raises:
+        UserError: the model would see more or less of a conversation, or of another reply, than when it
+            replies.
+    """
+    from training.preference_trainer import row_of
+    from training.shared_context import reads_shared_contexts
+
+    if not reads_shared_contexts(model, [row_of(place) for place in places], pad_token_id):
+        raise UserError(
+            f"--base {arguments.base}: a {model.config.model_type} does not read replies that share a "
+            "conversation as it reads each alone, so they cannot be compared; give a model of another kind, "
+            "such as GPT-2 or Llama"
+        )
 
 
 def _add_dialogues(

@@ -1,7 +1,6 @@
 """Direct preference optimisation in which all replies to one place share the conversation before them.
 
-A row is a conversation and after it each of its replies, which see the conversation and themselves, never one
-another. So the conversation, by far the longest part, is computed once, and not for each reply of each pair.
+So the conversation is computed once (`training/shared_context.py`), and not for each reply of each pair.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import torch
 
 from training.collator import PaddedCollator
 from training.resumable_trainer import ResumableTrainer
+from training.shared_context import Row, lay_out, token_log_probs
 from training.trainer import row_losses
 
 
@@ -23,55 +23,22 @@ class RepliesCollator:
     """Collates places of conversations, each with replies, into one batch.
 
     An example has `prompt_ids`, `replies` (ids, each with its end of turn) and `good` (of each reply). A
-    batch has `input_ids`, `position_ids` and `logits_to_keep` of shape (places, longest), `attention_mask`
-    (places, 1, longest, longest); of each token of a reply, its id (`targets`), which of the kept logits
-    predicts it (`sources`), and its reply (`replies`); of each reply, its `place` and whether it is `good`.
-    An example may bring a training `sequence` of `input_ids` and `labels`; these are padded as `dialogues`.
+    batch is that of `training.shared_context.lay_out`, with whether each reply is `good`. An example may
+    bring a training `sequence` of `input_ids` and `labels`; these are padded as `dialogues`.
     """
 
     pad_token_id: int
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        rows = [(example["prompt_ids"], example["replies"]) for example in examples]
-        width = max(len(prompt) + sum(map(len, replies)) for prompt, replies in rows)
-        batch = {
-            "input_ids": torch.full((len(rows), width), self.pad_token_id),
-            "position_ids": torch.zeros(len(rows), width, dtype=torch.long),
-            "attention_mask": torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1, 1),
-            "logits_to_keep": torch.zeros(len(rows), width, dtype=torch.bool),
-        }
-        sources, targets, replies_of, places, kept = [], [], [], [], 0
-        for index, (prompt, replies) in enumerate(rows):
-            place = {name: each[index] for name, each in batch.items()}
-            at_end_of_prompt = kept
-            start = _fill(place, prompt, 0, 0)
-            place["logits_to_keep"][start - 1] = True
-            kept += 1
-            for reply in replies:
-                replies_of += [len(places)] * len(reply)
-                places.append(index)
-                targets += reply
-                sources += [at_end_of_prompt, *range(kept, kept + len(reply) - 1)]
-                end = _fill(place, reply, start, len(prompt))
-                place["logits_to_keep"][start : end - 1] = True
-                kept, start = kept + len(reply) - 1, end
-        of_tokens = {"sources": sources, "targets": targets, "replies": replies_of, "place": places}
-        batch |= {name: torch.tensor(each) for name, each in of_tokens.items()}
+        batch = lay_out([row_of(example) for example in examples], self.pad_token_id)
         batch["good"] = torch.tensor([each for example in examples for each in example["good"]])
         if dialogues := [example["sequence"] for example in examples if "sequence" in example]:
             batch["dialogues"] = PaddedCollator(self.pad_token_id)(dialogues)
         return batch
 
 
-def _fill(place: dict[str, torch.Tensor], ids: list[int], start: int, prompt_length: int) -> int:
-    """Writes ids into a row from `start` on, in view of the prompt and of what is before them; returns where
-    they end."""
-    end = start + len(ids)
-    place["input_ids"][start:end] = torch.tensor(ids)
-    place["position_ids"][start:end] = torch.arange(prompt_length, prompt_length + len(ids))
-    place["attention_mask"][0, start:end, :prompt_length] = True
-    place["attention_mask"][0, start:end, start:end] = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
-    return end
+def row_of(example: dict[str, Any]) -> Row:
+    return example["prompt_ids"], example["replies"]
 
 
 @dataclass(frozen=True)
@@ -118,10 +85,7 @@ class PreferenceLoss:
 
 def log_probs_of_replies(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """log P(reply | conversation) of each reply of a batch of `RepliesCollator`, in nats."""
-    names = ("input_ids", "position_ids", "attention_mask", "logits_to_keep")
-    logits = model(**{name: batch[name] for name in names}, use_cache=False).logits
-    log_probs = logits.reshape(-1, logits.shape[-1]).float().log_softmax(-1)
-    of_tokens = log_probs[batch["sources"], batch["targets"]]
+    of_tokens = token_log_probs(model, batch)
     return torch.zeros(len(batch["place"]), device=of_tokens.device).index_add(0, batch["replies"], of_tokens)
 
 

@@ -150,7 +150,7 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
     """Training data, its order and its collator, by `--batching`."""
     from training.collator import PackedCollator, PaddedCollator, padding_id
     from training.model import takes_logits_to_keep
-    from training.packing import PackedRows
+    from training.packing import PackedRows, reads_packed_rows
     from training.sampler import EpochSampler
 
     some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
@@ -162,10 +162,17 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
                 f"tokens; give at least {longest}, or 0"
             )
         rows = PackedRows(dataset, lengths, arguments.packed_row_length or longest, arguments.seed)
+        collate = PackedCollator(tokenizer.eos_token_id, rows.row_length, some_logits)
+        if not reads_packed_rows(model, rows, collate):
+            raise UserError(
+                f"--batching packed: a {model.config.model_type} with --attn-implementation "
+                f"{arguments.attn_implementation} does not keep the dialogues of a row apart; give "
+                "--batching grouped"
+            )
         return {
             "train_dataset": rows,
             "sampler": EpochSampler(len(rows), arguments.seed),
-            "data_collator": PackedCollator(tokenizer.eos_token_id, rows.row_length, some_logits),
+            "data_collator": collate,
         }
     grouped = arguments.batching == "grouped"
     together = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps

@@ -8,6 +8,7 @@ from chat.dialogue import Dialogue, Turn
 from eval import figures
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids
 from eval.ranking import rankable, score_candidates
+from tests.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,23 @@ def naive(model, prompt: list[int], candidate: list[int]) -> float:
     log_probabilities = torch.log_softmax(logits, dim=-1)
     nats = [log_probabilities[len(prompt) - 1 + i, id_].item() for i, id_ in enumerate(candidate)]
     return sum(nats) / len(nats)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"), [("gpt_neo", {"window_size": 64}), ("openai-gpt", {}), ("llama", {})]
+)
+def test_scores_are_those_of_a_naive_loop_whatever_the_model(tokenizer, replies, caplog, kind, changes):
+    other, format_ = tiny_model(kind, len(tokenizer), **changes), TemplateFormat(tokenizer)
+    caplog.set_level("INFO")
+    for _ in range(2):
+        scores = score_candidates(other, format_, replies[:2], max_prompt_tokens=160)
+    for (view, index), found in zip(replies[:2], scores, strict=True):
+        turn, prompt = view.turns[index], prompt_ids(view, index, format_, 160)
+        for text, score in zip([turn.text, *turn.distractors], found, strict=True):
+            ids = tokenizer(text, split_special_tokens=True)["input_ids"][: 512 - 160]
+            assert score == pytest.approx(naive(other, prompt, ids), abs=1e-5)
+    told = [message for message in caplog.messages if "one by one, which takes longer" in message]
+    assert len(told) == (kind != "llama")
 
 
 @pytest.mark.parametrize("format_class", [TemplateFormat, PlainFormat])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chat import jsonl
 from chat.dialogue import Dialogue, Turn
 from chat.template import add_chat_format, is_reply
-from eval import scoring
+from eval import batches
 from eval.figures import metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences
 from eval.scoring import score_replies, score_views
@@ -151,7 +151,7 @@ def test_order_batch_size_and_padding_side_do_not_change_it(
 ):
     order = data.draw(st.permutations(range(len(sequences))))
     with (
-        mock.patch.object(scoring, "MAX_BATCH_TOKENS", batch_tokens),
+        mock.patch.object(batches, "MAX_BATCH_TOKENS", batch_tokens),
         mock.patch.object(tokenizer, "padding_side", data.draw(st.sampled_from(["left", "right"]))),
     ):
         found = score_replies(model, [sequences[index] for index in order])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from chat.template import IGNORED_LABEL
+from tests.tiny_models import tiny_model
 from training.collator import PackedCollator, PaddedCollator
 from training.packing import PackedRows, best_fit
 
@@ -15,17 +16,6 @@ def train_rows(prepared):
 
     dataset = load_from_disk(str(prepared))["train"]
     return dataset, np.asarray(dataset["length"])
-
-
-def tiny_model(kind: str, vocab_size: int):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    sizes = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "vocab_size": vocab_size}
-    if kind == "llama":
-        sizes |= {"intermediate_size": 64, "num_key_value_heads": 2}
-    config = AutoConfig.for_model(kind, **sizes, use_cache=False)
-    return AutoModelForCausalLM.from_config(config).eval()
 
 
 def test_best_fit_by_hand():
@@ -125,3 +115,17 @@ def test_training_on_packed_rows_sees_each_sequence_alone(short_run, train_rows)
             nats += model(**alone).loss.item() * count
             tokens += count
     assert together == pytest.approx(nats / tokens, abs=1e-5)
+
+
+def test_packed_rows_of_a_model_that_mixes_their_dialogues_are_refused(short_run, prepared, tmp_path):
+    from chat.cli import UserError
+    from chat.hub.loading import load_tokenized
+    from training.train import build_trainer
+
+    _, tokenizer = load_tokenized(str(prepared))
+    base = tmp_path / "opt"
+    tiny_model("opt", len(tokenizer)).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    with pytest.raises(UserError, match=r"--batching packed: a opt .*give --batching grouped"):
+        build_trainer(short_run(base=str(base), batching="packed"))
+    build_trainer(short_run(base=str(base), batching="grouped"))

@@ -14,6 +14,7 @@ from chat.hub.loading import load_causal_lm, load_generation_config, load_tokeni
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
+from tests.tiny_models import tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
@@ -213,6 +214,16 @@ def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_fo
     prefer(arguments(tmp_path, marks, model_folder, resume=True))
     told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
     assert len(told) == 1 and f"--data was {prepared} and is None now" in told[0]
+
+
+def test_a_model_that_cannot_compare_replies_is_refused(tmp_path, marks, tokenizer):
+    for kind, changes in (("gpt_neo", {"window_size": 8}), ("openai-gpt", {})):
+        base = tmp_path / kind
+        tiny_model(kind, len(tokenizer), **changes).save_pretrained(base)
+        tokenizer.save_pretrained(base)
+        with pytest.raises(UserError, match=r"--base .*: a .* does not read replies that share a conversat"):
+            prefer(arguments(tmp_path, marks, base))
+    assert not (tmp_path / "run").exists()
 
 
 def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder, prepared):
