@@ -22,7 +22,7 @@ def read_views(
 
     Args:
         data: datasets of `data_scripts.prepare`, or JSONL files of dialogues.
-        splits: of the datasets.
+        splits: of the datasets; of a file, dialogues that are marked as of another split are left out.
         shares: by corpus, the share of its groups (films) to keep, drawn by `seed`; 1 where none is given.
         max_dialogues: at most this many dialogues a corpus, drawn by `seed` (0: all).
 
@@ -53,7 +53,7 @@ def read_views(
 
 def _read(path: str, splits: list[str]) -> Iterable[tuple[str, Iterable[Dialogue]]]:
     if not Path(path).is_dir():
-        return [("", jsonl.read(path, flag="--data"))]
+        return [("", _of_splits(path, splits))]
     files = {split: Path(path) / "dialogues" / f"{split}.jsonl" for split in splits}
     for file in files.values():
         if not file.is_file():
@@ -62,6 +62,17 @@ def _read(path: str, splits: list[str]) -> Iterable[tuple[str, Iterable[Dialogue
                 "data_scripts.prepare`"
             )
     return [(split, jsonl.read(file, flag="--data")) for split, file in files.items()]
+
+
+def _of_splits(path: str, splits: list[str]) -> list[Dialogue]:
+    dialogues = list(jsonl.read(path, flag="--data"))
+    kept = [dialogue for dialogue in dialogues if dialogue.split in ("", *splits)]
+    if dialogues and not kept:
+        raise UserError(
+            f"--data {path}: all its dialogues are marked as of another split than --splits "
+            f"{' '.join(splits)}; give --splits {dialogues[0].split}, or a file of held-out dialogues"
+        )
+    return kept
 
 
 def _share_of(dialogues: list[Dialogue], share: float, seed: int) -> list[Dialogue]:

@@ -48,7 +48,11 @@ class EvalArguments:
         metadata={"help": "Datasets of `data_scripts.prepare`, or dialogue .jsonl files."},
     )
     splits: list[str] = field(
-        default_factory=lambda: ["val"], metadata={"help": "Splits of the datasets: val, train."}
+        default_factory=lambda: ["val"],
+        metadata={
+            "help": "Splits of the datasets: val, train. Of a .jsonl file, lines whose `split` is another "
+            "are left out."
+        },
     )
     share: list[str] = field(
         default_factory=list,

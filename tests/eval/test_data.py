@@ -52,6 +52,17 @@ def test_a_share_takes_whole_groups(tmp_path):
     assert views != read([path], shares={"films": 0.3}, seed=1)["films"]
 
 
+def test_lines_of_a_file_that_are_marked_as_of_another_split_are_left_out(tmp_path):
+    marks = ("train", "val", "", None)
+    path = write(tmp_path / "x.jsonl", *(record(f"Hi {mark}", split=mark) for mark in marks))
+    for splits, expected in (
+        (("val",), ["Hi val", "Hi ", "Hi None"]),
+        (("train", "val"), ["Hi train", "Hi val", "Hi ", "Hi None"]),
+    ):
+        views = read([path], splits=splits)["jsonl"]
+        assert [view.turns[0].text for view in views] == [each.strip() for each in expected]
+
+
 def test_at_most_so_many_dialogues(prepared):
     views = read([str(prepared)], max_dialogues=3)
     assert len(views["personachat"]) == 3 and len(views["cornell"]) == 6
@@ -71,6 +82,7 @@ def test_the_fingerprint_knows_every_word(tmp_path):
         ({"data": ["nowhere.jsonl"]}, "--data nowhere.jsonl: no such file"),
         ({"data": ["FOLDER"]}, "has no `dialogues/val.jsonl`"),
         ({"data": ["EMPTY"]}, "has no dialogue"),
+        ({"data": ["LEARNT"]}, "are marked as of another split than --splits val; give --splits train, or"),
         ({"data": ["MUTE"]}, "mute.jsonl: alone has no reply to anything; give one that has"),
         (
             {"data": ["GOOD"], "shares": {"cornel": 0.1}},
@@ -82,7 +94,8 @@ def test_what_cannot_be_read_is_named(tmp_path, options, problem):
     write(tmp_path / "empty.jsonl")
     write(tmp_path / "good.jsonl", record("Hi"))
     write(tmp_path / "mute.jsonl", {"turns": [{"role": "user", "text": "Hi!"}], "source": "alone"})
-    places = {name.upper(): tmp_path / f"{name}.jsonl" for name in ("empty", "good", "mute")}
+    write(tmp_path / "learnt.jsonl", record("Hi", split="train"))
+    places = {name.upper(): tmp_path / f"{name}.jsonl" for name in ("empty", "good", "mute", "learnt")}
     places["FOLDER"] = tmp_path
     data = [str(places.get(name, name)) for name in options["data"]]
     with pytest.raises(UserError) as error:
