@@ -70,7 +70,9 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     if destination and trainer.stopped_at_step is None and trainer.is_world_process_zero():
         from training.hub import publish_final_model
 
-        publish_final_model(arguments, destination, trainer.state.global_step)
+        # That of the weights: the best checkpoint's, where there was an evaluation.
+        step = trainer.state.best_global_step or trainer.state.global_step
+        publish_final_model(arguments, destination, step)
     return trainer
 
 

@@ -14,6 +14,7 @@ from chat.cli import UserError
 from tests.conftest import ROOT
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.train import train
+from training.trainer import DialogueTrainer
 
 
 def logged(trainer, figure):
@@ -143,6 +144,23 @@ def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
     with pytest.raises(UserError, match=r"--output-dir .*file: is a file"):
         train(short_run(output_dir=str(tmp_path / "file")))
     assert (tmp_path / "other" / "checkpoint-4").is_dir()
+
+
+def test_what_is_pushed_is_named_by_the_step_of_its_weights(short_run, monkeypatch):
+    pushed = []
+    measured = DialogueTrainer.evaluation_loop
+
+    def ever_worse(self, *arguments, **options):
+        output = measured(self, *arguments, **options)
+        output.metrics["eval_loss"] += self.state.global_step
+        return output
+
+    monkeypatch.setattr(DialogueTrainer, "evaluation_loop", ever_worse)
+    monkeypatch.setattr("training.hub.begin", lambda *_: None)
+    monkeypatch.setattr("training.hub.publish_final_model", lambda *given: pushed.append(given[-1]))
+    changes = {"push_to_hub": "someone/chat", "hub_strategy": "end"}
+    trainer = train(short_run(**changes, max_steps=4, eval_every_steps=3))
+    assert (trainer.state.best_global_step, trainer.state.global_step, pushed) == (3, 4, [3])
 
 
 def launched(arguments, *flags: str) -> list[str]:
