@@ -12,8 +12,9 @@ from transformers import TrainerCallback
 class EpochSampler(Sampler[int]):
     """A new random order every epoch; by `lengths` given, neighbours of about the same length.
 
-    The samplers of the Trainer draw from the global random state, which differs after a resume in the middle
-    of an epoch.
+    The Trainer's sampler by length draws from the global random state, which differs after a resume in the
+    middle of an epoch. Its random one is a function of seed and epoch, too (Accelerate puts its own in its
+    place), but does not hear of the epoch where `EpochOrder` is needed.
 
     Args:
         size: of the dataset.
