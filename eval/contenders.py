@@ -57,7 +57,8 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     The decoding settings are the model's own and serve for both.
 
     Raises:
-        UserError: one cannot be loaded, or the model was not trained in our format.
+        UserError: one cannot be loaded or has weights that are no numbers, or the model was not trained in
+            our format.
     """
     from transformers import GenerationConfig, set_seed
 
@@ -79,6 +80,7 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     base_model.generation_config = GenerationConfig()
     for flag, name, loaded in (("--model", model, trained), ("--base", base, base_model)):
         positions_of(loaded.config, name, flag)
+        _check_finite(loaded, name, flag)
     device = this_process().device
     contenders = [
         Contender("model", model, trained.to(device), TemplateFormat(tokenizer)),
@@ -90,6 +92,19 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
             Contender("base_in_template", base, in_template, TemplateFormat(tokenizer), generates=False)
         )
     return contenders, DecodingSettings.from_generation_config(trained.generation_config)
+
+
+def _check_finite(model: PreTrainedModel, name: str, flag: str) -> None:
+    """
+    Raises:
+        UserError: a weight is NaN or infinite, as where training diverged.
+    """
+    for of, weights in model.named_parameters():
+        if not weights.isfinite().all():
+            raise UserError(
+                f"{flag} {name}: `{of}` has weights that are NaN or infinite; give a model whose training "
+                "did not diverge"
+            )
 
 
 def _with_vocabulary(model: PreTrainedModel, size: int) -> PreTrainedModel:

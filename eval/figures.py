@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from chat.best_of import preference
 from chat.dialogue import ASSISTANT, Dialogue
@@ -39,8 +42,6 @@ def likelihood(losses: list[list[list[float]]], texts: list[list[str]], dialogue
         texts: per view, the replies' texts.
         dialogues: per view, the number of its dialogue.
     """
-    import math
-
     flat_losses = [reply for view in losses for reply in view]
     flat_texts = [text for view in texts for text in view]
     figures = _values(metric("reply_perplexity").compute(predictions=flat_losses, references=flat_texts))
@@ -48,22 +49,24 @@ def likelihood(losses: list[list[list[float]]], texts: list[list[str]], dialogue
     tokens = [sum(map(len, view)) for view in losses]
     text_bytes = [sum(len(text.encode("utf-8")) for text in view) for view in texts]
     per_token, per_byte = (_over_dialogues(nats, of, dialogues) for of in (tokens, text_bytes))
-    for end in ("low", "high"):
-        figures["perplexity"][end] = math.exp(per_token[end])
+    for end in [name for name in per_token if name != "value"]:
+        with np.errstate(over="ignore"):
+            figures["perplexity"][end] = float(np.exp(per_token[end]))
         figures["bits_per_byte"][end] = per_byte[end] / math.log(2)
     return {**figures, "replies": {"value": float(len(flat_losses))}}
 
 
 def ranking(
     with_persona: list[list[float]],
-    without: list[list[float]],
+    without: list[list[float]] | None,
     generic: list[list[float]],
     dialogues: list[int],
 ) -> Figures:
     """hits@1 with the persona and without it: by likelihood, and as best of N ranks drafts of one length.
 
     Args:
-        with_persona, without: per reply, the candidates' mean log-likelihoods, the true one's first.
+        with_persona, without: per reply, the candidates' mean log-likelihoods, the true one's first; `None`
+            where there is no persona to leave out, so that nothing is said of its gain.
         generic: the same where nothing was said before.
         dialogues: per reply, the number of its dialogue, for the intervals.
     """
@@ -71,7 +74,12 @@ def ranking(
     return (
         _values(found)
         | _hits("", with_persona, without, dialogues)
-        | _hits("_best_of_n", _ungeneric(with_persona, generic), _ungeneric(without, generic), dialogues)
+        | _hits(
+            "_best_of_n",
+            _ungeneric(with_persona, generic),
+            without and _ungeneric(without, generic),
+            dialogues,
+        )
     )
 
 
@@ -83,15 +91,14 @@ def _ungeneric(scores: list[list[float]], generic: list[list[float]]) -> list[li
 
 
 def _hits(
-    suffix: str, with_persona: list[list[float]], without: list[list[float]], dialogues: list[int]
+    suffix: str, with_persona: list[list[float]], without: list[list[float]] | None, dialogues: list[int]
 ) -> Figures:
     hits = [float(_hit(scores)) for scores in with_persona]
-    hits_without = [float(_hit(scores)) for scores in without]
-    columns = {
-        "hits_at_1": hits,
-        "hits_at_1_without_persona": hits_without,
-        "persona_gain": [one - other for one, other in zip(hits, hits_without, strict=True)],
-    }
+    columns = {"hits_at_1": hits}
+    if without is not None:
+        hits_without = [float(_hit(scores)) for scores in without]
+        columns["hits_at_1_without_persona"] = hits_without
+        columns["persona_gain"] = [one - other for one, other in zip(hits, hits_without, strict=True)]
     ones = [1.0] * len(dialogues)
     return {f"{name}{suffix}": _over_dialogues(values, ones, dialogues) for name, values in columns.items()}
 

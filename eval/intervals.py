@@ -15,11 +15,13 @@ def ratio_of_sums(numerators, denominators, seed: int = 0) -> dict[str, float]:
         numerators, denominators: per dialogue, of the same length.
 
     Returns:
-        `value`, `low`, `high`; 0 where the denominators are all 0.
+        `value`, `low`, `high`; 0 where the denominators are all 0. Of fewer than two dialogues the value
+        alone: one does not tell how much others differ from it.
     """
     numerators, denominators = np.asarray(numerators, float), np.asarray(denominators, float)
-    if not denominators.sum():
-        return {"value": 0.0, "low": 0.0, "high": 0.0}
+    value = numerators.sum() / denominators.sum() if denominators.sum() else 0.0
+    if len(numerators) < 2:
+        return {"value": float(value)}
     rng = np.random.default_rng(seed)
     ratios = []
     for _ in range(RESAMPLES):
@@ -28,5 +30,4 @@ def ratio_of_sums(numerators, denominators, seed: int = 0) -> dict[str, float]:
         ratios.append(numerators[drawn].sum() / total if total else 0.0)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
-    value = numerators.sum() / denominators.sum()
     return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}

@@ -110,17 +110,20 @@ class SourceEvaluation:
         alone = [
             (replace(view, persona=(), turns=view.turns[index : index + 1]), 0) for view, index in self.ranked
         ]
-        scores = [
-            score_candidates(
-                contender.model, contender.format, replies, self.max_prompt_tokens, f"{self.source}: {what}"
+
+        def scored(replies: list[tuple[Dialogue, int]], what: str = "") -> list[list[float]]:
+            description = f"{self.source}: {contender.row} ranking{what}"
+            return score_candidates(
+                contender.model, contender.format, replies, self.max_prompt_tokens, description
             )
-            for replies, what in (
-                (self.ranked, f"{contender.row} ranking"),
-                (bare, f"{contender.row} ranking without persona"),
-                (alone, f"{contender.row} ranking without a conversation"),
-            )
-        ]
-        return figures.ranking(*scores, dialogue_numbers([view for view, _ in self.ranked]))
+
+        has_persona = any(view.persona for view, _ in self.ranked)
+        return figures.ranking(
+            scored(self.ranked),
+            scored(bare, " without persona") if has_persona else None,
+            scored(alone, " without a conversation"),
+            dialogue_numbers([view for view, _ in self.ranked]),
+        )
 
     def _generated(self, contender: Contender, decoding: str) -> list[str]:
         return self._stage(

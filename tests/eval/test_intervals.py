@@ -1,9 +1,13 @@
 """Bootstrap intervals."""
 
+import math
+
 import numpy as np
 import pytest
 
+from eval.figures import likelihood
 from eval.intervals import ratio_of_sums
+from eval.table import has_intervals
 
 
 def test_the_value_is_the_ratio_and_lies_in_its_interval():
@@ -32,5 +36,20 @@ def test_more_dialogues_make_it_narrower():
 
 
 def test_edges():
-    assert ratio_of_sums([], []) == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert ratio_of_sums([3.0], [2.0]) == {"value": 1.5, "low": 1.5, "high": 1.5}
+    assert ratio_of_sums([], []) == {"value": 0.0}
+    assert ratio_of_sums([0.0, 0.0], [0.0, 0.0]) == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_one_dialogue_tells_nothing_of_others_and_has_no_interval():
+    assert ratio_of_sums([3.0], [2.0]) == {"value": 1.5}
+    found = likelihood([[[1.0, 2.0]], [[3.0]]], [["Hi!"], ["Ho!"]], [0, 0])
+    assert found["perplexity"] == {"value": pytest.approx(np.exp(2))} and set(found["bits_per_byte"]) == {
+        "value"
+    }
+    assert not has_intervals({"figures": {"films": {"model": {"likelihood": found}}}})
+
+
+def test_a_model_that_is_surprised_beyond_all_numbers_has_an_infinite_perplexity():
+    found = likelihood([[[900.0]], [[800.0]]], [["Hi!"], ["Ho!"]], [0, 1])
+    assert found["perplexity"] == {"value": math.inf, "low": math.inf, "high": math.inf}
+    assert found["bits_per_byte"]["value"] == pytest.approx(1700 / math.log(2) / 6)

@@ -40,8 +40,8 @@ def test_scores_are_those_of_a_naive_loop_whatever_the_model(tokenizer, replies,
     other, format_ = tiny_model(kind, len(tokenizer), **changes), TemplateFormat(tokenizer)
     caplog.set_level("INFO")
     for _ in range(2):
-        scores = score_candidates(other, format_, replies[:2], max_prompt_tokens=160)
-    for (view, index), found in zip(replies[:2], scores, strict=True):
+        scores = score_candidates(other, format_, replies[:1], max_prompt_tokens=160)
+    for (view, index), found in zip(replies[:1], scores, strict=True):
         turn, prompt = view.turns[index], prompt_ids(view, index, format_, 160)
         for text, score in zip([turn.text, *turn.distractors], found, strict=True):
             ids = tokenizer(text, split_special_tokens=True)["input_ids"][: 512 - 160]
@@ -84,3 +84,30 @@ def test_ranked_as_best_of_n_what_would_do_anywhere_loses():
     assert found["hits_at_1"]["value"] == found["persona_gain"]["value"] == 0.0
     assert found["hits_at_1_best_of_n"]["value"] == found["persona_gain_best_of_n"]["value"] == 1.0
     assert found["hits_at_1_without_persona_best_of_n"]["value"] == 0.0
+
+
+def test_where_no_persona_is_left_out_nothing_is_said_of_its_gain():
+    found = figures.ranking([[-1.0, -2.0]], None, [[-3.0, -0.1]], dialogues=[0])
+    assert {name for name in found if name.startswith("hits")} == {"hits_at_1", "hits_at_1_best_of_n"}
+    assert not [name for name in found if "persona" in name]
+
+
+def test_what_is_not_measured_is_not_computed(model, tokenizer, replies, tmp_path):
+    from dataclasses import replace
+
+    from chat.decoding import DecodingSettings
+    from eval.contenders import Contender
+    from eval.source import SourceEvaluation
+    from eval.stages import Stages
+
+    def ranked(views: list[Dialogue], name: str) -> set[str]:
+        contender = Contender("model", "tiny", model, TemplateFormat(tokenizer))
+        limits = {"generated_replies": 0, "ranked_replies": 1, "timed_replies": 0}
+        stages = Stages(tmp_path / name, {})
+        of_source = SourceEvaluation(name, views, [contender], DecodingSettings(), limits, 0, stages)
+        return set(of_source.by_row()["model"]["ranking"])
+
+    views = [view for view, _ in replies[:1]]
+    without = ranked([replace(view, persona=()) for view in views], "without")
+    gain = {"persona_gain", "hits_at_1_without_persona"}
+    assert ranked(views, "with") - without == gain | {f"{name}_best_of_n" for name in gain}

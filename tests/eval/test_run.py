@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chat.cli import UserError
+from chat.hub.loading import load_causal_lm
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models
 from tests.conftest import ROOT
@@ -212,6 +213,21 @@ def test_what_a_bases_own_configuration_says_of_repetition_does_not_hold(model_f
     contenders, _ = load_contenders(str(model_folder), str(base), 0)
     own = contenders[1].model.generation_config
     assert own.repetition_penalty in (None, 1.0) and own.num_beams in (None, 1)
+
+
+@pytest.mark.parametrize("flag", ["--model", "--base"])
+def test_a_model_whose_weights_are_no_numbers_is_refused(model_folder, tmp_path, flag):
+    from eval.contenders import load_contenders
+
+    diverged = load_causal_lm(str(model_folder))
+    diverged.transformer.h[1].mlp.c_fc.weight.data[3, 5] = math.nan if flag == "--model" else math.inf
+    broken = shutil.copytree(model_folder, tmp_path / "broken")
+    diverged.save_pretrained(broken)
+    given = {"model": str(model_folder), "base": str(model_folder), flag.removeprefix("--"): str(broken)}
+    with pytest.raises(
+        UserError, match=rf"^{flag} .*broken: `transformer\.h\.1\.mlp\.c_fc\.weight` .*NaN or infinite"
+    ):
+        load_contenders(**given, seed=0)
 
 
 def test_the_table_says_when_perplexities_do_not_compare(finished):

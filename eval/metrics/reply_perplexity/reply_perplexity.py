@@ -30,6 +30,13 @@ _CITATION = """
 """
 
 
+def _exp(nats):
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
+
+
 class ReplyPerplexity(evaluate.Metric):
     def _info(self):
         return evaluate.MetricInfo(
@@ -49,7 +56,7 @@ class ReplyPerplexity(evaluate.Metric):
         nats = math.fsum(loss for reply in predictions for loss in reply)
         text_bytes = sum(len(text.encode("utf-8")) for text in references)
         return {
-            "perplexity": math.exp(nats / tokens) if tokens else 1.0,
+            "perplexity": _exp(nats / tokens) if tokens else 1.0,
             "bits_per_byte": nats / math.log(2) / text_bytes if text_bytes else 0.0,
             "tokens": tokens,
         }
