@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from chat.template import control_token_ids, has_chat_format
+from chat.template import control_token_ids, has_chat_format, padding_id
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -110,7 +110,7 @@ class DecodingSettings:
             min_new_tokens=self.min_new_tokens or None,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+            pad_token_id=padding_id(tokenizer),
             suppress_tokens=control_token_ids(tokenizer) if has_chat_format(tokenizer) else None,
             **self._our_own(),
         )

@@ -23,7 +23,7 @@ from chat.cli import UserError
 from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
-from chat.hub.loading import is_local, load_config, load_tokenizer
+from chat.hub.loading import is_local, load_chat_tokenizer, load_config
 from chat.reply_checks import ReplyChecks, is_empty, is_looping, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
@@ -33,7 +33,6 @@ from chat.template import (
     encode_prompt,
     encode_texts,
     fit_positions,
-    has_chat_format,
 )
 
 if TYPE_CHECKING:
@@ -102,12 +101,7 @@ def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", *
     Raises:
         UserError: it cannot be loaded, was not trained in our format, or the engine cannot serve it.
     """
-    tokenizer = load_tokenizer(name, flag)
-    if not has_chat_format(tokenizer):
-        raise UserError(
-            f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
-            "tokens); fine-tune it first with `accelerate launch -m training.train --base`"
-        )
+    tokenizer = load_chat_tokenizer(name, flag)
     # The library keeps this as state: a thread that called the tokenizer without it would undo it for all,
     # and a user could forge a turn.
     tokenizer.split_special_tokens = True

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from chat.cli import UserError
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (*DISK_FULL, errno.EROFS)
 
 
 @dataclass(frozen=True)

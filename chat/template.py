@@ -61,6 +61,11 @@ def extends_vocabulary(tokenizer: PreTrainedTokenizerBase, base: PreTrainedToken
     return all(ids.get(token) == id_ for token, id_ in base.get_vocab().items())
 
 
+def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that fills rows: a base that is trained on plain text has no padding token of its own."""
+    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+
 def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids of the tokens that a reply may never contain: role tokens and padding."""
     return tokenizer.convert_tokens_to_ids([*ROLE_TOKENS.values(), PAD_TOKEN])

@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from eval.processes import this_process
 
@@ -62,14 +61,12 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     """
     from transformers import GenerationConfig, set_seed
 
-    from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
-    from chat.template import extends_vocabulary, has_chat_format
+    from chat.hub.loading import load_causal_lm, load_chat_tokenizer, load_tokenizer, positions_of
+    from chat.template import extends_vocabulary
     from eval.formats import PlainFormat, TemplateFormat
     from training.model import model_from_config
 
-    tokenizer = load_tokenizer(model, "--model")
-    if not has_chat_format(tokenizer):
-        raise UserError(f"--model {model}: was not trained in our chat format; give a fine-tuned model")
+    tokenizer = load_chat_tokenizer(model, "--model")
     trained = load_causal_lm(model, "--model")
     set_seed(seed)
     if base.endswith(".json"):

@@ -226,6 +226,7 @@ class TrainArguments:
     def to_training_arguments(self) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
         from transformers import TrainingArguments
+        from transformers.utils import is_torch_tf32_available
 
         use_cpu, precision = uses_cpu(), usable_precision(self.mixed_precision)
         if self.trackio and importlib.util.find_spec("trackio") is None:
@@ -246,7 +247,7 @@ class TrainArguments:
             max_grad_norm=self.max_grad_norm,
             fp16=precision == "fp16",
             bf16=precision == "bf16",
-            tf32=True if _has_tf32() else None,
+            tf32=True if is_torch_tf32_available() else None,
             torch_compile=self.torch_compile,
             activation_checkpointing=self.gradient_checkpointing,
             eval_strategy="steps",
@@ -271,12 +272,6 @@ class TrainArguments:
         # Set afterwards, unchecked against the cadences: the best model is saved whenever it is found.
         training_arguments.load_best_model_at_end = True
         return training_arguments
-
-
-def _has_tf32() -> bool:
-    import torch
-
-    return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
 
 
 def _span(limits: tuple[float, float]) -> str:

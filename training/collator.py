@@ -9,7 +9,6 @@ from chat.template import IGNORED_LABEL
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,6 @@ class PackedCollator:
             "position_ids": positions,
         }
         return with_reply_logits_only(batch) if self.reply_logits_only else batch
-
-
-def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that fills rows: a base that is trained on plain text has no padding token of its own."""
-    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
 
 def with_reply_logits_only(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

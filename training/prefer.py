@@ -63,8 +63,8 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     """The trainer over the places that have replies of both kinds."""
     from transformers import set_seed
 
+    from chat.template import padding_id
     from training.callbacks import RotateCheckpoints, StopOnSigterm
-    from training.collator import padding_id
     from training.devices import settle
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
     from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
@@ -106,16 +106,10 @@ def _load_base(arguments: PreferArguments) -> tuple[PreTrainedModel, PreTrainedT
     Raises:
         UserError: it is no chat model, has no number of positions, or cannot be calibrated as asked.
     """
-    from chat.hub.loading import load_causal_lm, load_tokenizer, positions_of
-    from chat.template import has_chat_format
+    from chat.hub.loading import load_causal_lm, load_chat_tokenizer, positions_of
     from training.calibration import last_norm
 
-    tokenizer = load_tokenizer(arguments.base, "--base")
-    if not has_chat_format(tokenizer):
-        raise UserError(
-            f"--base {arguments.base}: no chat model, its tokenizer has no role tokens; fine-tune it first "
-            "with `accelerate launch -m training.train`"
-        )
+    tokenizer = load_chat_tokenizer(arguments.base, "--base")
     model = load_causal_lm(arguments.base, "--base")
     positions_of(model.config, arguments.base, "--base")
     if arguments.calibrate:
@@ -180,8 +174,9 @@ def _dialogues(
 
 def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """Makes the tuned model as sure of itself as validation dialogues of --data bear out."""
+    from chat.template import padding_id
     from training.calibration import best_temperature, divide_logits
-    from training.collator import PaddedCollator, padding_id
+    from training.collator import PaddedCollator
 
     tokenizer = trainer.processing_class
     sequences = _dialogues(arguments, tokenizer, "val", CALIBRATION_SEQUENCES)

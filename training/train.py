@@ -113,8 +113,9 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     from transformers import set_seed
 
     from chat.hub.loading import load_tokenized
+    from chat.template import padding_id
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
-    from training.collator import PaddedCollator, padding_id
+    from training.collator import PaddedCollator
     from training.devices import settle
     from training.model import build_model
     from training.trainer import DialogueTrainer
@@ -150,7 +151,8 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
 
 def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer, model) -> dict:
     """Training data, its order and its collator, by `--batching`."""
-    from training.collator import PackedCollator, PaddedCollator, padding_id
+    from chat.template import padding_id
+    from training.collator import PackedCollator, PaddedCollator
     from training.model import takes_logits_to_keep
     from training.packing import PackedRows, reads_packed_rows
     from training.sampler import EpochSampler

@@ -13,8 +13,7 @@ from chat.export.check import Decoder, ExportCheck, check
 from chat.export.onnx import check_onnx_is_installed
 from chat.export.quiet import quiet_libraries
 from chat.folders import whole_folder
-from chat.hub.loading import load_causal_lm, load_config, load_tokenizer, model_folder
-from chat.template import has_chat_format
+from chat.hub.loading import load_causal_lm, load_chat_tokenizer, load_config, model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -50,9 +49,7 @@ def write_export(
     from chat.export.graph import check_exportable
 
     check_exportable(load_config(str(source), flag), flag, str(source))
-    tokenizer = load_tokenizer(str(source), flag)
-    if not has_chat_format(tokenizer):
-        raise UserError(f"{flag} {source}: was not trained in this project's chat format; fine-tune it first")
+    tokenizer = load_chat_tokenizer(str(source), flag)
     model = load_causal_lm(str(source), flag)
     with quiet_libraries():
         exported = _write(model, tokenizer, folder, to, weights)

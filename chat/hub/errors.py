@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chat.cli import UserError
+from chat.folders import DISK_FULL
 
 TOKEN_PATTERN = re.compile(r"\b(hf|api_org|hf_oauth)_[A-Za-z0-9_]{4,}")
 NEW_TOKEN = "set HF_TOKEN to a token that may do this (https://huggingface.co/settings/tokens)"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError
 from chat.folders import full_disk
 from chat.hub.errors import failure_of, one_line
+from chat.template import has_chat_format
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -133,6 +134,21 @@ def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerB
 
     with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
         return AutoTokenizer.from_pretrained(name)
+
+
+def load_chat_tokenizer(name: str, flag: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model that was trained in our chat format.
+
+    Raises:
+        UserError: there is none, or it was trained in no such format.
+    """
+    tokenizer = load_tokenizer(name, flag)
+    if not has_chat_format(tokenizer):
+        raise UserError(
+            f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
+            f"tokens); fine-tune it first with `accelerate launch -m training.train --base {name}`"
+        )
+    return tokenizer
 
 
 def load_config(name: str, flag: str = "--model") -> PretrainedConfig:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chat.cli import UserError
 from chat.hub.cards import card_metadata, model_on_hub
-from chat.hub.loading import is_local, load_tokenizer
+from chat.hub.loading import is_local, load_chat_tokenizer
 from chat.page.about import corpora_of
 from chat.space.card import SpaceModel
 from chat.space.folder import folder_in_space
-from chat.template import has_chat_format
 
 
 def checked_model(name: str, flag: str) -> SpaceModel:
@@ -18,8 +16,7 @@ def checked_model(name: str, flag: str) -> SpaceModel:
     Raises:
         UserError: there is no such model, or it was not trained in our chat format.
     """
-    if not has_chat_format(load_tokenizer(name, flag)):
-        raise UserError(f"{flag} {name}: was not trained in this project's chat format; give one that was")
+    load_chat_tokenizer(name, flag)
     if is_local(name):
         card = Path(name).expanduser() / "README.md"
         return SpaceModel(

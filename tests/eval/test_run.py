@@ -240,7 +240,7 @@ def test_the_table_says_when_perplexities_do_not_compare(finished):
     ("wrong", "problem"),
     [
         ({"model": "nowhere/at/all"}, "--model nowhere/at/all: no such file or folder"),
-        ({"model": "BASE"}, "was not trained in our chat format"),
+        ({"model": "BASE"}, "was not trained in this project's chat format"),
         ({"base": "nowhere.json"}, "--base nowhere.json: no such file or folder"),
         ({"data": ["nowhere"]}, "--data nowhere: no such file"),
         ({"splits": ["test"]}, "--splits test: give val, train or both"),
