@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from eval.processes import this_process
 

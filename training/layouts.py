@@ -31,7 +31,7 @@ def reads_as_alone(
 
     Args:
         together: log P of the last tokens of each sequence, in nats, computed in shared rows. An error in it
-            is a no.
+            is a no, but for want of memory.
         alone: ids of the sequences.
     """
     from accelerate import PartialState
@@ -45,6 +45,8 @@ def reads_as_alone(
 def _agrees(model, together, alone) -> bool:
     try:
         found = [log_probs.cpu() for log_probs in together()]
+    except torch.OutOfMemoryError:
+        raise
     except Exception:
         logger.debug("%s cannot compute shared rows", model.config.model_type, exc_info=True)
         return False
