@@ -111,7 +111,7 @@ class Chat(gr.ChatInterface):
 
 
 def _begun(begins: Callable[..., tuple[Turns, str | None]]) -> Callable[..., tuple]:
-    def begin(history: Any, field: str, event: gr.EventData = None) -> tuple:  # type: ignore[assignment]
+    def begin(history: Any, field: str, event: gr.EventData = None) -> tuple:
         turns, message = begins(turns_from(history), field, event)
         before = {"turns": turns_from(history), "message": message}
         cleared = {} if message is None else {"value": ""}

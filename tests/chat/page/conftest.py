@@ -171,6 +171,13 @@ class Visitor:
             self.page.wait_for_timeout(50)
         raise AssertionError(f"not within {seconds} seconds; shown: {self.messages()}")
 
+    def read_toast(self, text: str) -> None:
+        """Waits for what the page says, and closes it."""
+        toast = self.page.get_by_text(text).first
+        toast.wait_for()
+        self.page.locator(".toast-close").first.click()
+        self.until(lambda: not toast.is_visible())
+
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).last.click()
 

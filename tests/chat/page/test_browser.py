@@ -1,7 +1,6 @@
 """The page in a real browser: what a visitor does, and what they then see."""
 
 import json
-import socket
 
 import pytest
 
@@ -132,13 +131,6 @@ def test_a_new_conversation_ends_the_reply_in_the_old_one(chromium, slow_address
     visitor.context.close()
 
 
-def read_toast(visitor: Visitor, text: str) -> None:
-    toast = visitor.page.get_by_text(text).first
-    toast.wait_for()
-    visitor.page.locator(".toast-close").first.click()
-    visitor.until(lambda: not toast.is_visible())
-
-
 @pytest.mark.slow
 def test_a_visitor_who_is_told_that_it_is_busy_loses_nothing(chromium, slow_engine, slow_address):
     visitor = Visitor(chromium, slow_address)
@@ -149,11 +141,11 @@ def test_a_visitor_who_is_told_that_it_is_busy_loses_nothing(chromium, slow_engi
         assert slow_engine._places.acquire(timeout=60)
     try:
         visitor.press("Again with another seed")
-        read_toast(visitor, "The model is busy")
+        visitor.read_toast("The model is busy")
         visitor.until(visitor.is_idle)
         assert visitor.messages() == before
         visitor.type("Are you there?")
-        read_toast(visitor, "The model is busy")
+        visitor.read_toast("The model is busy")
         box = visitor.page.locator("#message textarea")
         visitor.until(lambda: visitor.is_idle() and box.input_value() == "Are you there?")
         assert visitor.messages() == before
@@ -191,16 +183,6 @@ def test_retry_undo_edit_and_clear(visitor):
     visitor.press("Submit")
     visitor.page.wait_for_timeout(300)
     visitor.until(lambda: visitor.is_idle() and visitor.messages() == before)
-
-
-def test_what_is_cleared_is_left_and_not_lost(visitor):
-    visitor.say("Precious conversation")
-    visitor.open_side_bar()
-    visitor.until(lambda: visitor.titles() == ["Precious conversation"])
-    visitor.press("Clear")
-    visitor.until(lambda: visitor.messages() == [])
-    assert visitor.say("Hi!") and len(visitor.messages()) == 2
-    visitor.until(lambda: visitor.titles() == ["Hi!", "Precious conversation"])
 
 
 def test_again_with_another_seed_draws_with_another_seed(visitor):
@@ -271,158 +253,9 @@ def test_the_decoding_controls_are_explained(visitor):
         visitor.page.get_by_text(words).wait_for()
 
 
-def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, screenshot):
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with served(pocket, port=port) as address:
-        visitor = Visitor(chromium, address)
-        visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
-        visitor.say("First conversation")
-        visitor.open_side_bar()
-        visitor.press("New conversation")
-        visitor.until(lambda: visitor.messages() == [])
-        visitor.page.get_by_label("Who the bot is").fill("I am a baker.")
-        visitor.say("Second conversation")
-        second = visitor.messages()
-        visitor.until(lambda: visitor.titles() == ["Second conversation", "First conversation"])
-        screenshot(visitor, "conversations")
-        visitor.open()
-        visitor.until(lambda: visitor.messages() == second)
-        visitor.until(lambda: visitor.persona() == "I am a baker.")
-        assert "Seed " in visitor.about()
-    with served(pocket, port=port):
-        visitor.open()
-        visitor.until(lambda: visitor.messages() == second)
-        visitor.open_side_bar()
-        visitor.page.get_by_text("First conversation", exact=True).click()
-        visitor.until(lambda: visitor.messages()[:1] == [("user", "First conversation")])
-        visitor.until(lambda: visitor.persona() == "I am a sailor.")
-        visitor.open()
-        visitor.until(lambda: visitor.messages()[:1] == [("user", "First conversation")])
-        assert visitor.say("Go on") and visitor.messages()[0] == ("user", "First conversation")
-        visitor.open_side_bar()
-        visitor.until(lambda: visitor.titles() == ["First conversation", "Second conversation"])
-        visitor.press("Delete")
-        visitor.until(lambda: visitor.titles() == ["Second conversation"] and visitor.messages() == [])
-        assert visitor.dialogs == ['Delete "First conversation" from this browser?']
-        visitor.open()
-        visitor.until(lambda: visitor.messages() == second)
-        visitor.context.close()
-
-
 @pytest.mark.slow
-def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
-    asked, stream = [], pocket.stream
-    monkeypatch.setattr(
-        pocket, "stream", lambda messages, settings: asked.append(messages) or stream(messages, settings)
-    )
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with served(pocket, port=port) as address:
-        visitor = Visitor(chromium, address)
-        visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
-        visitor.say("What is your name?")
-        before = visitor.messages()
-    with served(pocket, port=port):
-        visitor.page.wait_for_timeout(6000)
-        visitor.say("Are you back?")
-        after = visitor.messages()
-        assert after[:3] == [*before, ("user", "Are you back?")] and len(after) == 4
-        assert [each["content"] for each in asked[-1][1:]] == [text for _, text in after[:3]]
-        visitor.open_side_bar()
-        visitor.until(lambda: visitor.titles() == ["What is your name?"])
-        visitor.page.locator("#chatbot [data-testid=bot]").first.click()
-        about = visitor.page.get_by_label("About a reply")
-        visitor.until(lambda: about.count() and before[1][1] in about.input_value())
-        visitor.open()
-        visitor.until(lambda: visitor.messages() == after)
-        visitor.context.close()
-
-
 @pytest.mark.slow
-def test_two_tabs_keep_each_others_conversations(visitor):
-    visitor.say("In the first tab")
-    with visitor.another_tab():
-        visitor.open_side_bar()
-        visitor.until(lambda: visitor.titles() == ["In the first tab"])
-        visitor.press("New conversation")
-        visitor.until(lambda: visitor.messages() == [])
-        visitor.say("In the second tab")
-    visitor.say("More in the first")
-    visitor.open_side_bar()
-    visitor.until(lambda: visitor.titles() == ["In the first tab", "In the second tab"])
-    visitor.open()
-    visitor.until(lambda: len(visitor.messages()) == 4)
-
-
 @pytest.mark.slow
-def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
-    """What both have gone on with becomes two conversations."""
-    visitor.say("Where we began")
-    begun = visitor.messages()
-    with visitor.another_tab():
-        visitor.until(lambda: visitor.messages() == begun)
-        visitor.say("On in the second tab")
-        second = visitor.messages()
-        visitor.until(lambda: json.dumps(second[-1][1])[1:-1] in visitor.kept())
-    visitor.say("On in the first tab")
-    visitor.say("And on")
-    first = visitor.messages()
-    visitor.open_side_bar()
-    visitor.until(lambda: visitor.titles() == ["Where we began", "Where we began"])
-    conversations = visitor.page.locator("#conversations label")
-    conversations.last.click()
-    visitor.until(lambda: visitor.messages() == second)
-    visitor.until(lambda: len(visitor.titles()) == 2)
-    for number, expected in ((0, first), (1, second)):
-        conversations.nth(number).click()
-        visitor.until(lambda expected=expected: visitor.messages() == expected)
-    visitor.open()
-    visitor.until(lambda: visitor.messages() == second)
-
-
-def test_two_browsers_see_only_their_own(chromium, visitor, address, marker):
-    other = Visitor(chromium, address)
-    visitor.say(f"My name is {marker}.")
-    assert other.messages() == [] and other.say("Who was here?")
-    other.open()
-    other.open_side_bar()
-    other.until(lambda: other.titles() == ["Who was here?"])
-    assert marker not in other.page.content()
-    other.context.close()
-
-
-def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp_path):
-    visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
-    visitor.say("Where do you <i>live</i>?")
-    visitor.open_side_bar()
-    with visitor.page.expect_download() as download:
-        visitor.press("Export")
-    path = tmp_path / download.value.suggested_filename
-    download.value.save_as(path)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    assert found["persona"] == ["I am a sailor."]
-    assert found["turns"][0] == {"role": "user", "content": "Where do you <i>live</i>?"}
-    other = Visitor(chromium, address)
-    other.open_side_bar()
-    other.import_file(path)
-    other.until(lambda: other.messages() == visitor.messages())
-    assert other.persona() == "I am a sailor." and other.say("And now?")
-    bad = tmp_path / "bad.json"
-    before = other.messages()
-    for content, problem in (
-        ('{"turns": 5}', "`turns` must be a list"),
-        ("no JSON", "the conversation is not JSON"),
-        ("", "the conversation is not JSON"),
-        ('{"turns": [], "x": "' + "x" * 3_000_000 + '"}', "it has more than 2 MB"),
-    ):
-        bad.write_text(content)
-        other.import_file(bad)
-        read_toast(other, f"This file was not imported: {problem}")
-    assert other.messages() == before
-    other.context.close()
-
-
 def test_the_summary_becomes_the_next_persona(visitor):
     visitor.page.get_by_text("Summary of this conversation").click()
     summary = visitor.page.locator("#summary textarea")

@@ -1,0 +1,165 @@
+"""Conversations in a real browser: kept there, found again, left, exported, and never another visitor's."""
+
+import json
+import socket
+
+from tests.chat.page.conftest import Visitor, served
+
+
+def test_what_is_cleared_is_left_and_not_lost(visitor):
+    visitor.say("Precious conversation")
+    visitor.open_side_bar()
+    visitor.until(lambda: visitor.titles() == ["Precious conversation"])
+    visitor.press("Clear")
+    visitor.until(lambda: visitor.messages() == [])
+    assert visitor.say("Hi!") and len(visitor.messages()) == 2
+    visitor.until(lambda: visitor.titles() == ["Hi!", "Precious conversation"])
+
+
+def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, screenshot):
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with served(pocket, port=port) as address:
+        visitor = Visitor(chromium, address)
+        visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
+        visitor.say("First conversation")
+        visitor.open_side_bar()
+        visitor.press("New conversation")
+        visitor.until(lambda: visitor.messages() == [])
+        visitor.page.get_by_label("Who the bot is").fill("I am a baker.")
+        visitor.say("Second conversation")
+        second = visitor.messages()
+        visitor.until(lambda: visitor.titles() == ["Second conversation", "First conversation"])
+        screenshot(visitor, "conversations")
+        visitor.open()
+        visitor.until(lambda: visitor.messages() == second)
+        visitor.until(lambda: visitor.persona() == "I am a baker.")
+        assert "Seed " in visitor.about()
+    with served(pocket, port=port):
+        visitor.open()
+        visitor.until(lambda: visitor.messages() == second)
+        visitor.open_side_bar()
+        visitor.page.get_by_text("First conversation", exact=True).click()
+        visitor.until(lambda: visitor.messages()[:1] == [("user", "First conversation")])
+        visitor.until(lambda: visitor.persona() == "I am a sailor.")
+        visitor.open()
+        visitor.until(lambda: visitor.messages()[:1] == [("user", "First conversation")])
+        assert visitor.say("Go on") and visitor.messages()[0] == ("user", "First conversation")
+        visitor.open_side_bar()
+        visitor.until(lambda: visitor.titles() == ["First conversation", "Second conversation"])
+        visitor.press("Delete")
+        visitor.until(lambda: visitor.titles() == ["Second conversation"] and visitor.messages() == [])
+        assert visitor.dialogs == ['Delete "First conversation" from this browser?']
+        visitor.open()
+        visitor.until(lambda: visitor.messages() == second)
+        visitor.context.close()
+
+
+def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
+    asked, stream = [], pocket.stream
+    monkeypatch.setattr(
+        pocket, "stream", lambda messages, settings: asked.append(messages) or stream(messages, settings)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with served(pocket, port=port) as address:
+        visitor = Visitor(chromium, address)
+        visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
+        visitor.say("What is your name?")
+        before = visitor.messages()
+    with served(pocket, port=port):
+        visitor.page.wait_for_timeout(6000)
+        visitor.say("Are you back?")
+        after = visitor.messages()
+        assert after[:3] == [*before, ("user", "Are you back?")] and len(after) == 4
+        assert [each["content"] for each in asked[-1][1:]] == [text for _, text in after[:3]]
+        visitor.open_side_bar()
+        visitor.until(lambda: visitor.titles() == ["What is your name?"])
+        visitor.page.locator("#chatbot [data-testid=bot]").first.click()
+        about = visitor.page.get_by_label("About a reply")
+        visitor.until(lambda: about.count() and before[1][1] in about.input_value())
+        visitor.open()
+        visitor.until(lambda: visitor.messages() == after)
+        visitor.context.close()
+
+
+def test_two_tabs_keep_each_others_conversations(visitor):
+    visitor.say("In the first tab")
+    with visitor.another_tab():
+        visitor.open_side_bar()
+        visitor.until(lambda: visitor.titles() == ["In the first tab"])
+        visitor.press("New conversation")
+        visitor.until(lambda: visitor.messages() == [])
+        visitor.say("In the second tab")
+    visitor.say("More in the first")
+    visitor.open_side_bar()
+    visitor.until(lambda: visitor.titles() == ["In the first tab", "In the second tab"])
+    visitor.open()
+    visitor.until(lambda: len(visitor.messages()) == 4)
+
+
+def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
+    """What both have gone on with becomes two conversations."""
+    visitor.say("Where we began")
+    begun = visitor.messages()
+    with visitor.another_tab():
+        visitor.until(lambda: visitor.messages() == begun)
+        visitor.say("On in the second tab")
+        second = visitor.messages()
+        visitor.until(lambda: json.dumps(second[-1][1])[1:-1] in visitor.kept())
+    visitor.say("On in the first tab")
+    visitor.say("And on")
+    first = visitor.messages()
+    visitor.open_side_bar()
+    visitor.until(lambda: visitor.titles() == ["Where we began", "Where we began"])
+    conversations = visitor.page.locator("#conversations label")
+    conversations.last.click()
+    visitor.until(lambda: visitor.messages() == second)
+    visitor.until(lambda: len(visitor.titles()) == 2)
+    for number, expected in ((0, first), (1, second)):
+        conversations.nth(number).click()
+        visitor.until(lambda expected=expected: visitor.messages() == expected)
+    visitor.open()
+    visitor.until(lambda: visitor.messages() == second)
+
+
+def test_two_browsers_see_only_their_own(chromium, visitor, address, marker):
+    other = Visitor(chromium, address)
+    visitor.say(f"My name is {marker}.")
+    assert other.messages() == [] and other.say("Who was here?")
+    other.open()
+    other.open_side_bar()
+    other.until(lambda: other.titles() == ["Who was here?"])
+    assert marker not in other.page.content()
+    other.context.close()
+
+
+def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp_path):
+    visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
+    visitor.say("Where do you <i>live</i>?")
+    visitor.open_side_bar()
+    with visitor.page.expect_download() as download:
+        visitor.press("Export")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["persona"] == ["I am a sailor."]
+    assert found["turns"][0] == {"role": "user", "content": "Where do you <i>live</i>?"}
+    other = Visitor(chromium, address)
+    other.open_side_bar()
+    other.import_file(path)
+    other.until(lambda: other.messages() == visitor.messages())
+    assert other.persona() == "I am a sailor." and other.say("And now?")
+    bad = tmp_path / "bad.json"
+    before = other.messages()
+    for content, problem in (
+        ('{"turns": 5}', "`turns` must be a list"),
+        ("no JSON", "the conversation is not JSON"),
+        ("", "the conversation is not JSON"),
+        ('{"turns": [], "x": "' + "x" * 3_000_000 + '"}', "it has more than 2 MB"),
+    ):
+        bad.write_text(content)
+        other.import_file(bad)
+        other.read_toast(f"This file was not imported: {problem}")
+    assert other.messages() == before
+    other.context.close()
