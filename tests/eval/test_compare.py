@@ -52,6 +52,11 @@ def test_what_compares_only_in_part_is_told():
     assert "different" not in same
 
 
+def test_replies_that_different_versions_counted_compare_roughly():
+    newer = {**results_of_version_2(2.0), "format_version": 3}
+    assert "different versions: what is counted" in compare({"older": results_of_version_2(), "newer": newer})
+
+
 def test_a_run_alone_is_not_the_best():
     assert "| **" not in compare({"only": results_of_version_2()})
 

@@ -43,6 +43,13 @@ def test_the_figures_are_those_worked_out_by_hand():
     assert figures["looping_conversations"] == 1
 
 
+def test_a_speakers_own_words_are_not_copied_from_the_partner():
+    rows = figures_by_row(
+        [conversation(3, "Hi!", "I drink a lot of tea.", "Why?", "I drink a lot of tea.")], False
+    )
+    assert values(rows["all"])["copied_from_partner"] == 0 < values(rows["all"])["earlier_repetition"]
+
+
 def test_two_models_have_a_row_each():
     rows = figures_by_row([LOOPING, PLAIN], are_two_models=True)
     everyone, model, other = (values(rows[row]) for row in ("all", "model", "other_model"))
