@@ -11,7 +11,7 @@ from chat.markdown import code_span, escaped
 from data_scripts.corpora import LOADERS
 from eval import card
 from eval.card import render_card
-from eval.card_data import PUBLISHED
+from eval.card_data import PUBLISHED, corpus_and_split
 from eval.model_folder import load_statistics, read_model_folder
 from eval.report import corpus_tables
 from eval.results_file import as_current
@@ -160,6 +160,20 @@ def test_corpora_by_split_stay_apart_and_what_is_not_finite_is_left_out(model):
         ("cornell", "val", "perplexity"),
         ("cornell", "val", "bits_per_byte"),
     ]
+
+
+def test_a_corpus_of_several_splits_is_of_none_for_certain():
+    results = {"settings": {"splits": ["train", "val"]}}
+    assert corpus_and_split("cornell", results) == ("cornell", None)
+    assert corpus_and_split("cornell val", results) == ("cornell", "val")
+    assert corpus_and_split("cornell", {"settings": {"splits": ["val"]}}) == ("cornell", "val")
+
+
+def test_a_loss_that_is_no_number_is_never_the_best(model):
+    log = [{"eval_loss": loss, "step": step} for step, loss in enumerate((float("nan"), 2.0, 3.0))]
+    found = replace(model, trainer_state={"log_history": [{"loss": 1.0, "step": 9}, *log]})
+    assert found.lowest_validation_loss() == {"eval_loss": 2.0, "step": 1}
+    assert replace(model, trainer_state={"log_history": log[:1]}).lowest_validation_loss() is None
 
 
 def test_without_figures_of_the_model_there_is_no_model_index(model):
