@@ -31,7 +31,7 @@ def reads_as_alone(
 
     Args:
         together: log P of the last tokens of each sequence, in nats, computed in shared rows. An error in it
-            is a no, but for want of memory.
+            is a no, unless it comes with a sequence alone, too.
         alone: ids of the sequences.
     """
     from accelerate import PartialState
@@ -44,15 +44,21 @@ def reads_as_alone(
 
 def _agrees(model, together, alone) -> bool:
     try:
+        expected = [_log_probs(model, ids) for ids in alone]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:
+        # As kernels of a GPU do, to which the model has not been moved: no layout is to blame for that.
+        logger.debug("%s cannot compute here", model.config.model_type, exc_info=True)
+        return True
+    try:
         found = [log_probs.cpu() for log_probs in together()]
     except torch.OutOfMemoryError:
         raise
     except Exception:
         logger.debug("%s cannot compute shared rows", model.config.model_type, exc_info=True)
         return False
-    expected = [
-        _log_probs(model, ids)[-len(log_probs) :].cpu() for ids, log_probs in zip(alone, found, strict=True)
-    ]
+    expected = [each[-len(of_last) :].cpu() for each, of_last in zip(expected, found, strict=True)]
     found, expected = torch.cat(found), torch.cat(expected)
     return torch.allclose(found, expected, rtol=0, atol=_tolerance(expected, model.dtype), equal_nan=True)
 

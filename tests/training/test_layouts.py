@@ -73,6 +73,17 @@ def test_the_window_is_seen_in_the_row_that_exceeds_it_and_in_the_longest_sequen
     assert not reads_shared_contexts(model, [many, (ids(40, 1), [ids(4, 2), ids(20, 3), ids(4, 4)])], FILLER)
 
 
+def test_kernels_that_this_device_lacks_are_no_fault_of_the_layout(monkeypatch):
+    """As those of FlashAttention, before the Trainer moves the model to its GPU."""
+    model = tiny_model("gpt2", VOCABULARY)
+
+    def forward(*given, **named):
+        raise RuntimeError("FlashAttention only supports CUDA")
+
+    monkeypatch.setattr(model, "forward", forward)
+    assert packs(model) and reads_shared_contexts(model, ROWS, FILLER)
+
+
 def test_it_leaves_the_model_and_the_random_state_as_they_were():
     model = tiny_model("gpt2", VOCABULARY).train()
     model.config.use_cache = True
