@@ -192,6 +192,15 @@ class TrainArguments:
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
         check_seed(self.seed)
+        if (self.batching, self.attn_implementation) == ("packed", "flash_attention_2") and (
+            self.per_device_train_batch_size != 1
+        ):
+            # transformers looks for borders in the positions of a row that comes alone.
+            raise UserError(
+                "--attn-implementation flash_attention_2: keeps packed dialogues apart in batches of one row "
+                "only; give --per-device-train-batch-size 1 with a longer --packed-row-length, or --batching "
+                "grouped"
+            )
         if (decoding := self.decoding()) != decoding.clamped():
             raise UserError(
                 f"--temperature {self.temperature} --top-p {self.top_p} --best-of {self.best_of}: give a "

@@ -44,7 +44,8 @@ class PackedCollator:
     """Collates rows of sequences into `input_ids`, `labels` and `position_ids` of shape (batch, row_length).
 
     Positions start anew at each sequence. Without an attention mask, transformers takes that as the border
-    that attention does not cross. What is left of a row is one more sequence, of `filler_id` without labels.
+    that attention does not cross. What is left of a row is filled with sequences of a single `filler_id`
+    without label, however few positions the model has.
     """
 
     filler_id: int
@@ -60,10 +61,9 @@ class PackedCollator:
         positions = torch.zeros(len(rows), self.row_length, dtype=torch.long)
         for index, row in enumerate(rows):
             start = 0
-            for length in (*(len(sequence["input_ids"]) for sequence in row), self.row_length):
-                end = min(start + length, self.row_length)
-                positions[index, start:end] = torch.arange(end - start)
-                start = end
+            for length in (len(sequence["input_ids"]) for sequence in row):
+                positions[index, start : start + length] = torch.arange(length)
+                start += length
         batch = {
             "input_ids": _rows(joined("input_ids"), self.row_length, self.filler_id),
             "labels": _rows(joined("labels"), self.row_length, IGNORED_LABEL),

@@ -66,6 +66,10 @@ def test_what_a_cpu_lacks_is_said_not_tried(caplog, monkeypatch):
         ({"max_grad_norm": math.nan}, "--max-grad-norm nan: give 0 or more"),
         ({"seed": -1}, "--seed -1: give 0 to 4294967295"),
         ({"seed": 2**32}, "--seed 4294967296: give 0 to 4294967295"),
+        (
+            {"batching": "packed", "attn_implementation": "flash_attention_2"},
+            "keeps packed dialogues apart in batches of one row only",
+        ),
         ({"max_steps": 0}, "--max-steps 0"),
         ({"temperature": 2.0}, "--temperature 2.0 --top-p 0.9 --best-of 1: give a temperature of 0.1 to 1.5"),
         ({"top_p": 0.0}, "a top-p of 0.05 to 1.0"),
@@ -90,3 +94,12 @@ def test_values_out_of_range_of_preference_tuning_are_named(wrong, problem):
     with pytest.raises(UserError) as error:
         PreferArguments("marks.jsonl", **wrong)
     assert problem in str(error.value)
+
+
+def test_flash_attention_takes_packed_rows_one_at_a_time():
+    given = {
+        "batching": "packed",
+        "attn_implementation": "flash_attention_2",
+        "per_device_train_batch_size": 1,
+    }
+    assert TrainArguments(**given).batching == "packed"

@@ -62,7 +62,7 @@ def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(
     visitor.set_decoding(Best_of="2", Longest_reply="3")
     visitor.say("Hello")
     before = visitor.messages()
-    visitor.set_decoding(Longest_reply="200")
+    visitor.set_decoding(Longest_reply="50")
     visitor.type("Which city are you from?")
     visitor.page.locator("#message button.stop-button").click()
     box = visitor.page.locator("#message textarea")
@@ -253,9 +253,6 @@ def test_the_decoding_controls_are_explained(visitor):
         visitor.page.get_by_text(words).wait_for()
 
 
-@pytest.mark.slow
-@pytest.mark.slow
-@pytest.mark.slow
 def test_the_summary_becomes_the_next_persona(visitor):
     visitor.page.get_by_text("Summary of this conversation").click()
     summary = visitor.page.locator("#summary textarea")

@@ -3,6 +3,8 @@
 import json
 import socket
 
+import pytest
+
 from tests.chat.page.conftest import Visitor, served
 
 
@@ -55,6 +57,7 @@ def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, scree
         visitor.context.close()
 
 
+@pytest.mark.slow
 def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
     asked, stream = [], pocket.stream
     monkeypatch.setattr(
@@ -83,6 +86,7 @@ def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monk
         visitor.context.close()
 
 
+@pytest.mark.slow
 def test_two_tabs_keep_each_others_conversations(visitor):
     visitor.say("In the first tab")
     with visitor.another_tab():
@@ -98,6 +102,7 @@ def test_two_tabs_keep_each_others_conversations(visitor):
     visitor.until(lambda: len(visitor.messages()) == 4)
 
 
+@pytest.mark.slow
 def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
     """What both have gone on with becomes two conversations."""
     visitor.say("Where we began")
