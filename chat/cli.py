@@ -136,12 +136,6 @@ def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, floa
     return numbers
 
 
-def check_seed(seed: int, flag: str = "--seed") -> None:
-    """Raises UserError unless all random streams can begin with it."""
-    if not 0 <= seed < 2**32:
-        raise UserError(f"{flag} {seed}: give 0 to {2**32 - 1}")
-
-
 def command_line(module: str, argument_class: type, values: dict[str, Any]) -> str:
     """The command that gives the arguments these values, without those that are the defaults."""
     words = ["python", "-m", module]
@@ -211,10 +205,9 @@ def _failed_stdout(trial: str = "") -> int | None:
         trial: is written first.
     """
     try:
-        if sys.stdout:
-            if trial:
-                sys.stdout.write(trial)
-            sys.stdout.flush()
+        if trial:
+            sys.stdout.write(trial)
+        sys.stdout.flush()
         return None
     except BrokenPipeError:
         status = 141

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from chat.cli import UserError
 from chat.template import control_token_ids, has_chat_format, padding_id
 
 if TYPE_CHECKING:
@@ -126,6 +127,12 @@ class DecodingSettings:
     def logits_processors(self, prompt_tokens: int) -> list:
         """What `generate` needs beside its configuration."""
         return [_frequency_penalty(self.frequency_penalty, prompt_tokens)] if self.frequency_penalty else []
+
+
+def check_seed(seed: int) -> None:
+    """Raises UserError unless all random streams can begin with what `--seed` gave."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"--seed {seed}: give 0 to {MAX_SEED}")
 
 
 def _frequency_penalty(penalty: float, prompt_tokens: int):

@@ -31,7 +31,7 @@ class TorchEngine(ChatEngine):
         )
         self.model: PreTrainedModel | None = model
         self._one_request = threading.Lock()
-        self._is_closing = False
+        self._is_closed = False
 
     @classmethod
     def load(
@@ -53,10 +53,10 @@ class TorchEngine(ChatEngine):
 
     @property
     def is_closed(self) -> bool:
-        return self.model is None
+        return self._is_closed
 
     def close(self) -> None:
-        self._is_closing = True
+        self._is_closed = True
         with self._one_request:
             self.model = None
 
@@ -99,11 +99,11 @@ class TorchEngine(ChatEngine):
                 generation_config=settings.to_generation_config(self.tokenizer),
                 logits_processor=settings.logits_processors(len(prompt)),
                 stopping_criteria=StoppingCriteriaList(
-                    [_stop_when(lambda: stopped.is_set() or self._is_closing)]
+                    [_stop_when(lambda: stopped.is_set() or self._is_closed)]
                 ),
                 streamer=drawn,
             )
-        if self._is_closing:
+        if self._is_closed:
             raise EngineClosed
 
     def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
@@ -129,7 +129,7 @@ class TorchEngine(ChatEngine):
     def _alone(self) -> Iterator[PreTrainedModel]:
         """The model, for one request at a time."""
         with self._one_request:
-            if self.model is None:
+            if self._is_closed:
                 raise EngineClosed
             yield self.model
 

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError, check_seed
-from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings
+from chat.cli import UserError
+from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings, check_seed
 from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError, check_seed
-from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE
+from chat.cli import UserError
+from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, check_seed
 from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
 

@@ -13,10 +13,11 @@ import gradio as gr
 
 from chat.dialogue import ASSISTANT, USER
 from chat.page.replies import turns_from
-from chat.page.text_chatbot import meant, place_of
+from chat.page.text_chatbot import place_of, typed
 from chat.session import MAX_TURNS, message_from
 
-UNQUEUED = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+QUEUED = {"api_visibility": "private", "show_progress": "hidden"}
+UNQUEUED = {**QUEUED, "queue": False}
 # The field, while nothing is drawn.
 OPEN = {"interactive": True, "submit_btn": True, "stop_btn": False}
 
@@ -112,8 +113,9 @@ class Chat(gr.ChatInterface):
 
 def _begun(begins: Callable[..., tuple[Turns, str | None]]) -> Callable[..., tuple]:
     def begin(history: Any, field: str, event: gr.EventData = None) -> tuple:
-        turns, message = begins(turns_from(history), field, event)
-        before = {"turns": turns_from(history), "message": message}
+        shown = turns_from(history)
+        turns, message = begins(shown, field, event)
+        before = {"turns": shown, "message": message}
         cleared = {} if message is None else {"value": ""}
         return turns, before, gr.update(interactive=False, submit_btn=False, stop_btn=True, **cleared)
 
@@ -143,11 +145,8 @@ def chosen(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | 
 def edited(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | None]:
     """The conversation up to a message that has been changed; as it was where nothing is left of that."""
     place = place_of(event)
-    said, was = (
-        message_from(meant(each) if isinstance(each, str) else each)
-        for each in (event.value, event.previous_value)
-    )
-    changed = [*turns[:place], {"role": USER, "content": said or was}]
+    said = typed(event.value)
+    changed = [*turns[:place], {"role": USER, "content": said or typed(event.previous_value)}]
     return changed if said else [*changed, *turns[place + 1 :]], None
 
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from chat.page.chat_interface import QUEUED, UNQUEUED
 from chat.page.replies import Record, ReplyDetails, new_record, turns_from
 from chat.session import ChatSession, checked_turns, persona_from
 
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
-PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
-UNQUEUED = {**PRIVATE, "queue": False}
 # What the browser says in place of a file's text.
 TOO_LARGE = "it has more than 2 MB"
 
@@ -107,7 +106,7 @@ class SideBar:
             return places.unchanged() if text is None else places.show(_imported(text, engine))
 
         picked = f"async () => [await gpt2chat.picked({json.dumps(TOO_LARGE)})]"
-        self.upload.click(imported, self.file_text, places.components(), js=picked, **PRIVATE)
+        self.upload.click(imported, self.file_text, places.components(), js=picked, **QUEUED)
 
     def _wire_keeping(self, places: Places) -> None:
         # A `gr.State` would tell no changes by events that are not queued (Gradio 6.31).

@@ -6,8 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from chat.page.text_chatbot import meant
-from chat.session import message_from
+from chat.page.text_chatbot import typed
 
 
 class MessageBox(gr.Textbox):
@@ -20,4 +19,4 @@ class MessageBox(gr.Textbox):
         return super().get_config(gr.Textbox)
 
     def preprocess(self, payload: Any) -> str:
-        return message_from(meant(payload) if isinstance(payload, str) else payload)
+        return typed(payload)

@@ -16,8 +16,8 @@ from chat.attribution import leaning
 from chat.decoding import MAX_SEED
 from chat.dialogue import ASSISTANT, USER
 from chat.engine import FALLBACK_REPLY, ChatEngine, EngineBusy
-from chat.page.text_chatbot import meant
-from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, ChatSession, message_from, persona_from
+from chat.page.text_chatbot import typed
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, ChatSession, persona_from
 from chat.template import content_text, encode_texts
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
         )
         turns = turns_from(history)
         place = _make_room(record, len(turns))
-        said = message_from(meant(message) if isinstance(message, str) else message)
+        said = typed(message)
         session = ChatSession(engine, persona_from(persona), turns, settings)
         started, reply = time.perf_counter(), ""
         try:

@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from chat.session import message_from
+
 # An invisible character that takes no room: a tag's name or an entity's must follow `<` and `&` at once.
 # What is copied on the page loses it again (page.js).
 WORD_JOINER = "\u2060"
@@ -23,6 +25,11 @@ def shown(text: str) -> str:
 def meant(text: str) -> str:
     """The text of which `shown` made this."""
     return _SHOWN.sub(r"\1", text)
+
+
+def typed(sent: Any) -> str:
+    """The message that somebody typed, of what the page sends, within the limits."""
+    return message_from(meant(sent) if isinstance(sent, str) else sent)
 
 
 def place_of(event: gr.EventData) -> int:

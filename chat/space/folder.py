@@ -18,9 +18,7 @@ from chat.space.requirements import gradio_version, requirements_files
 LICENSE_FILE = "LICENSE"
 # What training keeps beside a model, and chatting does not read.
 TRAINING_FILES = ("train_arguments.json", "trainer_state.json", "prefer_arguments.json", "prefer_state.json")
-SPACE = Contents(
-    CARD_FILE, ("app.py", "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt", "packages.txt")
-)
+SPACE = Contents(CARD_FILE, ("app.py", "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"))
 # What is removed from a Space that lacks it now; what others put there stays.
 OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
 
