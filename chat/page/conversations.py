@@ -106,7 +106,11 @@ class SideBar:
             return places.unchanged() if text is None else places.show(_imported(text, engine))
 
         picked = f"async () => [await gpt2chat.picked({json.dumps(TOO_LARGE)})]"
-        self.upload.click(imported, self.file_text, places.components(), js=picked, **QUEUED)
+        self.arrives(self.upload.click(imported, self.file_text, places.components(), js=picked, **QUEUED))
+
+    def arrives(self, event: gr.events.Dependency) -> None:
+        """Tells the browser that the conversation which an event brings is there, or none will be."""
+        event.then(None, None, self.listing, js="() => gpt2chat.arrived()", **UNQUEUED)
 
     def _wire_keeping(self, places: Places) -> None:
         # A `gr.State` would tell no changes by events that are not queued (Gradio 6.31).
@@ -133,16 +137,13 @@ class SideBar:
         def emptied(chosen: Any, persona: str) -> tuple:
             return places.unchanged() if chosen else ([], persona, new_record())
 
-        arrived = {"fn": None, "inputs": None, "outputs": self.listing, "js": "() => gpt2chat.arrived()"}
         chosen, filled = self.conversation, places.components()
         page.load(None, None, None, js="() => gpt2chat.start()", **UNQUEUED)
-        page.load(shown, chosen, filled, js="async () => [await gpt2chat.latest()]", **UNQUEUED).then(
-            **arrived, **UNQUEUED
-        )
+        latest = "async () => [await gpt2chat.latest()]"
+        self.arrives(page.load(shown, chosen, filled, js=latest, **UNQUEUED))
         opened = "(id) => gpt2chat.opened(id)"
-        self.listing.input(None, self.listing, self.conversation, js=opened, **UNQUEUED).then(
-            shown, chosen, filled, **UNQUEUED
-        ).then(**arrived, **UNQUEUED)
+        opening = self.listing.input(None, self.listing, self.conversation, js=opened, **UNQUEUED)
+        self.arrives(opening.then(shown, chosen, filled, **UNQUEUED))
         leaving = [self.conversation, places.persona]
         for trigger, way in (
             (self.new.click, "left"),
@@ -150,7 +151,7 @@ class SideBar:
             (self.delete.click, "removed"),
         ):
             js = f"async (_, persona) => [await gpt2chat.{way}(), persona]"
-            trigger(emptied, leaving, filled, js=js, **UNQUEUED).then(**arrived, **UNQUEUED)
+            self.arrives(trigger(emptied, leaving, filled, js=js, **UNQUEUED))
 
 
 def _current(history: Any, persona: str, record: Record) -> Conversation | None:

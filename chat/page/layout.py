@@ -76,7 +76,7 @@ def build_page(
         places = Places(chat.chatbot, persona.text, record)
         side_bar.wire(page, places, engine)
         reply_panel.wire(chat, places, engine)
-        summary_panel.wire(places)
+        summary_panel.wire(places, side_bar.arrives)
         if log:
             wire_likes(chat, log, consent, record)
         gr.api(asker(engine), api_name=ASK_API, concurrency_limit=concurrent_replies)

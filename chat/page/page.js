@@ -3,6 +3,7 @@
 window.gpt2chat = (() => {
     const CONVERSATIONS = "gpt2-chat-conversations";
     const CURRENT = "gpt2-chat-current";
+    const DRAFT = "gpt2-chat-draft";
     const THEME = "gpt2-chat-theme";
     const MAX_CONVERSATIONS = 30;
     const MAX_TITLE_CHARACTERS = 40;
@@ -97,9 +98,11 @@ window.gpt2chat = (() => {
         return listing();
     }
 
-    // From the click until the server's answer has come, messages and conversation may not belong together.
-    const MAX_LEAVING_MILLISECONDS = 10_000;
-    let leavingUntil = 0;
+    // From the click, and from the page's start, until the server's answer has come, messages and conversation
+    // may not belong together: what is sent meanwhile waits for it.
+    const MAX_LEAVING_MILLISECONDS = 60_000;
+    let leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
+    let sendsOnArrival = false;
     const isLeaving = () => Date.now() < leavingUntil;
 
     const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -115,10 +118,15 @@ window.gpt2chat = (() => {
         await sleep(KEEP_EVERY_MILLISECONDS + 100);
     }
 
-    // Leaves the conversation for a new one.
-    async function left() {
+    // Before the server is asked for another conversation; `arrived` is after its answer, or its error.
+    async function leaving() {
         await stopped();
         leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
+    }
+
+    // Leaves the conversation for a new one.
+    async function left() {
+        await leaving();
         tab.set(CURRENT, "");
         return null;
     }
@@ -136,6 +144,8 @@ window.gpt2chat = (() => {
 
     function arrived() {
         leavingUntil = 0;
+        if (sendsOnArrival) setTimeout(() => document.querySelector("#message .submit-button")?.click(), 0);
+        sendsOnArrival = false;
         // There it covers the conversation that has come.
         if (window.matchMedia(NARROW).matches) document.querySelector(".sidebar.open .toggle-button")?.click();
         return listing();
@@ -187,7 +197,7 @@ window.gpt2chat = (() => {
                 input.remove();
                 if (!file) done(null);
                 else if (file.size > MAX_IMPORT_BYTES) done(tooLarge);
-                else done((await stopped(), await file.text()));
+                else done((await leaving(), await file.text()));
             });
             document.body.append(input);
             input.click();
@@ -230,9 +240,19 @@ window.gpt2chat = (() => {
         wasClosed = isClosed;
     }
 
+    // Gradio loads the page anew when a lost connection is back.
+    window.addEventListener("pagehide", () => tab.set(DRAFT, field()?.value ?? ""));
+    function restoreDraft() {
+        const box = field();
+        if (!box || box.value || !tab.get(DRAFT)) return;
+        box.value = tab.get(DRAFT);
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+
     function start() {
         const theme = browser.get(THEME);
         if (theme) setDark(theme === "dark");
+        restoreDraft();
         mend();
         const attributes = ["aria-label", "class", "disabled"];
         new MutationObserver(mend).observe(document.body, { subtree: true, childList: true, attributeFilter: attributes });
@@ -255,15 +275,19 @@ window.gpt2chat = (() => {
 
     // Gradio sends an empty message, too, and lets a reply be drawn into another one.
     function refuse(event) {
-        const isEnter = event.type === "keydown" && event.key === "Enter" && event.target.matches("#message textarea");
-        const isSend = event.type === "click" && event.target.closest("#message .submit-button");
-        const isAgain = event.type === "click" && event.target.closest("#again");
-        if (((isEnter || isSend) && !field()?.value.trim()) || (isAgain && stopButton())) {
+        const isClick = event.type === "click";
+        const isEnter = event.key === "Enter" && !event.shiftKey && event.target.matches("#message textarea");
+        const isSend = isEnter || (isClick && event.target.closest("#message .submit-button"));
+        const isAgain = isClick && event.target.closest("#again");
+        const isEmpty = isSend && !field()?.value.trim();
+        const isEarly = isLeaving() && (isSend || isAgain || (isClick && event.target.closest("#chatbot")));
+        if (isEarly && isSend && !isEmpty) sendsOnArrival = true;
+        if (isEmpty || isEarly || (isAgain && stopButton())) {
             event.stopPropagation();
             event.preventDefault();
         }
     }
     for (const type of ["keydown", "click"]) window.addEventListener(type, refuse, true);
 
-    return { arrived, download, keep, latest, left, opened, picked, removed, settled, start, stopped, toggleDark };
+    return { arrived, download, keep, latest, leaving, left, opened, picked, removed, settled, start, toggleDark };
 })();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from chat.page.replies import new_record, turns_from
 from chat.session import persona_from
 from chat.summary import Summary, summarise
 
-STOPPED_JS = "async (...given) => (await gpt2chat.stopped(), given)"
+LEAVING_JS = "async (...given) => (await gpt2chat.leaving(), given)"
 NOTHING = "Nobody has said anything about themselves yet."
 
 
@@ -40,18 +41,14 @@ class SummaryPanel:
                 of_user = gr.Button("who you said you are", size="sm", min_width=120)
         return cls(button, text, of_assistant, of_user)
 
-    def wire(self, places: Places) -> None:
+    def wire(self, places: Places, arrives: Callable[[gr.events.Dependency], None]) -> None:
+        """Lets it begin a conversation; `arrives` tells the browser when one is there."""
         private = {"api_visibility": "private"}
         said = [places.chatbot, places.persona]
         self.button.click(_summary, said, self.text, queue=False, **private)
         for button, whose in ((self.of_assistant, ASSISTANT), (self.of_user, USER)):
-            button.click(
-                partial(_next, whose),
-                [self.text, places.persona],
-                places.components(),
-                js=STOPPED_JS,
-                **private,
-            )
+            begun = [self.text, places.persona]
+            arrives(button.click(partial(_next, whose), begun, places.components(), js=LEAVING_JS, **private))
 
 
 def _summary(history: Any, persona: str) -> gr.Textbox:

@@ -57,6 +57,80 @@ def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, scree
         visitor.context.close()
 
 
+def test_what_is_sent_before_the_conversation_is_back_waits_for_it(visitor):
+    visitor.say("Precious conversation")
+    before = visitor.messages()
+    visitor.until(lambda: "Precious" in visitor.kept())
+    held = []
+    visitor.page.route("**/gradio_api/run/**", lambda each: held.append(each))
+    visitor.open()
+    visitor.until(lambda: held)
+    visitor.type("Do you hear me?")
+    visitor.page.get_by_role("button", name="Send").click()
+    visitor.page.wait_for_timeout(300)
+    assert visitor.messages() == [] and "hear" not in visitor.kept()
+    for each in held:
+        each.continue_()
+    visitor.page.unroute("**/gradio_api/run/**")
+    visitor.reply_after(3)
+    assert visitor.messages()[:-1] == [*before, ("user", "Do you hear me?")]
+    visitor.open_side_bar()
+    visitor.until(lambda: "hear" in visitor.kept() and visitor.titles() == ["Precious conversation"])
+
+
+def choose_the_first(visitor, folder):
+    visitor.page.get_by_text("Precious conversation", exact=True).click()
+
+
+def import_one(visitor, folder):
+    turns = [{"role": "user", "content": "Imported?"}, {"role": "assistant", "content": "Yes."}]
+    path = folder / "conversation.json"
+    path.write_text(json.dumps({"persona": ["I am a baker."], "turns": turns}))
+    visitor.import_file(path)
+
+
+def begin_from_the_summary(visitor, folder):
+    visitor.press("who you said you are")
+
+
+@pytest.mark.parametrize("leaves", [choose_the_first, import_one, begin_from_the_summary])
+def test_what_is_sent_on_the_way_to_another_conversation_is_said_in_that_one(visitor, tmp_path, leaves):
+    visitor.say("Precious conversation")
+    visitor.open_side_bar()
+    visitor.press("New conversation")
+    visitor.until(lambda: visitor.messages() == [])
+    visitor.say("I have two dogs.")
+    visitor.until(lambda: len(visitor.titles()) == 2)
+    visitor.page.get_by_text("Summary of this conversation").click()
+    visitor.page.locator("#summary textarea").fill("You: I have two dogs.")
+    kept = {each["id"]: each["turns"] for each in json.loads(visitor.kept())}
+    held = []
+    visitor.page.route("**/gradio_api/**", lambda each: held.append(each))
+    leaves(visitor, tmp_path)
+    visitor.until(lambda: held)
+    visitor.type("Do you hear me?")
+    visitor.page.wait_for_timeout(100)
+    for each in held:
+        each.continue_()
+    visitor.page.unroute("**/gradio_api/**")
+    visitor.until(lambda: "hear" in visitor.kept() and visitor.is_idle())
+    for identity, turns in kept.items():
+        assert turns in [each["turns"][: len(turns)] for each in json.loads(visitor.kept())], identity
+    assert ("user", "I have two dogs.") not in visitor.messages()
+
+
+def test_a_reload_keeps_what_is_in_the_field(visitor):
+    visitor.page.locator("#message textarea").fill("A long thought")
+    visitor.open()
+    visitor.until(lambda: visitor.page.locator("#message textarea").input_value() == "A long thought")
+    visitor.page.locator("#message textarea").press("Enter")
+    visitor.reply_after(1)
+    assert visitor.messages()[0] == ("user", "A long thought")
+    visitor.open()
+    visitor.until(lambda: len(visitor.messages()) == 2)
+    assert visitor.page.locator("#message textarea").input_value() == ""
+
+
 @pytest.mark.slow
 def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
     asked, stream = [], pocket.stream
