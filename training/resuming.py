@@ -82,7 +82,10 @@ def save(arguments: TrainArguments | PreferArguments, folder: str | Path, file: 
     """Writes the arguments beside what they made."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     kept = {name: NOT_KEPT.get(name, value) for name, value in asdict(arguments).items()}
-    (Path(folder) / file).write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+    unfinished = Path(folder) / f".{file}.unfinished"
+    # In one step: a run that cannot be written or is killed goes on by what was there.
+    unfinished.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+    os.replace(unfinished, Path(folder) / file)
 
 
 def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
@@ -127,7 +130,13 @@ def begin(
     if arguments.resume:
         _check_resumable(checkpoint, trainer.model)
     if trainer.is_world_process_zero():
-        save(arguments, arguments.output_dir, file)
+        try:
+            save(arguments, arguments.output_dir, file)
+        except OSError as error:
+            raise UserError(
+                f"--output-dir {arguments.output_dir}: cannot be written ({error.strerror}); make room, or "
+                "give another folder"
+            ) from error
 
 
 def _checkpoint_to_resume(output_dir: str) -> Path | None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from chat.best_of import GENERIC_WEIGHT, LENGTH_COST, Candidate, draw_candidates, rank, reply_log_probs
+from chat.best_of import (
+    GENERIC_WEIGHT,
+    LENGTH_COST,
+    Candidate,
+    _until_end,
+    draw_candidates,
+    rank,
+    reply_log_probs,
+)
 from chat.decoding import DecodingSettings
 
 PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
@@ -61,6 +69,13 @@ def test_candidates_have_the_likelihoods_that_the_model_gives_them(model, drawn)
 
 def test_a_candidate_ends_with_its_turn(drawn):
     assert all(END not in candidate.ids[:-1] for candidates in drawn for candidate in candidates)
+
+
+def test_the_end_of_turn_counts_and_what_pads_the_batch_does_not():
+    assert _until_end([5, 6, END, 9, 9], [-1.0, -2.0, -3.0, 0.0, 0.0], END) == Candidate(
+        [5, 6, END], [-1, -2, -3]
+    )
+    assert _until_end([5, 6], [-1.0, -2.0], END) == Candidate([5, 6], [-1.0, -2.0])
 
 
 def test_the_order_is_by_what_a_reply_owes_to_the_conversation(model, drawn):

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from chat.cli import UserError, parse_arguments
+from chat.cli import UserError, command_line, parse_arguments
 from tests.conftest import ROOT
 
 
@@ -110,6 +110,13 @@ def test_a_required_flag_may_stand_in_the_config_and_help_needs_none(tmp_path, c
         parse_arguments(WithRequired, [])
     with pytest.raises(UserError, match="--config: expected one argument"):
         parse_arguments(WithRequired, ["--config"])
+
+
+def test_a_command_that_is_shown_can_be_given_again():
+    given = {"learning_rate": 0.1, "names": ["Jo's cat", "b"], "dry_run": True}
+    shown = command_line("some.module", Arguments, given)
+    assert shown == "python -m some.module --names 'Jo'\"'\"'s cat' b --dry-run true"
+    assert parse(*shlex.split(shown)[3:]) == Arguments(**given)
 
 
 FULL_DISK = "error: stdout: cannot be written (No space left on device); make room, or send it elsewhere\n"

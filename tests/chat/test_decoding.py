@@ -34,7 +34,9 @@ def test_settings_are_clamped(given, expected):
 @pytest.mark.parametrize(
     "settings",
     [
-        DecodingSettings(temperature=0.9, top_p=0.5, top_k=7, max_new_tokens=9, best_of=8),
+        DecodingSettings(
+            temperature=0.9, top_p=0.5, top_k=7, max_new_tokens=9, best_of=8, frequency_penalty=0.5
+        ),
         DecodingSettings(False),
     ],
 )
@@ -47,6 +49,21 @@ def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
     assert loaded.best_of == settings.best_of
     if settings.do_sample:
         assert loaded == settings
+
+
+def test_what_a_models_own_file_says_is_within_the_limits():
+    from transformers import GenerationConfig
+
+    loaded = DecodingSettings.from_generation_config(GenerationConfig(temperature=9.0, max_new_tokens=5000))
+    assert (loaded.temperature, loaded.max_new_tokens) == (1.5, 200)
+
+
+def test_what_persona_and_user_say_costs_nothing():
+    import torch
+
+    [processor] = DecodingSettings(frequency_penalty=0.5).logits_processors(prompt_tokens=3)
+    scores = processor(torch.tensor([[1, 2, 1, 4, 4, 5]]), torch.zeros(1, 6))
+    assert scores.tolist() == [[0, 0, 0, 0, -1, -0.5]]
 
 
 def test_a_shortest_reply_is_asked_of_generate(tokenizer):

@@ -5,7 +5,15 @@ import errno
 import pytest
 
 from chat.cli import UserError
-from chat.folders import Contents, check_replaceable, full_disk, is_whole, sizes, whole_folder
+from chat.folders import (
+    Contents,
+    check_replaceable,
+    full_disk,
+    is_whole,
+    is_write_failure,
+    sizes,
+    whole_folder,
+)
 
 DONE = Contents("done.txt", ("*.log",))
 
@@ -21,6 +29,16 @@ def test_it_appears_and_replaces_its_like(tmp_path):
     write(output, "two")
     assert (output / "done.txt").read_text() == "two"
     assert [path.name for path in output.parent.iterdir()] == ["out"]
+
+
+def test_what_killed_runs_left_beside_it_is_in_nobodys_way(tmp_path):
+    output = tmp_path / "out"
+    write(output, "one")
+    for leftover in (".out.incomplete", ".out.replaced"):
+        (tmp_path / leftover).mkdir()
+        (tmp_path / leftover / "half.log").touch()
+    write(output, "two")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "done.txt"]
 
 
 def test_an_error_leaves_the_earlier_one(tmp_path):
@@ -100,6 +118,18 @@ def test_a_full_disk_is_named_and_leaves_the_earlier_one(tmp_path):
     ):
         full.write("more\n")
     assert (output / "done.txt").read_text() == "one" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_each_library_says_in_its_own_way_that_a_disk_is_full():
+    class SafetensorError(Exception):
+        pass
+
+    torchs = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+    for error in (OSError(errno.ENOSPC, "No space"), SafetensorError("I/O error"), torchs):
+        assert is_write_failure(error)
+    assert not is_write_failure(RuntimeError("shapes differ")) and not is_write_failure(
+        OSError(errno.ENOENT, "")
+    )
 
 
 def test_a_full_disk_is_found_behind_what_a_library_makes_of_it():

@@ -67,7 +67,7 @@ def test_a_message_without_text_is_asked_for_again_and_not_kept(engine):
 
 
 def test_what_a_client_sends_becomes_text():
-    assert message_from(42) == "42"
+    assert message_from(42) == "42" and message_from(4.5) == "4.5"
     assert message_from("a\x00b\x1b[31m\nc") == "a b [31m\nc"
     assert message_from("\ud800!") == "?!"
     assert message_from([{"type": "text", "text": "Hi"}, {"type": "image"}]) == "Hi"

@@ -42,6 +42,7 @@ def test_two_corpora_of_one_name_stay_two(parts):
         ("cornell=x", "--times cornell=x: give NAME=NUMBER"),
         ("cornell=0", "--times cornell=0: give a number above 0"),
         ("cornell=nan", "--times cornell=nan: give a number above 0"),
+        ("cornell=inf", "--times cornell=inf: give a number above 0"),
     ],
 )
 def test_errors(times, problem):

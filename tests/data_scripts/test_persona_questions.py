@@ -1,5 +1,6 @@
 """Dialogues of our own making: every answer is what the persona says, and every wrong guess is denied."""
 
+import itertools
 import re
 from collections import Counter
 
@@ -133,17 +134,26 @@ def test_sentences_of_ones_own(tmp_path):
       - persona: ["My {name} is {{number}}."]
         replies: [{{asked: ["Which {name}?"], told: ["{{Number}}."]}}]
     absent: [{{asked: ["Any {name}?"], told: ["None."]}}]
+    unless: {unless}
     user: ["I have one."]
     returned: ["And yours?"]"""
     topics = "".join(
-        topic.format(name=name) for name in ("floor", "bus", "room", "class", "seat", "row", "lane")
+        topic.format(name=name, unless=["row"] if name == "seat" else [])
+        for name in ("floor", "bus", "room", "class", "seat", "row", "lane", "gate")
     )
     opening = 'greetings: ["Hi!"]\ngreeted: ["Hello!"]\nwell: ["Fine."]\nreactions: ["Ah."]\n'
     talk = 'smalltalk: [{asked: ["Well?"], told: ["Well."]}]\nwords: {}\n'
     path.write_text(f"{opening}{talk}topics:{topics}\n")
-    dialogue = next(persona_questions.load(str(path), False, Counter()))
-    assert re.fullmatch(r"My \w+ is \w+\.", dialogue.persona[0])
-    assert dialogue.turns[0].text.startswith("Hi!")
+    dialogues = [*itertools.islice(persona_questions.load(str(path), False, Counter()), 300)]
+    assert all(re.fullmatch(r"My \w+ is \w+\.", sentence) for each in dialogues for sentence in each.persona)
+    assert dialogues[0].turns[0].text.startswith("Hi!")
+    for each in dialogues:
+        told = {sentence.split()[1] for sentence in each.persona}
+        asked = Counter(re.findall(r"(Which|Any) (\w+)\?", " ".join(turn.text for turn in each.turns)))
+        # A fact is asked for once, and none is denied that the persona has, or has by another name.
+        assert all(times == 1 for (word, _), times in asked.items() if word == "Which")
+        assert not told & {name for word, name in asked if word == "Any"}
+        assert not ("row" in told and ("Any", "seat") in asked)
 
 
 @pytest.mark.parametrize("content", [None, "topics: [", "topics: {}", "7"])

@@ -159,6 +159,16 @@ def test_a_tokenizer_for_plain_text_learns_nothing_of_personas(tmp_path):
         assert any("zz" in token for token in saved(output)[1].get_vocab()) != plain_text
 
 
+def test_a_tokenizer_of_its_own_learns_nothing_of_what_is_held_out(tmp_path):
+    turns = [{"role": "user", "text": "Hi there!"}, {"role": "assistant", "text": "Hello there!"}]
+    held_out = [turns[0], {"role": "assistant", "text": "Zzzz zzzz."}]
+    records = [{"turns": turns, "split": "train"}, {"turns": held_out, "split": "val"}]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    given = {"train_tokenizer_vocab_size": 300, "output": str(tmp_path / "data")}
+    prepare(PrepareArguments([f"jsonl={tmp_path / 'own.jsonl'}"], **given))
+    assert not any("zz" in token for token in saved(tmp_path / "data")[1].get_vocab())
+
+
 def test_a_tokenizer_without_an_end_of_text_is_named(tmp_path, options, base_tokenizer_folder):
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast

@@ -62,6 +62,12 @@ def test_what_the_dialogue_has_already_is_not_put_in(copy):
     assert {turn.text for turn in copy.turns[2:]} == {turn.text for turn in TURNS[2:]}
 
 
+def test_two_details_of_one_kind_stay_two():
+    both = dataclasses.replace(DIALOGUE, persona=("I have a dog.", "I have a cat."))
+    copies = [swap_details(both, random.Random(seed)).persona for seed in range(200)]
+    assert all(len({sentence.split()[-1] for sentence in persona}) == 2 for persona in copies)
+
+
 def test_all_else_stays(copy):
     assert [turn.role for turn in copy.turns] == [turn.role for turn in TURNS]
     assert dataclasses.replace(copy, persona=(), turns=()) == dataclasses.replace(

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from eval.compare import _names, compare
+from eval.compare import _names, compare, main
+from eval.results_file import results_path
 from tests.conftest import ROOT
 from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
 
@@ -72,6 +73,21 @@ def test_two_files_of_one_folder_are_two_runs(tmp_path):
     files = [folder / "results.json", folder / "again.json"]
     files[1].write_bytes(files[0].read_bytes())
     assert _names(files) == {file.as_posix(): file for file in files}
+
+
+def test_a_run_is_named_by_its_folder_from_within_it_too(tmp_path, monkeypatch):
+    folder = write_run(tmp_path / "my run", results_of_version_2())
+    monkeypatch.chdir(folder)
+    for given in ("results.json", "."):
+        assert [*_names([results_path(given)])] == ["my run"]
+
+
+def test_a_run_that_is_given_twice_is_one(tmp_path, monkeypatch, capsys):
+    folder = write_run(tmp_path / "my run", results_of_version_2())
+    monkeypatch.setattr(sys, "argv", ["compare", str(folder), str(folder / "results.json")])
+    main()
+    [row] = lines_of(capsys.readouterr().out, "personachat")
+    assert row.startswith("| my run | 1.210 ")
 
 
 def test_ranking_of_other_replies_is_told():

@@ -86,6 +86,19 @@ def test_ranked_as_best_of_n_what_would_do_anywhere_loses():
     assert found["hits_at_1_without_persona_best_of_n"]["value"] == 0.0
 
 
+def test_a_candidate_that_is_as_likely_as_the_true_one_is_no_hit():
+    """Else a model that says of everything the same would be right each time."""
+    found = figures.ranking([[-1.0, -1.0, -2.0]], None, [[-1.0, -1.0, -2.0]], dialogues=[0])
+    assert found["hits_at_1"]["value"] == found["hits_at_1_best_of_n"]["value"] == 0.0
+
+
+def test_with_the_persona_and_without_it_replies_are_ranked_by_one_rule():
+    scores = [[-1.0, -0.5]]
+    found = figures.ranking(with_persona=scores, without=scores, generic=[[-3.0, -0.1]], dialogues=[0])
+    assert found["hits_at_1_without_persona_best_of_n"]["value"] == 1.0
+    assert found["persona_gain"]["value"] == found["persona_gain_best_of_n"]["value"] == 0.0
+
+
 def test_where_no_persona_is_left_out_nothing_is_said_of_its_gain():
     found = figures.ranking([[-1.0, -2.0]], None, [[-3.0, -0.1]], dialogues=[0])
     assert {name for name in found if name.startswith("hits")} == {"hits_at_1", "hits_at_1_best_of_n"}

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from chat.cli import UserError
+from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm
+from eval import run
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models
 from tests.conftest import ROOT
@@ -213,6 +215,52 @@ def test_what_a_bases_own_configuration_says_of_repetition_does_not_hold(model_f
     contenders, _ = load_contenders(str(model_folder), str(base), 0)
     own = contenders[1].model.generation_config
     assert own.repetition_penalty in (None, 1.0) and own.num_beams in (None, 1)
+
+
+@pytest.fixture
+def nothing_to_evaluate(monkeypatch):
+    """Neither data nor models: what is done before and after the work."""
+    monkeypatch.setattr(run, "read_views", lambda *_: {})
+    monkeypatch.setattr(run, "load_contenders", lambda *_: ([], DecodingSettings()))
+    monkeypatch.setattr(run, "same_reply_ids", lambda _: True)
+
+
+@pytest.mark.parametrize("wrong", ["output", "training_log"])
+def test_what_is_wrong_is_found_before_the_work(wrong, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "read_views", lambda *_: pytest.fail("it began"))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("years of work")
+    given = {"output": str(tmp_path / "out"), wrong: str(tmp_path / "taken")}
+    with pytest.raises(UserError, match=f"^--{wrong.replace('_', '-')} "):
+        evaluate_models(EvalArguments(model="m", **given))
+
+
+def test_what_was_computed_stays_till_the_results_are_written(nothing_to_evaluate, tmp_path, monkeypatch):
+    """A full disk costs nothing but the last step."""
+    arguments = EvalArguments(model="m", output=str(tmp_path / "out"))
+    with monkeypatch.context() as full:
+        full.setattr(run, "_write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate_models(arguments)
+    assert (tmp_path / ".out.stages" / "settings").is_file()
+    monkeypatch.setattr(run, "_write", lambda *_: None)
+    evaluate_models(arguments)
+    assert not (tmp_path / ".out.stages").exists()
+
+
+@pytest.mark.parametrize("changes", [{"generated_replies": 7}, {"seed": 1}, {"quick": True}])
+def test_an_evaluation_of_other_numbers_does_not_go_on_with_what_was_computed(
+    nothing_to_evaluate, tmp_path, monkeypatch, changes
+):
+    begun = []
+    monkeypatch.setattr(run, "_write", lambda *_: None)
+    stages = run.Stages
+    monkeypatch.setattr(
+        run, "Stages", lambda output, settings: begun.append(json.dumps(settings)) or stages(output, settings)
+    )
+    for further in ({}, {}, changes):
+        evaluate_models(EvalArguments(model="m", output=str(tmp_path / "out"), **further))
+    assert begun[0] == begun[1] != begun[2]
 
 
 @pytest.mark.parametrize("flag", ["--model", "--base"])

@@ -161,6 +161,15 @@ def test_order_batch_size_and_padding_side_do_not_change_it(
             assert one == pytest.approx(other, abs=1e-5)
 
 
+def test_no_batch_with_its_padding_is_larger_than_the_memory_is_meant_for():
+    lengths = [900, 5, 300, 1024, 7, 5000, 512, 6] * 30
+    found = batches.by_length(lengths)
+    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    padded = [max(lengths[index] for index in batch) * len(batch) for batch in found]
+    assert all(size <= batches.MAX_BATCH_TOKENS for size in padded[30:]) and padded[:30] == [5000] * 30
+    assert len(found) < len(lengths) / 2
+
+
 def test_the_chat_format_leaves_the_bases_ids_alone(base_tokenizer, tokenizer):
     import copy
 

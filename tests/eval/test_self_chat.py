@@ -11,7 +11,7 @@ from chat.cli import UserError
 from chat.session import message_from
 from chat.torch_engine import TorchEngine
 from eval.personas import OWN_PERSONAS
-from eval.self_chat import OPENERS, SelfChatArguments, main, self_chat
+from eval.self_chat import OPENERS, SelfChatArguments, load_engines, main, self_chat
 from eval.transcripts import render_figures
 from tests.conftest import ROOT
 from tests.eval.test_run import command
@@ -157,6 +157,10 @@ def test_one_model_is_loaded_once_and_every_reply_has_a_seed_of_its_own(
     )
     assert set(self_chat(arguments)["models"]) == {"model"} and loaded == [settings["model"]]
     assert len({drawn.seed for *_, drawn in heard}) == 2 * 4
+
+
+def test_both_say_what_the_models_say(models):
+    assert [engine.guard for engine in load_engines(*models)] == [None, None]
 
 
 def test_an_earlier_run_is_replaced(finished, settings, tmp_path):

@@ -1,5 +1,7 @@
 """A killed evaluation goes on with the stages that it finished."""
 
+from pathlib import Path
+
 import pytest
 
 from chat.cli import UserError
@@ -34,6 +36,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_other_settings_begin_anew(tmp_path):
     Stages(tmp_path / "out", {"seed": 0}).run("a", lambda: 1)
     assert Stages(tmp_path / "out", {"seed": 1}).run("a", lambda: 2) == 2
+
+
+def test_a_kill_in_mid_writing_leaves_no_stage(tmp_path, monkeypatch):
+    def dies(path, text, **_):
+        path.write_bytes(text[:4].encode())
+        raise KeyboardInterrupt
+
+    stages = Stages(tmp_path / "out", {})
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(Path, "write_text", dies)
+        stages.run("a", lambda: [1, 2, 3])
+    assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
 
 
 def test_a_half_written_stage_is_computed_again(tmp_path):

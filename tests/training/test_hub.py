@@ -125,6 +125,77 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
         push._commit(tmp_path, 500)
     push._commit(tmp_path, 800)
     assert committed == [1]
+    # A resumed run pushes at once what it goes on from, which may be what is there.
+    push._commit(tmp_path, 700)
+    assert committed == [1, 1]
+
+
+def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(tmp_path, monkeypatch):
+    from training import hub as pushes
+
+    for name in ("make", "make_branch", "refuse_other_run"):
+        monkeypatch.setattr(pushes, name, lambda *_: None)
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
+    tries, failures = [], [ConnectionError("down")]
+
+    def commit_files(destination, additions, *, but, **_):
+        tries.append(([each.path_in_repo for each in additions], but))
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(pushes, "commit_files", commit_files)
+    for step in (2, 4):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / WEIGHTS).touch()
+    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None)
+    with pytest.raises(ConnectionError):
+        push._commit(tmp_path, 4)
+    push._commit(tmp_path, 4)
+    (tmp_path / "checkpoint-2").rename(tmp_path / "checkpoint-6")
+    push._commit(tmp_path, 6)
+    both = ([f"checkpoint-2/{WEIGHTS}", f"checkpoint-4/{WEIGHTS}"], [])
+    assert tries == [both, both, ([f"checkpoint-6/{WEIGHTS}"], ["checkpoint-4/*"])]
+
+
+def write_checkpoints(folder: Path, *steps: int, **state) -> None:
+    for step in steps:
+        (folder / f"checkpoint-{step}").mkdir(parents=True)
+        text = json.dumps({"global_step": step, **state})
+        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(text)
+
+
+def test_what_the_hub_has_comes_beside_what_is_here_and_names_the_best_one_by_its_place_here(
+    tmp_path, monkeypatch
+):
+    from training import hub as pushes
+
+    elsewhere = {"best_global_step": 4, "best_model_checkpoint": "/elsewhere/run/checkpoint-4"}
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
+    monkeypatch.setattr(
+        pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4, 6, **elsewhere)
+    )
+    write_checkpoints(tmp_path, 4, mine=True)
+    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
+    here, fetched = (
+        json.loads((tmp_path / f"checkpoint-{step}" / "trainer_state.json").read_text()) for step in (4, 6)
+    )
+    assert here["mine"] and fetched["best_model_checkpoint"] == str(tmp_path / "checkpoint-4")
+
+
+def test_without_the_hub_a_run_goes_on_from_here_and_never_from_its_beginning(tmp_path, monkeypatch, caplog):
+    from training import hub as pushes
+
+    def steps_on_hub(_):
+        raise ConnectionError("down")
+
+    monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
+    monkeypatch.setattr("chat.hub.publishing.time.sleep", lambda _: None)
+    with pytest.raises(UserError, match=r"someone/chat: its checkpoints are not here \(down\)"):
+        pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    write_checkpoints(tmp_path, 4)
+    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    assert f"going on from {tmp_path / 'checkpoint-4'}" in caplog.text
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from chat.hub import loading
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 
@@ -66,3 +67,20 @@ def test_what_the_hub_has_not_is_named(published, short_run, tmp_path, data, pro
         done = launch(endpoint, data, short_run, tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert f"error: --data {data}: " in done.stderr and problem in done.stderr
+
+
+def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(
+    prepared, tmp_path, monkeypatch
+):
+    from datasets import load_from_disk
+
+    asked = []
+    shutil.copytree(prepared / "tokenizer", tmp_path / "c0ffee" / "tokenizer")
+    monkeypatch.setattr(loading, "_why_unreachable", lambda *_: None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path / "c0ffee"))
+    monkeypatch.setattr(
+        "datasets.load_dataset",
+        lambda name, revision=None: asked.append((name, revision)) or load_from_disk(str(prepared)),
+    )
+    loading.load_tokenized("someone/talk")
+    assert asked == [("someone/talk", "c0ffee")]

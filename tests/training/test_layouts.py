@@ -84,6 +84,22 @@ def test_kernels_that_this_device_lacks_are_no_fault_of_the_layout(monkeypatch):
     assert packs(model) and reads_shared_contexts(model, ROWS, FILLER)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_too_little_memory_is_no_fault_of_the_layout(monkeypatch, shared):
+    """Nor is it passed over: the user is told, and not that the model cannot be packed."""
+    model = tiny_model("gpt2", VOCABULARY)
+    forward = model.forward
+
+    def out_of_memory(*given, **named):
+        if ("position_ids" in named) == shared:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(*given, **named)
+
+    monkeypatch.setattr(model, "forward", out_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        packs(model)
+
+
 def test_it_leaves_the_model_and_the_random_state_as_they_were():
     model = tiny_model("gpt2", VOCABULARY).train()
     model.config.use_cache = True

@@ -18,7 +18,7 @@ from tests.tiny_models import tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
-from training.prefer import build_trainer, prefer
+from training.prefer import build_trainer, calibrate, prefer
 from training.prefer_arguments import PreferArguments
 from training.trainer import row_losses
 
@@ -72,7 +72,9 @@ def preference(folder, question):
 def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_path, marks, model_folder):
     base = tmp_path / "base"
     shutil.copytree(model_folder, base)
-    (base / "stats.json").write_text('{"total": 1}')
+    of_the_base = {"stats.json", "trainer_state.json", "train_arguments.json"}
+    for name in of_the_base:
+        (base / name).write_text(f'{{"of": "{name}"}}')
 
     changes = {"temperature": 1.3, "top_p": 0.8, "final_model_dtype": "float16", "held_out_share": 0.2}
     alone = {"length_weight": 0.0, "reply_loss_weight": 0.0}
@@ -88,7 +90,8 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert trainer.state.global_step == 9
     kept = json.loads((tuned / "prefer_arguments.json").read_text())
     assert (kept["beta"], kept["marks"], kept["base"]) == (0.2, "./marks.jsonl", "./base")
-    assert (tuned / "stats.json").read_text() == '{"total": 1}'
+    for name in of_the_base:
+        assert (tuned / name).read_text() == f'{{"of": "{name}"}}'
     assert json.loads((tuned / "config.json").read_text())["dtype"] == "float16"
     assert len({path.stat().st_mode for path in tuned.iterdir()}) == 1
     decoding = load_generation_config(str(tuned)).to_dict()
@@ -104,6 +107,14 @@ def test_before_the_first_step_no_reply_has_gained_in_any_precision(
     assert trainer.args.bf16
     found = trainer.evaluate()
     assert found["eval_accuracy"] == 0 and found["eval_pairs"] > 0
+
+
+def test_nor_does_dropout_make_a_reply_gain_while_it_learns(tmp_path, marks, model_folder):
+    alone = {"length_weight": 0.0, "reply_loss_weight": 0.0, "held_out_share": 0.0}
+    trainer = build_trainer(arguments(tmp_path, marks, model_folder, **alone))
+    batch = next(iter(trainer.get_train_dataloader()))
+    loss = trainer.compute_loss(trainer.model.train(), batch)
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
 
 
 def logged(folder) -> list[dict]:
@@ -207,6 +218,32 @@ def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, mode
     assert [entry for entry in log if entry.get("calibration_temperature", 0) > 1]
     with pytest.raises(UserError, match="--calibrate true: needs dialogues; give --data"):
         arguments(tmp_path, marks, model_folder, calibrate=True)
+
+
+def test_a_model_is_calibrated_by_dialogues_that_it_has_not_learnt(
+    tmp_path, marks, model_folder, prepared, monkeypatch
+):
+    given = arguments(tmp_path, marks, model_folder, data=str(prepared), calibrate=True)
+    trainer, seen = build_trainer(given), []
+    monkeypatch.setattr(
+        "training.calibration.best_temperature", lambda _, batches: seen.extend(batches) or 1.0
+    )
+    calibrate(trainer, given)
+    held_out = {tuple(ids) for ids in load_tokenized(str(prepared))[0]["val"]["input_ids"]}
+    found = {
+        tuple(ids[mask.bool()].tolist())
+        for batch in seen
+        for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    }
+    assert found and found <= held_out
+
+
+def test_a_model_without_a_number_of_positions_is_refused(tmp_path, marks, tokenizer):
+    base = tmp_path / "bloom"
+    tiny_model("bloom", len(tokenizer), max_position_embeddings=None).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    with pytest.raises(UserError, match=r"^--base .*: a bloom without a number of positions"):
+        prefer(arguments(tmp_path, marks, base))
 
 
 def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_folder, prepared, caplog):

@@ -55,6 +55,14 @@ def test_a_long_conversation_loses_its_oldest_turns(tmp_path, tokenizer):
     assert "I have two cats." in text and "three" in text and "one" not in text
 
 
+def test_the_longest_reply_has_room_of_whichever_kind_it_is(tmp_path, tokenizer):
+    long = record(*["word " * 60] * 3, good=["Yes."], bad=["No.", "no " * 40])
+
+    [place] = encode_marks(read_marks(marks_file(tmp_path, long)), tokenizer, positions=100)
+
+    assert 40 < len(place["prompt_ids"]) + max(map(len, place["replies"])) <= 100
+
+
 def test_batches_are_of_like_lengths_and_in_no_order():
     places = [{"prompt_ids": [0] * length} for length in range(1, 43)]
 
@@ -74,7 +82,8 @@ def test_a_conversation_is_held_out_whole(tmp_path):
         for each in (record(f"Hi {number}!"), record(f"Hi {number}!", "Hello!", "And you?"))
     ]
 
-    learnt, held_out = hold_out(read_marks(marks_file(tmp_path, *records)), share=0.25, seed=0)
+    marks = read_marks(marks_file(tmp_path, *records))
+    learnt, held_out = hold_out(marks, share=0.25, seed=0)
 
     def openings(side):
         return {each.conversation.turns[0].text for each in side}
@@ -82,6 +91,8 @@ def test_a_conversation_is_held_out_whole(tmp_path):
     assert (len(learnt), len(held_out)) == (30, 10)
     assert not openings(learnt) & openings(held_out)
     assert hold_out(learnt, share=0, seed=0) == (learnt, [])
+    others = hold_out(marks, share=0.25, seed=1)[1]
+    assert others == hold_out(marks, share=0.25, seed=1)[1] != held_out
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,21 @@ def test_nor_does_a_further_try_at_the_end(hub, pushes):
     assert hub.taken == ["first"] and time.monotonic() - begun < 10
 
 
+def test_after_an_outage_the_next_failure_is_tried_again_as_soon_as_the_first(hub, pushes):
+    pushes._pause_seconds = 600.0
+    pushes.submit(hub.push("first"))
+    while not hub.taken:
+        pushes._thread.join(0.01)
+    hub.begun.clear()
+    hub.failures = [ConnectionError("down")]
+    pushes.submit(hub.push("second"))
+    assert hub.begun.wait(10)
+    begun = time.monotonic()
+    while len(hub.taken) < 2 and time.monotonic() - begun < 5:
+        pushes._thread.join(0.01)
+    assert hub.taken == ["first", "second"] and pushes.close() is None
+
+
 def test_what_fails_while_a_newer_one_waits_is_not_tried_again(hub, pushes):
     hub.may_go_on.clear()
     hub.failures = [ConnectionError("down")]

@@ -1,6 +1,9 @@
 """What a failure of the Hub's client means: whether another try may help."""
 
+import errno
 import json
+
+import pytest
 
 from chat.hub.errors import failure_of
 
@@ -13,3 +16,57 @@ def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
         failure = failure_of(error)
     assert not failure.is_lasting and str(failure) == "the Hub's answer cannot be read; try again later"
     assert failure_of(ValueError("Invalid metadata")).is_lasting
+
+
+def refusal(status: int, said: str = "", **headers: str):
+    """The error of the Hub's client for such an answer."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    request = httpx2.Request("POST", "https://hub/api/models/someone/chat/commit/main")
+    answer = httpx2.Response(status, headers=headers, request=request)
+    return HfHubHTTPError("it went wrong", response=answer, server_message=said)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_lasting"),
+    [
+        *((status, True) for status in (400, 401, 402, 403, 422)),
+        *((status, False) for status in (408, 409, 412, 423, 429, 500, 503)),
+    ],
+)
+def test_another_try_may_help_where_the_fault_or_the_moment_is_the_hubs(status, is_lasting):
+    assert failure_of(refusal(status)).is_lasting == is_lasting
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0),
+        ({"RateLimit": '"api";r=0;t=55'}, 55),
+        # There is room left: it was another limit that was reached, and the window's end is no matter.
+        ({"RateLimit": '"api";r=499;t=280'}, 0),
+        ({"RateLimit": '"api";r=499;t=280', "Retry-After": "7"}, 7),
+    ],
+)
+def test_it_waits_as_long_as_the_hub_says(headers, seconds):
+    for status in (429, 503):
+        assert failure_of(refusal(status, **headers)).retry_after_seconds == seconds
+
+
+def test_ones_own_token_is_not_told_whatever_it_looks_like(monkeypatch):
+    """As of a Hub of one's own (HF_ENDPOINT), or of a job."""
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "oidc.OfAJob-123")
+    for error in (refusal(400, "Bad token oidc.OfAJob-123"), OSError("oidc.OfAJob-123 is refused")):
+        assert "OfAJob" not in str(failure_of(error)) and "hf_..." in str(failure_of(error))
+
+
+def test_a_full_disk_is_told_also_where_the_client_made_another_error_of_it():
+    error = RuntimeError("cannot upload")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    failure = failure_of(error)
+    assert (
+        failure.is_lasting and str(failure).startswith("the disk is full (") and "make room" in str(failure)
+    )

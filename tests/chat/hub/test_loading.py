@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from chat.cli import UserError
+from chat.hub.loading import explained, load_causal_lm
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 
@@ -32,3 +34,28 @@ def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
     assert offline.returncode == 0, offline.stderr
     assert offline.stdout == online.stdout
     assert "Exporting" in online.stderr and "Exporting" not in offline.stderr
+
+
+def test_after_a_hub_that_could_not_be_reached_it_is_asked_again(monkeypatch):
+    """A run of days is not to be cut off from the Hub because that was down when it began."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("chat.hub.loading._why_unreachable", lambda *_: "the Hub cannot be reached (down)")
+    meanwhile = []
+    with (
+        pytest.raises(UserError, match=r"^--model user/model: no such folder, and the Hub cannot be reached"),
+        explained("--model", "user/model", "model"),
+    ):
+        meanwhile.append(constants.HF_HUB_OFFLINE)
+        raise OSError("not in the cache")
+    assert meanwhile == [True] and constants.HF_HUB_OFFLINE is False
+
+
+def test_weights_that_would_be_unpickled_are_not_loaded(model_folder, tmp_path):
+    import torch
+
+    torch.save(load_causal_lm(str(model_folder)).state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_bytes((model_folder / "config.json").read_bytes())
+    with pytest.raises(UserError, match=r"^--model .*: no usable model \(.*safetensors"):
+        load_causal_lm(str(tmp_path))

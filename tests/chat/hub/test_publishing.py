@@ -3,6 +3,8 @@
 import pytest
 
 from chat.cli import UserError
+from chat.hub.loading import MODEL_FILES
+from chat.hub.publishing import additions_of
 from chat.hub.repositories import Destination
 from tests.chat.hub.conftest import MODEL, TOKEN
 from tests.hub_server import client_environment, hub
@@ -63,6 +65,15 @@ def test_a_card_with_broken_metadata_is_refused_before_anything_is_there(reposit
         done = publish(endpoint)
     assert done.returncode == 2 and "Invalid metadata in README.md" in done.stderr, done.stderr
     assert not repositories.messages(MODEL)
+
+
+def test_patterns_without_a_folder_are_of_the_root_alone(tmp_path):
+    """Nothing in a folder is published as a model's, nor deleted in a repository as one of its old files."""
+    for path in ("config.json", "openvino/openvino_model.xml", "runs/state.json", "model.safetensors"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    found = [each.path_in_repo for each in additions_of(tmp_path, allow=MODEL_FILES)]
+    assert found == ["config.json", "model.safetensors", "openvino/openvino_model.xml"]
 
 
 @pytest.mark.parametrize(

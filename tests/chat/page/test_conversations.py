@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.page.conversations import readable
+from chat.page.conversations import _current, readable
 from chat.page.replies import ReplyDetails, turns_from
 from chat.personas import PRESETS, random_persona
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, persona_from
@@ -56,6 +56,15 @@ def test_what_is_read_is_within_the_limits():
     assert len(found["persona"]) == 8 and len(found["id"]) == 100
 
 
+@pytest.mark.parametrize("continues", [False, True])
+def test_the_browser_is_told_whether_it_goes_on_with_what_the_server_had_forgotten(continues):
+    """Else one conversation would be two in its list."""
+    record = {"id": "c0ffee", "continues": continues, "replies": {}}
+    kept = _current([{"role": "user", "content": "Hi"}], "I sing.", record)
+    assert kept == conversation("Hi", continues=continues)
+    assert _current([], "I sing.", {}) is None
+
+
 def test_the_server_keeps_nothing_of_a_history_that_a_program_sends(engine):
     """But what it said to the chat for programs: a `gr.State` lives as long as a session, however large."""
     import gradio as gr
@@ -73,6 +82,14 @@ def test_a_history_is_within_the_limits_and_of_two_roles():
     assert {turn["role"] for turn in turns} == {"user"} and len(turns) == MAX_TURNS / 2
     assert {len(turn["content"]) for turn in turns} == {MAX_MESSAGE_CHARACTERS}
     assert turns_from(None) == []
+
+
+def test_of_a_longer_history_the_last_turns_are_left():
+    roles = ("user", "assistant")
+    history = [{"role": roles[number % 2], "content": str(number)} for number in range(MAX_TURNS + 50)]
+    assert [turn["content"] for turn in turns_from(history)] == [
+        str(50 + number) for number in range(MAX_TURNS)
+    ]
 
 
 def test_the_personas_are_within_the_limits():

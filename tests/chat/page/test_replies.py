@@ -48,6 +48,14 @@ def test_the_details_are_of_the_persona_that_the_reply_was_drawn_for(engine, mon
     assert asked == [("I sing.",), ("I dance.",)]
 
 
+def test_a_reply_that_took_no_time_has_a_speed(engine):
+    """As that to what is not to be asked."""
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    details = {"reply": "Hello", "persona": "", "seed": 7, "seconds": 0.0, "tokens": 2}
+    told = about_reply(engine, history, "", {"id": "1", "replies": {"1": details}}, None)
+    assert "2 tokens in 0.00 s" in told and told.endswith("Seed 7")
+
+
 @pytest.mark.parametrize("place", [-1, 0, 2, 99])
 def test_where_there_is_no_reply_it_says_so(engine, place):
     history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]

@@ -1,10 +1,15 @@
 """How the page is served."""
 
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
-from chat.page.server import has_screen
+from chat.page import server
+from chat.page.server import feedback_log, has_screen, launch, wait_for_end
+from chat.page.variables import PageVariables
 
 
 @pytest.mark.parametrize(
@@ -27,3 +32,29 @@ def test_a_browser_opens_only_before_somebody(platform, at_terminal, display, ex
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: at_terminal)
     assert has_screen() is expected
+
+
+def test_what_the_server_holds_and_who_waits_is_bounded(monkeypatch):
+    monkeypatch.setattr(server, "refuse_downloads", lambda: None)
+    page = MagicMock(mcp_server_obj=None)
+    page.launch.return_value = (None, "http://here", None)
+    assert launch(page, MagicMock(), PageVariables(model="m", queue_size=3)) == "http://here"
+    page.queue.assert_called_once_with(max_size=3, api_open=False)
+    assert page.launch.call_args.kwargs["state_session_capacity"] == server.MAX_SESSIONS
+
+
+def test_at_the_end_what_was_kept_is_pushed_once_nobody_is_served_any_more(monkeypatch):
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server.time, "sleep", interrupted)
+    all_of_it = MagicMock()
+    wait_for_end(all_of_it.page, all_of_it.engine, all_of_it.log)
+    assert [name for name, *_ in all_of_it.method_calls] == ["page.close", "log.close", "engine.close"]
+    wait_for_end(all_of_it.page, all_of_it.engine, None)
+
+
+def test_feedback_may_be_kept_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    variables = SimpleNamespace(keeps_feedback=True, feedback_folder="~/kept", feedback_dataset="")
+    assert Path(feedback_log(variables).file).parent == tmp_path / "kept"

@@ -11,6 +11,7 @@ from huggingface_hub import RepoCard
 from packaging.requirements import Requirement
 
 from chat.cli import UserError, parse_arguments
+from chat.hub.secrets import refuse_tokens
 from chat.space.__main__ import main
 from chat.space.arguments import SpaceArguments
 from chat.space.card import SpaceModel, render_card
@@ -150,6 +151,16 @@ def test_a_token_in_a_file_is_refused_and_not_shown(monkeypatch, model_folder, t
     with pytest.raises(UserError, match=r"final_model/notes.json: holds a token") as error:
         make(monkeypatch, "--output", tmp_path / "space", "--model", tmp_path / "model")
     assert token not in str(error.value)
+
+
+def test_ones_own_token_is_refused_whatever_it_looks_like(monkeypatch, tmp_path):
+    """As of a job, or of a Hub of one's own."""
+    (tmp_path / "app.py").write_text('TOKEN = "oidc.OfAJob-123"')
+    refuse_tokens(tmp_path)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "oidc.OfAJob-123")
+    with pytest.raises(UserError, match=r"^app.py: holds a token") as error:
+        refuse_tokens(tmp_path)
+    assert "OfAJob" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""The exporters' libraries, where they look for what is not there."""
+
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+IMPORTS = """
+import os, pwd
+
+def unknown(number):
+    raise KeyError(number)
+
+pwd.getpwuid = unknown
+from chat.export.quiet import without_telemetry
+with without_telemetry():
+    import openvino_genai
+print(os.environ.get("HOME"))
+"""
+
+
+def test_openvino_starts_for_a_user_without_a_home():
+    done = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, env={}, capture_output=True, text=True)
+    assert done.stdout == "None\n", done.stderr

@@ -1,0 +1,70 @@
+"""What the Hub's client is asked to do with repositories, without a Hub."""
+
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+
+from chat.cli import UserError
+from chat.hub import cards, publishing, repositories
+from chat.hub.repositories import Destination
+
+CHAT = "someone/chat"
+
+
+@pytest.fixture
+def client(monkeypatch) -> MagicMock:
+    """The Hub's client, which notes what it is asked; the repository is private and has a card."""
+    client = MagicMock()
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: client)
+    client.repo_info.return_value = SimpleNamespace(private=True, sha="c0ffee", siblings=[])
+    return client
+
+
+def test_no_answer_is_waited_for_for_ever(client, monkeypatch):
+    factories = []
+    monkeypatch.setattr("huggingface_hub.set_client_factory", factories.append)
+    repositories._bound_waiting.cache_clear()
+    try:
+        repositories.make(Destination(CHAT))
+    finally:
+        repositories._bound_waiting.cache_clear()
+    [factory] = factories
+    with factory() as made:
+        assert 0 < made.timeout.connect <= 60 and 0 < made.timeout.read <= 600 and made.timeout.write
+
+
+def test_a_repository_is_made_private_and_what_differs_from_what_is_wanted_is_said(client, caplog):
+    repositories.make(Destination(CHAT))
+    assert client.create_repo.call_args.kwargs["private"] is True and not caplog.messages
+    repositories.make(Destination(CHAT, public=True))
+    assert client.create_repo.call_args.kwargs["private"] is False
+    assert caplog.messages == [
+        f"--push-to-hub {CHAT}: is private and stays so; its settings on the Hub can change that"
+    ]
+    client.repo_info.return_value.private = False
+    repositories.make(Destination(CHAT, public=True))
+    with pytest.raises(UserError, match="is public on the Hub"):
+        repositories.make(Destination(CHAT))
+    assert len(caplog.messages) == 1
+
+
+def test_a_card_is_changed_only_where_nobody_has_changed_it_meanwhile(client):
+    assert cards.change_card(Destination(CHAT), lambda _: "# Ours", message="Card", again="again")
+    assert client.create_commit.call_args.kwargs["parent_commit"] == "c0ffee"
+
+
+def test_a_folder_whose_card_is_merged_is_published_only_on_what_was_read(client, tmp_path):
+    (tmp_path / "README.md").write_text("# Ours")
+    given = {"message": "Model", "merge_card": lambda there, ours: ours}
+    publishing.publish_folder(tmp_path, Destination(CHAT), **given)
+    assert client.create_commit.call_args.kwargs["parent_commit"] == "c0ffee"
+
+
+@pytest.mark.parametrize(
+    ("private", "gated", "is_private"),
+    [(False, False, False), (True, False, True), (False, "manual", True), (False, "auto", True)],
+)
+def test_a_gated_model_is_shown_to_some_people_only_too(client, private, gated, is_private):
+    client.model_info.return_value = SimpleNamespace(private=private, gated=gated, card_data=None)
+    assert cards.model_on_hub(CHAT, "--model").is_private is is_private
