@@ -26,5 +26,5 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
 EXPOSE 7860
 VOLUME ["/app/feedback", "/home/chat/.cache"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=600s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/health', timeout=4)"]
 CMD ["python", "app.py"]

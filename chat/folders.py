@@ -97,11 +97,12 @@ def is_whole(folder: Path, expected: dict[str, int]) -> bool:
 def is_write_failure(error: Exception) -> bool:
     """Whether the error says that a disk is full or takes no more.
 
-    Python says OSError, safetensors an error of its own, and torch's archive writer RuntimeError.
+    Python says OSError, safetensors an error of its own, torch's archive writer and OpenVINO RuntimeError.
     """
     if isinstance(error, OSError):
         return error.errno in NO_ROOM
-    return type(error).__name__ == "SafetensorError" or "inline_container" in str(error)
+    told = str(error)
+    return type(error).__name__ == "SafetensorError" or "inline_container" in told or "iostream error" in told
 
 
 def full_disk(error: BaseException | None) -> OSError | None:

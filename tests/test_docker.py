@@ -140,7 +140,12 @@ def test_what_it_copies_serves_the_page_to_a_user_who_may_write_nothing_else(tmp
     before = files_in(app)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    own = {"GRADIO_SERVER_PORT": port, "FEEDBACK_FOLDER": str(app / "feedback")}
+    # A proxy as Docker's own configuration sets it in each container, here one that is not there.
+    own = {
+        "GRADIO_SERVER_PORT": port,
+        "FEEDBACK_FOLDER": str(app / "feedback"),
+        "HTTP_PROXY": "http://[::1]:9",
+    }
     environment = variables() | own | {"HOME": str(home), "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
     started = json.loads(instructions("CMD")[0])
     [health] = re.findall(r"CMD (\[.*\])", instructions("HEALTHCHECK")[0])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 
 # OpenVINO, when it is imported, and NNCF report their use to Intel unless they believe to be in a CI.
 TELEMETRY_SWITCHES = {"CI": "true", "NNCF_CI": "true"}
@@ -16,13 +18,23 @@ TELEMETRY_SWITCHES = {"CI": "true", "NNCF_CI": "true"}
 @contextmanager
 def without_telemetry() -> Iterator[None]:
     """What is first imported within the block reports to nobody, then or later."""
-    before = {name: os.environ.get(name) for name in TELEMETRY_SWITCHES}
-    os.environ.update(TELEMETRY_SWITCHES)
+    switches = TELEMETRY_SWITCHES | _home()
+    before = {name: os.environ.get(name) for name in switches}
+    os.environ.update(switches)
     try:
         yield
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _home() -> dict[str, str]:
+    """OpenVINO looks there for a consent to reports, and does not start for a user who has no such folder."""
+    try:
+        Path.home()
+    except RuntimeError:
+        return {"HOME": tempfile.gettempdir()}
+    return {}
 
 
 @contextmanager

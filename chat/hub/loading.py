@@ -130,10 +130,20 @@ def model_folder(name: str, flag: str = "--model") -> Path:
 
 
 def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerBase:
+    """
+    Raises:
+        UserError: there is none, or not all of it.
+    """
     from transformers import AutoTokenizer
 
     with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
-        return AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    # transformers makes an empty one of a configuration without the files that it tells of.
+    if len(tokenizer.get_vocab()) <= len(tokenizer.get_added_vocab()):
+        raise UserError(
+            f"{flag} {name}: its tokenizer has no words; put the tokenizer.json that belongs to it there"
+        )
+    return tokenizer
 
 
 def load_chat_tokenizer(name: str, flag: str) -> PreTrainedTokenizerBase:

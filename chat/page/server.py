@@ -8,6 +8,7 @@ import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies_environment
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -18,7 +19,7 @@ from chat.cli import UserError
 from chat.engine import ChatEngine
 from chat.page.guard import ASK_API, RequestGuard, refuse_downloads
 from chat.page.theme import theme
-from chat.page.variables import PageVariables
+from chat.page.variables import ADDRESS_VARIABLE, PageVariables
 
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
@@ -54,6 +55,10 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
         UserError: no port is free where it should listen.
     """
     refuse_downloads()
+    name = os.environ.get(ADDRESS_VARIABLE, "").strip().removeprefix("[").removesuffix("]")
+    _past_proxies("127.0.0.1", "localhost", name)
+    # Gradio makes a URL of it.
+    listens = {"server_name": f"[{name}]"} if ":" in name else {}
     # Past the queue neither its length nor the number of concurrent replies would bind anybody.
     page.queue(max_size=variables.queue_size, api_open=False)
     # That tool is taken away below.
@@ -70,13 +75,22 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
             mcp_server=variables.mcp_server,
             app_kwargs={"routes": [health_route(engine)], "middleware": [Middleware(RequestGuard)]},
             prevent_thread_lock=True,
-            **{"inbrowser": has_screen(), **options},
+            **{"inbrowser": has_screen(), **listens, **options},
         )
     except OSError as error:
         raise UserError(f"GRADIO_SERVER_NAME, GRADIO_SERVER_PORT: {error}") from None
     if page.mcp_server_obj:
         _only_without_memory(page.mcp_server_obj)
     return address
+
+
+def _past_proxies(*hosts: str) -> None:
+    """Reaches these directly, where a proxy is set for all: Gradio asks its own server whether it is up."""
+    proxies = getproxies_environment()
+    direct = proxies.pop("no", "")
+    if proxies and direct != "*":
+        direct = ",".join(filter(None, [direct, *hosts]))
+        os.environ.update({"NO_PROXY": direct, "no_proxy": direct})
 
 
 def has_screen() -> bool:

@@ -114,7 +114,8 @@ def variable_of(name: str) -> str:
 def _check_address(name: str) -> None:
     """Raises UserError where this machine has no such address: Gradio would blame its ports, in the end."""
     try:
-        [(family, _, _, _, address), *_] = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)
+        bare = name.removeprefix("[").removesuffix("]")
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(bare, 0, type=socket.SOCK_STREAM)
         with socket.socket(family, socket.SOCK_STREAM) as trial:
             trial.bind(address)
     except (OSError, UnicodeError):

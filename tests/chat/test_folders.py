@@ -132,6 +132,21 @@ def test_each_library_says_in_its_own_way_that_a_disk_is_full():
     )
 
 
+def test_a_full_disk_is_named_where_openvino_writes(tmp_path):
+    import openvino
+    from openvino import opset13
+
+    number = opset13.parameter([1])
+    model = openvino.Model([opset13.add(number, opset13.constant([1.0], openvino.Type.f32))], [number])
+    with (
+        pytest.raises(UserError, match=r"^--output .*out: cannot be written \(.*\); make room"),
+        whole_folder(tmp_path / "out", DONE, "--output") as scratch,
+    ):
+        (scratch / "openvino_model.bin").symlink_to("/dev/full")
+        openvino.save_model(model, scratch / "openvino_model.xml")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_is_found_behind_what_a_library_makes_of_it():
     full = OSError(errno.ENOSPC, "No space left on device")
     told, untold = RuntimeError("cannot generate"), ValueError("while handling it")

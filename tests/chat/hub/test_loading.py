@@ -1,15 +1,24 @@
 """A model by its Hub id, over real HTTP on loopback: downloaded and exported once, and then there offline."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from chat.cli import UserError
-from chat.hub.loading import explained, load_causal_lm
+from chat.hub.loading import explained, load_causal_lm, load_tokenizer
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
+
+
+def test_a_tokenizer_without_its_words_is_an_error(model_folder, tmp_path):
+    """transformers makes one of its configuration alone, and all that is said is nothing to it."""
+    for name in ("config.json", "tokenizer_config.json"):
+        shutil.copy(model_folder / name, tmp_path)
+    with pytest.raises(UserError, match=r"^--model .*: its tokenizer has no words; put the tokenizer.json"):
+        load_tokenizer(str(tmp_path), "--model")
 
 
 @pytest.mark.slow

@@ -1,13 +1,16 @@
 """How the page is served."""
 
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
 from chat.page import server
+from chat.page.layout import build_page
 from chat.page.server import feedback_log, has_screen, launch, wait_for_end
 from chat.page.variables import PageVariables
 
@@ -58,3 +61,20 @@ def test_feedback_may_be_kept_at_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     variables = SimpleNamespace(keeps_feedback=True, feedback_folder="~/kept", feedback_dataset="")
     assert Path(feedback_log(variables).file).parent == tmp_path / "kept"
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "::1"])
+def test_it_listens_where_it_should_and_asks_no_proxy_for_itself(pocket, monkeypatch, name):
+    if name == "::1" and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    for variable, value in {"GRADIO_SERVER_NAME": name, "HTTP_PROXY": "http://127.0.0.1:9"}.items():
+        monkeypatch.setenv(variable, value)
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(variable, "")
+    page = build_page(pocket, None)
+    try:
+        address = launch(page, pocket, PageVariables(pocket.name, mcp_server=False), quiet=True)
+        with build_opener(ProxyHandler({})).open(f"{address}health") as answer:
+            assert answer.status == 200
+    finally:
+        page.close()

@@ -69,6 +69,7 @@ def test_addresses_of_this_machine_are_taken(name):
     if name == "::1" and not socket.has_ipv6:
         pytest.skip("no IPv6")
     assert PageVariables.from_environment({"MODEL_ID": "m", "GRADIO_SERVER_NAME": name})
+    assert PageVariables.from_environment({"MODEL_ID": "m", "GRADIO_SERVER_NAME": f"[{name}]"})
 
 
 def test_a_folder_for_feedback_is_made_when_it_is_needed(tmp_path):
