@@ -12,21 +12,26 @@ window.gpt2chat = (() => {
     const MAX_STOPPING_MILLISECONDS = 3000;
     const NARROW = "(max-width: 899px)";
 
-    // Where the browser allows no storage (some do not inside another site's frame), this page's life is all.
+    // Where the browser allows no storage (some do not inside another site's frame), or has no room for it, this
+    // page's life is all.
     const store = (area) => {
         const memory = new Map();
         return {
+            hold: (key, value) => memory.set(key, value),
             get(key) {
-                try { return window[area].getItem(key); } catch { return memory.get(key) ?? null; }
+                if (memory.has(key)) return memory.get(key);
+                try { return window[area].getItem(key); } catch { return null; }
             },
+            // False where there is no room.
             set(key, value) {
                 try {
                     window[area].setItem(key, value);
-                    return true;
+                    memory.delete(key);
                 } catch (error) {
+                    if (error.name === "QuotaExceededError") return false;
                     memory.set(key, value);
-                    return error.name !== "QuotaExceededError";
                 }
+                return true;
             },
         };
     };
@@ -44,12 +49,17 @@ window.gpt2chat = (() => {
     }
 
     function write(all) {
-        let kept = all.slice(0, MAX_CONVERSATIONS);
-        while (!browser.set(CONVERSATIONS, JSON.stringify(kept)) && kept.length > 1) kept = kept.slice(0, -1);
+        const latest = all.slice(0, MAX_CONVERSATIONS);
+        let kept = latest;
+        while (!browser.set(CONVERSATIONS, JSON.stringify(kept))) {
+            if (kept.length <= 1) return browser.hold(CONVERSATIONS, JSON.stringify(latest));
+            kept = kept.slice(0, -1);
+        }
     }
 
     function title(conversation) {
-        const first = conversation.turns.find((turn) => turn.role === "user")?.content ?? "";
+        const first = conversation.turns.find((turn) => turn?.role === "user")?.content ?? "";
+        if (typeof first !== "string") return "Unreadable";
         const characters = [...first.split(/\s+/).filter(Boolean).join(" ")];
         if (characters.length <= MAX_TITLE_CHARACTERS) return characters.join("");
         return characters.slice(0, MAX_TITLE_CHARACTERS).join("").trimEnd() + "...";
@@ -224,13 +234,15 @@ window.gpt2chat = (() => {
         "#message .stop-button": "Stop",
         "#chatbot [data-testid=user]": "You",
         "#chatbot [data-testid=bot]": "GPT-2",
+        "#chatbot .edit-textarea": "Your message, edited",
+        "#chatbot .examples": "Examples",
     };
     let wasClosed = false;
     function mend() {
         for (const [selector, name] of Object.entries(NAMES)) {
             for (const each of document.querySelectorAll(`:is(${selector}):not([aria-label="${name}"])`)) {
                 each.setAttribute("aria-label", name);
-                if (selector.startsWith("#chatbot")) each.setAttribute("role", "group");
+                if (!each.matches("button, textarea")) each.setAttribute("role", "group");
             }
         }
         for (const each of document.querySelectorAll(".sidebar-content")) each.inert = !each.closest(".sidebar.open");
@@ -278,7 +290,7 @@ window.gpt2chat = (() => {
         const isClick = event.type === "click";
         const isEnter = event.key === "Enter" && !event.shiftKey && event.target.matches("#message textarea");
         const isSend = isEnter || (isClick && event.target.closest("#message .submit-button"));
-        const isAgain = isClick && event.target.closest("#again");
+        const isAgain = isClick && event.target.closest("#again, #chatbot [aria-label=Submit]");
         const isEmpty = isSend && !field()?.value.trim();
         const isEarly = isLeaving() && (isSend || isAgain || (isClick && event.target.closest("#chatbot")));
         if (isEarly && isSend && !isEmpty) sendsOnArrival = true;

@@ -22,6 +22,9 @@ def test_the_field_the_buttons_and_who_speaks_have_names(visitor):
     reply = visitor.reply_after(1)
     assert visitor.page.get_by_role("group", name="You", exact=True).inner_text().strip() == "Hello!"
     assert visitor.page.get_by_role("group", name="GPT-2", exact=True).inner_text().strip() == reply
+    visitor.press("Edit")
+    field = visitor.page.get_by_role("textbox", name="Your message, edited")
+    assert field.input_value() == "Hello!"
 
 
 def test_the_closed_side_bar_is_passed_over(visitor):
@@ -43,10 +46,15 @@ def test_no_other_reply_can_be_asked_for_while_one_is_drawn(chromium, slow_addre
     visitor.set_decoding(Longest_reply="3")
     visitor.say("Hello")
     visitor.set_decoding(Longest_reply="60")
+    visitor.press("Edit")
+    visitor.page.locator("#chatbot textarea").fill("Goodbye")
     visitor.type("Tell me more")
     visitor.page.get_by_role("button", name="Stop").wait_for()
+    visitor.page.get_by_role("button", name="Submit").click()
     visitor.page.locator("#again").focus()
     visitor.page.keyboard.press("Enter")
+    visitor.until(visitor.is_idle)
+    visitor.press("Cancel")
     visitor.reply_after(3)
     assert [who for who, _ in visitor.messages()] == ["user", "bot", "user", "bot"]
     assert visitor.messages()[2] == ("user", "Tell me more")

@@ -53,6 +53,35 @@ def test_what_is_no_store_is_an_empty_one(visitor, keep, stored):
     assert visitor.say("Hello")
 
 
+@pytest.mark.parametrize("turns", [[None], [{"role": "user", "content": ["Hi"]}], [{}]])
+def test_one_that_cannot_be_read_leaves_the_others_in_the_list(visitor, keep, turns):
+    keep(conversation(1, "Hi", "Hello"))
+    visitor.page.evaluate(
+        """([key, turns]) => {
+            const other = { id: "2", persona: [], turns, replies: {} };
+            localStorage.setItem(key, JSON.stringify([other, ...JSON.parse(localStorage.getItem(key))]));
+        }""",
+        [KEY, turns],
+    )
+    assert keep(None)[1] == ["Hi", "1"]
+
+
+def test_where_the_browser_has_no_room_at_all_the_page_keeps_them(visitor, keep):
+    visitor.page.evaluate(
+        """() => {
+            const fill = (key, text) => localStorage.setItem(key, (localStorage.getItem(key) ?? "") + text);
+            for (let size = 2 ** 22; size >= 1; size /= 2) {
+                try { while (true) fill(`full-${size}`, "x".repeat(size)); } catch {}
+            }
+        }"""
+    )
+    assert keep(conversation(1, "Hi", "Hello")) == [["Hi", "1"]]
+    assert keep(conversation(2, "Bye", "Oh")) == [["Bye", "2"], ["Hi", "1"]]
+    visitor.page.evaluate("localStorage.clear()")
+    assert keep(conversation(3, "Well", "Yes")) == [["Well", "3"], ["Bye", "2"], ["Hi", "1"]]
+    assert "Bye" in visitor.kept()
+
+
 def test_the_title_is_what_was_first_said(keep):
     [[title, _]] = keep(conversation(1, "Hi\n <b>there</b>"))
     assert title == "Hi <b>there</b>"
