@@ -195,7 +195,8 @@ def _ready_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
         if reconfigure := getattr(getattr(sys, name), "reconfigure", None):
-            reconfigure(errors="replace")
+            # A log is read while its process runs, which one with a buffer of 8 kB is not.
+            reconfigure(errors="replace", line_buffering=True)
 
 
 def _failed_stdout(trial: str = "") -> int | None:

@@ -191,6 +191,8 @@ class ChatEngine(ABC):
 
     def log_probs(self, conversations: Sequence[Messages], reply: str) -> list[float]:
         """log P(reply | conversation) for each of the conversations, in nats, the end of turn included."""
+        if not conversations:
+            return []
         [ids] = encode_texts(self.tokenizer, [reply])
         ids = [*ids[: self.positions // 2 - 1], self.tokenizer.eos_token_id]
         room, _ = fit_positions(self.positions, MAX_PROMPT_TOKENS, len(ids))

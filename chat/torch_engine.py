@@ -49,7 +49,10 @@ class TorchEngine(ChatEngine):
 
         device = fastest_device()
         fast = torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
-        return cls(load_causal_lm(name, flag).to(device, dtype or fast), tokenizer, name)
+        model = load_causal_lm(name, flag).to(device, dtype or fast)
+        # By it transformers warns of padding that it takes for unmasked: drafts that ended before the others.
+        model.config.pad_token_id = None
+        return cls(model, tokenizer, name)
 
     @property
     def is_closed(self) -> bool:

@@ -136,7 +136,10 @@ class _Conversation:
             return self.last_topic
         if left and self.random.random() < FACTS:
             return self.random.choice(left)
-        return self.random.choice([topic for topic in sorted(self.topics) if self._is_absent(topic)])
+        absent = [topic for topic in sorted(self.topics) if self._is_absent(topic)]
+        if not absent:
+            raise ValueError("a persona leaves no topic that it says nothing of: give more topics")
+        return self.random.choice(absent)
 
     def _is_absent(self, topic: str) -> bool:
         """Whether the persona says nothing of it, nor of anything that it might be taken for."""

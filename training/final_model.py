@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chat.hub.loading import positions_of
+from chat.hub.loading import positions_of, without_bars
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -36,7 +36,8 @@ def save_weights(
         name.removeprefix(COMPILED_PREFIX): converted[weights.data_ptr()]
         for name, weights in state_dict.items()
     }
-    model.save_pretrained(folder, state_dict=state_dict, max_shard_size=f"{shard_mb}MB")
+    with without_bars():
+        model.save_pretrained(folder, state_dict=state_dict, max_shard_size=f"{shard_mb}MB")
     # `save_pretrained` noted the dtype of the model in memory, which is not that of the files.
     model.config.dtype = dtype
     model.config.save_pretrained(folder)

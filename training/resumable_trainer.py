@@ -12,6 +12,7 @@ from transformers.trainer_callback import ExportableState
 
 from chat.cli import UserError
 from chat.folders import is_write_failure
+from chat.hub.loading import without_bars
 from training.callbacks import StopEarly, StopOnSigterm
 
 LOSS_WINDOW_FILE = "loss_window.json"
@@ -89,7 +90,8 @@ class ResumableTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial) -> None:
         try:
-            super()._save_checkpoint(model, trial)
+            with without_bars():
+                super()._save_checkpoint(model, trial)
         except Exception as error:
             if not is_write_failure(error):
                 raise

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chat.cli import UserError
@@ -89,12 +89,16 @@ def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Pat
 @contextmanager
 def _alone(kept: Path) -> Iterator[None]:
     """Lets one process at a time, of those that share a cache, make this export; the others wait for it."""
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     lock = FileLock(kept.with_name(f".{kept.name}.lock"))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+        if not lock.is_locked:
+            print(f"Waiting for the process that makes {kept}.", file=sys.stderr)
+            lock.acquire()
     except OSError as error:
         raise UserError(
             f"{CACHE_VARIABLE} {kept}: cannot be written ({error.strerror}); give another folder"

@@ -16,6 +16,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 from chat.cli import UserError
 
 ARCHITECTURE = "gpt2"
+# For a prompt and a reply of a few tokens each, by which an export is compared.
+MIN_POSITIONS = 32
 
 
 def check_exportable(config: PretrainedConfig, flag: str, name: str) -> None:
@@ -26,6 +28,11 @@ def check_exportable(config: PretrainedConfig, flag: str, name: str) -> None:
         what = f"{config.model_type} with {odd[0]}" if odd else config.model_type
         raise UserError(
             f"{flag} {name}: exporting {what} is not supported, only {ARCHITECTURE}; use the torch engine"
+        )
+    if config.max_position_embeddings < MIN_POSITIONS:
+        raise UserError(
+            f"{flag} {name}: exporting {config.max_position_embeddings} positions is not supported, only "
+            f"{MIN_POSITIONS} or more; use the torch engine"
         )
 
 

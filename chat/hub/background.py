@@ -42,12 +42,16 @@ class NewestPush:
         Args:
             every_seconds: between the beginnings of two pushes, at least; the last one is not held back.
         """
+        from huggingface_hub.utils import disable_progress_bars
+
         self.destination, self.every_seconds = destination, every_seconds
         self._waiting: Push | None = None
         self._attempts_left: int | None = None
         self._pause_seconds = FIRST_WAIT_SECONDS
         self._failure: Failure | None = None
         self._changed = threading.Condition()
+        # They would write over those of the work that goes on beside the uploads.
+        disable_progress_bars()
         self._thread = threading.Thread(target=self._run, name="push-to-hub", daemon=True)
         self._thread.start()
 

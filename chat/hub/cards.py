@@ -12,6 +12,7 @@ from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
 from chat.hub.publishing import MAIN, persistently
 from chat.hub.repositories import Destination
+from chat.hub.secrets import own_token
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
@@ -110,9 +111,9 @@ def changeable_card(destination: Destination) -> RepositoryState:
     Raises:
         UserError: it is not, or the Hub cannot be reached.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
-    if not get_token():
+    if not own_token():
         raise UserError(f"{destination}: no token; {NEW_TOKEN}")
     state = readable_state(destination)
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from chat.cli import UserError
 from chat.folders import DISK_FULL
+from chat.hub.secrets import own_token
 
 TOKEN_PATTERN = re.compile(r"\b(hf|api_org|hf_oauth)_[A-Za-z0-9_]{4,}")
 NEW_TOKEN = "set HF_TOKEN to a token that may do this (https://huggingface.co/settings/tokens)"
@@ -82,9 +83,7 @@ def one_line(error: BaseException) -> str:
 
 
 def without_tokens(text: str) -> str:
-    from huggingface_hub import get_token
-
-    own = get_token()
+    own = own_token()
     return TOKEN_PATTERN.sub("hf_...", text.replace(own, "hf_...") if own else text)
 
 

@@ -195,14 +195,36 @@ def load_generation_config(name: str, flag: str = "--model") -> GenerationConfig
 
 
 def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
-    """A causal language model with its weights, in float32, in evaluation mode."""
+    """A causal language model with its weights, in float32, in evaluation mode.
+
+    Raises:
+        UserError: there is none, or its files lack weights, which would be random ones.
+    """
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    with explained(flag, name, "model"):
-        return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True).eval()
+    with explained(flag, name, "model"), without_bars():
+        model, found = AutoModelForCausalLM.from_pretrained(
+            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"{flag} {name}: its files lack {len(missing)} of the weights that its configuration tells of "
+            f"({missing[0]}, ...); give a folder whose files belong together"
+        )
+    return model.eval()
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Without the bars of transformers' reading and writing, which take seconds; downloads keep theirs."""
+    from transformers.utils.logging import set_tqdm_hook
+
+    before = set_tqdm_hook(lambda make, given, options: make(*given, **{**options, "disable": True}))
+    try:
+        yield
+    finally:
+        set_tqdm_hook(before)
 
 
 def load_corpus(name: str, columns: set[str]) -> DatasetDict:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chat.cli import UserError
 from chat.hub.errors import Failure, failure_of
+from chat.hub.secrets import own_token
 
 logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 20.0
@@ -73,9 +74,7 @@ def make_ready(destination: Destination) -> Failure | None:
     Raises:
         UserError: no token, one that may not write there, or a public repository for what is to be private.
     """
-    from huggingface_hub import get_token
-
-    if not get_token():
+    if not own_token():
         raise UserError(
             f"{destination}: no token; set HF_TOKEN to one that may write there "
             "(https://huggingface.co/settings/tokens)"

@@ -16,11 +16,19 @@ PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 UNREAD = (".safetensors", ".bin", ".onnx")
 
 
-def refuse_tokens(folder: str | Path) -> None:
-    """Raises UserError where a file in the folder holds a token or a private key; the token is not shown."""
+def own_token() -> str | None:
+    """The user's own; None also where the libraries' folder may not be read, as that of another user."""
     from huggingface_hub import get_token
 
-    own = (get_token() or "").encode()
+    try:
+        return get_token()
+    except OSError:
+        return None
+
+
+def refuse_tokens(folder: str | Path) -> None:
+    """Raises UserError where a file in the folder holds a token or a private key; the token is not shown."""
+    own = (own_token() or "").encode()
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file() and path.suffix not in UNREAD:
             content = path.read_bytes()

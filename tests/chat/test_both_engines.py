@@ -2,11 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import zip_longest
 
 import pytest
 
 from chat.decoding import DecodingSettings
+from chat.engine import load_engine
 from chat.template import encode_prompt, encode_texts
 
 CONVERSATIONS = [
@@ -112,6 +114,20 @@ def test_replies_are_scored_after_conversations_of_any_length(engine, any_engine
     ]
     assert any_engine.log_probs(CONVERSATIONS, reply) == pytest.approx(expected, abs=0.02 * len(ids))
     assert len(set(expected)) == len(expected)
+
+
+def test_drafts_that_end_before_the_others_are_no_fault_of_the_user(model_folder, monkeypatch):
+    """transformers takes the padding after them for unmasked, and would warn whoever calls it from Python."""
+    told = []
+    monkeypatch.setattr("transformers.modeling_utils.logger.warning_once", told.append)
+    many = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=80, best_of=16, seed=1)
+    with closing(load_engine(str(model_folder), engine="torch")) as engine:
+        assert "".join(engine.stream([{"role": "user", "content": "Hi!"}], many))
+    assert not told
+
+
+def test_after_no_conversation_nothing_is_scored(any_engine):
+    assert any_engine.log_probs([], "Yes.") == []
 
 
 def test_a_reply_longer_than_half_of_the_positions_is_scored(any_engine):

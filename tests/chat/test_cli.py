@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -174,6 +175,19 @@ def test_a_reader_that_goes_away_is_no_error(unbuffered):
     done = entry_point("print('Hi')", unbuffered, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_log_can_be_read_while_the_program_runs(tmp_path):
+    code = "import time; from chat.cli import run; run(lambda: (print('ready'), time.sleep(60)))"
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=log) as program,
+    ):
+        deadline = time.monotonic() + 30
+        while not (found := (tmp_path / "log").read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        program.kill()
+    assert found == "ready\n"
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])

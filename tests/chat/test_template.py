@@ -13,6 +13,7 @@ from chat.template import (
     content_text,
     encode_dialogues,
     encode_prompt,
+    encode_texts,
     fit_positions,
     segments,
 )
@@ -238,3 +239,7 @@ def test_a_cut_reply_has_no_end_of_turn_and_is_counted(tokenizer):
     [[sequence]] = encode_dialogues(tokenizer, [dialogue(turns=turns)], max_length=64)
     assert sequence.replies_cut == 1 and sequence.labels[-1] != tokenizer.eos_token_id
     assert len(sequence.input_ids) <= 64
+
+
+def test_half_of_an_emoji_is_encoded_as_what_cannot_be_read(tokenizer):
+    assert encode_texts(tokenizer, ["Hi \ud83d there"]) == encode_texts(tokenizer, ["Hi ? there"])

@@ -126,8 +126,8 @@ def test_a_is_an_before_a_vowel(dialogues):
     assert not any(re.search(r"\b[Aa] [aeiou]|\b[Aa]n [^aeiou]", text) for text in texts)
 
 
-def test_sentences_of_ones_own(tmp_path):
-    path = tmp_path / "questions.yaml"
+def own_sentences(path, *names: str):
+    """A file of these topics, written for a test."""
     topic = """
   {name}:
     facts:
@@ -137,13 +137,16 @@ def test_sentences_of_ones_own(tmp_path):
     unless: {unless}
     user: ["I have one."]
     returned: ["And yours?"]"""
-    topics = "".join(
-        topic.format(name=name, unless=["row"] if name == "seat" else [])
-        for name in ("floor", "bus", "room", "class", "seat", "row", "lane", "gate")
-    )
+    topics = "".join(topic.format(name=name, unless=["row"] if name == "seat" else []) for name in names)
     opening = 'greetings: ["Hi!"]\ngreeted: ["Hello!"]\nwell: ["Fine."]\nreactions: ["Ah."]\n'
     talk = 'smalltalk: [{asked: ["Well?"], told: ["Well."]}]\nwords: {}\n'
     path.write_text(f"{opening}{talk}topics:{topics}\n")
+    return path
+
+
+def test_sentences_of_ones_own(tmp_path):
+    topics = ("floor", "bus", "room", "class", "seat", "row", "lane", "gate")
+    path = own_sentences(tmp_path / "questions.yaml", *topics)
     dialogues = [*itertools.islice(persona_questions.load(str(path), False, Counter()), 300)]
     assert all(re.fullmatch(r"My \w+ is \w+\.", sentence) for each in dialogues for sentence in each.persona)
     assert dialogues[0].turns[0].text.startswith("Hi!")
@@ -154,6 +157,14 @@ def test_sentences_of_ones_own(tmp_path):
         assert all(times == 1 for (word, _), times in asked.items() if word == "Which")
         assert not told & {name for word, name in asked if word == "Any"}
         assert not ("row" in told and ("Any", "seat") in asked)
+
+
+def test_too_few_topics_are_told_of(tmp_path):
+    path = own_sentences(tmp_path / "questions.yaml", "floor", "bus", "room", "class", "seat", "lane")
+    with pytest.raises(
+        UserError, match="a persona leaves no topic that it says nothing of: give more topics"
+    ):
+        load(path)
 
 
 @pytest.mark.parametrize("content", [None, "topics: [", "topics: {}", "7"])

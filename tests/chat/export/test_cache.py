@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 
 import pytest
 
@@ -101,3 +103,17 @@ def test_without_a_home_the_variable_is_named(model, export, monkeypatch, named,
     with pytest.raises(UserError) as error:
         exported(model, export)
     assert str(error.value).startswith(f"GPT2_CHAT_CACHE {told}: there is no such home folder")
+
+
+def test_who_waits_for_another_process_says_so(model, export, capsys):
+    folder = exported(model, export)
+    (folder / "export.json").unlink()
+    capsys.readouterr()
+    with cache._alone(folder):
+        waiting = threading.Thread(target=exported, args=(model, export))
+        waiting.start()
+        deadline = time.monotonic() + 30
+        while not (told := capsys.readouterr().err) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    waiting.join()
+    assert told.startswith("Waiting for the process that makes") and export.made == 2

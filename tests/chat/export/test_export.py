@@ -9,6 +9,7 @@ import pytest
 from chat.cli import UserError
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.check import check
+from chat.export.graph import check_exportable
 from chat.export.run import export_model
 from chat.hub.loading import load_causal_lm
 from chat.template import chat_template
@@ -139,6 +140,16 @@ def test_the_check_sees_another_model(exports, model_folder, tokenizer):
         OnnxDecoder(folder / "onnx" / "model.onnx", model.config), model, tokenizer, SAMPLE_DIALOGUES
     )
     assert not found.holds and found.largest_difference > 0.1
+
+
+def test_too_few_positions_are_refused(tmp_path, tokenizer):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = {"n_layer": 1, "n_embd": 16, "n_head": 1, "n_positions": 16}
+    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="exporting 16 positions is not supported, only 32 or more"):
+        check_exportable(GPT2Config.from_pretrained(tmp_path), "--model", str(tmp_path))
 
 
 def test_another_architecture_is_refused(tmp_path, tokenizer):

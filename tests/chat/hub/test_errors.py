@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from chat.hub.errors import failure_of
+from chat.hub.errors import failure_of, one_line
 
 
 def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
@@ -70,3 +70,12 @@ def test_a_full_disk_is_told_also_where_the_client_made_another_error_of_it():
     assert (
         failure.is_lasting and str(failure).startswith("the disk is full (") and "make room" in str(failure)
     )
+
+
+@pytest.mark.parametrize("error", [PermissionError, NotADirectoryError])
+def test_a_folder_of_the_libraries_that_may_not_be_read_hides_no_error(monkeypatch, error):
+    def get_token():
+        raise error("/root/.cache/huggingface/token")
+
+    monkeypatch.setattr("huggingface_hub.get_token", get_token)
+    assert one_line(ValueError("the error itself")) == "the error itself"

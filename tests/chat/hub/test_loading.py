@@ -1,5 +1,6 @@
 """A model by its Hub id, over real HTTP on loopback: downloaded and exported once, and then there offline."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -68,3 +69,24 @@ def test_weights_that_would_be_unpickled_are_not_loaded(model_folder, tmp_path):
     (tmp_path / "config.json").write_bytes((model_folder / "config.json").read_bytes())
     with pytest.raises(UserError, match=r"^--model .*: no usable model \(.*safetensors"):
         load_causal_lm(str(tmp_path))
+
+
+def test_layers_that_no_file_holds_are_an_error_and_no_random_ones(model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_layer": config["n_layer"] + 1}))
+    with pytest.raises(UserError, match=r"^--model .*: its files lack 12 of the weights .*transformer\.h\.2"):
+        load_causal_lm(str(folder))
+
+
+def test_loading_leaves_the_programs_progress_bars_as_they_are(model_folder, capfd):
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled(), are_progress_bars_disabled()
+    load_causal_lm(str(model_folder))
+    assert not capfd.readouterr().err
+    assert (logging.is_progress_bar_enabled(), are_progress_bars_disabled()) == before
+    list(logging.tqdm([1], desc="the program's own"))
+    assert "the program's own" in capfd.readouterr().err
