@@ -92,8 +92,15 @@ def alternating_turns(utterances: Iterable[tuple[str, str]], dropped: Counter) -
     """Turns with alternating roles from (speaker, text) pairs in order.
 
     Empty texts are left out and counted in `dropped`; what one speaker says in a row is joined into one turn.
-    Speakers named `user` and `assistant` keep these roles; other names stand for the two sides in turn.
+    Speakers named `user` and `assistant` keep these roles. Beside one of them all others are the other side;
+    without them names stand for the two sides in turn.
     """
+    sides = (USER, ASSISTANT)
+    utterances = list(utterances)
+    named = {*sides} & {speaker for speaker, _ in utterances}
+    if len(named) == 1:
+        [other] = {*sides} - named
+        utterances = [(speaker if speaker in named else other, text) for speaker, text in utterances]
     joined: list[tuple[str, str]] = []
     for speaker, text in utterances:
         if not text:
@@ -102,7 +109,6 @@ def alternating_turns(utterances: Iterable[tuple[str, str]], dropped: Counter) -
             joined[-1] = (speaker, f"{joined[-1][1]} {text}")
         else:
             joined.append((speaker, text))
-    sides = (USER, ASSISTANT)
     return tuple(
         Turn(speaker if speaker in sides else sides[index % 2], text)
         for index, (speaker, text) in enumerate(joined)

@@ -9,6 +9,7 @@ import contextlib
 import io
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,13 @@ def _read(convokit, path: Path, scratch: Path):
                 archive.extractall(scratch)
         except zipfile.BadZipFile:
             raise UserError(f"{flag}: not a zip file; download the corpus again") from None
+        except (zlib.error, EOFError, RuntimeError) as error:
+            raise UserError(f"{flag}: cannot be unpacked ({error}); download the corpus again") from None
+        except OSError as error:
+            raise UserError(
+                f"{flag}: cannot be unpacked into {scratch} ({error.strerror}); make room, or set TMPDIR to "
+                "another folder"
+            ) from None
         folder = scratch
     found = next(folder.rglob("utterances.jsonl"), None) if folder.is_dir() else None
     if found is None:

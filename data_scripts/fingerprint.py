@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from chat.cli import UserError
 from data_scripts.provenance import PROVENANCE
 
 DIGESTED_BYTES = 64 * 2**20
@@ -34,6 +35,9 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
         options: flags and their values.
         corpora: `NAME` or `NAME=PATH`; of a path, all files in it count.
         tokenizer: Hub id, or a folder of which the files count; None where one is learnt.
+
+    Raises:
+        UserError: a file may not be read.
     """
     versions = [[library, _version(library)] for library in LIBRARIES]
     code = [
@@ -51,10 +55,10 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
         if specification in PROVENANCE and PROVENANCE[specification].is_made_here:
             checksum = found["code"]
         else:
-            checksum = _of_path(Path(path), deep=True) if path else BY_NAME
+            checksum = _of_path(Path(path), "--corpora", deep=True) if path else BY_NAME
         found[name] = _digest(found[name] + checksum) if name in found else checksum
     if tokenizer is not None:
-        found["--tokenizer"] = _of_path(Path(tokenizer), deep=False)
+        found["--tokenizer"] = _of_path(Path(tokenizer), "--tokenizer", deep=False)
     return found
 
 
@@ -75,14 +79,18 @@ def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:
     return sorted(name for name in {*found, *before} if found.get(name) != before.get(name))
 
 
-def _of_path(path: Path, deep: bool) -> str:
+def _of_path(path: Path, flag: str, deep: bool) -> str:
     path = path.expanduser()
     if not path.exists():
         return BY_NAME
     root = path if path.is_dir() else path.parent
-    return _digest(
-        json.dumps([[file.relative_to(root).as_posix(), _of_file(file)] for file in _files(path, deep)])
-    )
+    try:
+        files = [[file.relative_to(root).as_posix(), _of_file(file)] for file in _files(path, deep)]
+    except OSError as error:
+        raise UserError(
+            f"{flag} {path}: {error.filename} cannot be read ({error.strerror}); mend that, or give another"
+        ) from None
+    return _digest(json.dumps(files))
 
 
 def _files(path: Path, deep: bool) -> list[Path]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, command_line
+from chat.cli import UserError, command_line, numbers_by_name
 from chat.folders import is_write_failure
 from chat.hub.cards import state_of
 from chat.hub.errors import Failure
@@ -97,6 +97,11 @@ def _laid_out(output: Path, repo_id: str) -> Iterator[Path]:
         statistics = json.loads((output / STATISTICS_FILE).read_text(encoding="utf-8"))
         (folder / "README.md").write_text(str(render_card(statistics, repo_id)), encoding="utf-8")
         yield folder
+    except PermissionError as error:
+        raise UserError(
+            f"--output {output}: the files to push cannot be written beside it ({error.strerror}); the "
+            "dataset is whole; mend that and give the same command again"
+        ) from error
     except Exception as error:
         if isinstance(error, UserError) or not is_write_failure(error):
             raise
@@ -129,7 +134,10 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     given = given_corpora(statistics)
     provenance = described(given)
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "val")]
-    sequences = sum(each["sequences"] for each in statistics["total"].values())
+    times = numbers_by_name(options["times"], "--times", "")
+    sequences = statistics["total"]["val"]["sequences"] + sum(
+        each["train"]["sequences"] * times.get(name, 1) for name, each in corpora.items()
+    )
     data = DatasetCardData(
         language="en",
         license="other",

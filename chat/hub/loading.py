@@ -235,8 +235,10 @@ def load_corpus(name: str, columns: set[str]) -> DatasetDict:
     """
     from datasets import load_dataset
 
+    # `datasets` knows files of this machine by their times, which copies and archives keep.
+    mode = "force_redownload" if is_local(name) else None
     with explained("--corpora", name, "dataset", repo_type="dataset"):
-        corpus = load_dataset(name)
+        corpus = load_dataset(name, download_mode=mode)
     for split, rows in corpus.items():
         missing = sorted(columns - set(rows.column_names))
         if missing:

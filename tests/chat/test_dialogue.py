@@ -126,6 +126,17 @@ def test_roles_that_are_given_stay():
     assert alternating_turns([(ASSISTANT, "Hi."), (USER, "Yes?")], Counter())[0].role == ASSISTANT
 
 
+@pytest.mark.parametrize(("named", "other"), [(USER, ASSISTANT), (ASSISTANT, USER)])
+def test_beside_a_named_side_all_others_are_the_other_side(named, other):
+    said = [("bot", "Hello."), ("helper", "Can we help?"), (named, "Yes."), ("bot", "How?"), (named, "So.")]
+    assert alternating_turns(said, Counter()) == (
+        Turn(other, "Hello. Can we help?"),
+        Turn(named, "Yes."),
+        Turn(other, "How?"),
+        Turn(named, "So."),
+    )
+
+
 def test_either_side_is_learnt_where_there_is_no_persona():
     turns = (Turn(USER, "Hi."), Turn(ASSISTANT, "Yes?"))
     assert Dialogue("x", turns, persona=("I am old.",)).views() == [Dialogue("x", turns, ("I am old.",))]

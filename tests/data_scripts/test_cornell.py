@@ -1,10 +1,13 @@
 """Cornell in ConvoKit's layout: folder or zip, order of replies, films, errors."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 
 import pytest
@@ -72,9 +75,22 @@ def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
     empty = movie_corpus({}, "empty")
     broken = movie_corpus(FILMS, "broken")
     (broken / "conversations.json").write_text("{")
+    with zipfile.ZipFile(tmp_path / "cut.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("utterances.jsonl", "some text " * 99)
+    content = bytearray((tmp_path / "cut.zip").read_bytes())
+    # After the entry's header and name, in the compressed bytes themselves.
+    content[46] = 0xFF
+    (tmp_path / "damaged.zip").write_bytes(content)
+    # The flag of what is encrypted, in the entry and in the directory at the end.
+    content = bytearray((tmp_path / "cut.zip").read_bytes())
+    content[6] |= 1
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(content)
     cases = {
         tmp_path / "nowhere": "no such file or folder",
         tmp_path / "text.zip": "not a zip file",
+        tmp_path / "damaged.zip": "cannot be unpacked (Error -3 while decompressing",
+        tmp_path / "locked.zip": "is encrypted, password required",
         tmp_path / "folder": "has no `utterances.jsonl`",
         empty: "the corpus is empty",
         broken: "ConvoKit cannot read it",
@@ -85,6 +101,18 @@ def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
         message = str(error.value)
         assert message.startswith(f"--corpora cornell={path}: ") and problem in message
         assert "\n" not in message
+
+
+def test_no_room_to_unpack_it_is_told(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "movie-corpus.zip", "w") as archive:
+        archive.writestr("utterances.jsonl", "some text")
+
+    def extractall(archive, place):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", extractall)
+    with pytest.raises(UserError, match=r"cannot be unpacked into .* \(No space left on device\); make room"):
+        load(tmp_path / "movie-corpus.zip")
 
 
 def test_where_convokit_is_missing_it_is_told_how_to_install_it(movie_corpus, monkeypatch):

@@ -1,5 +1,6 @@
 """The corpora that `datasets` reads: PersonaChat, DailyDialog, Multi-Session Chat."""
 
+import os
 from collections import Counter
 
 import pytest
@@ -183,6 +184,16 @@ def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):
             load(loader, path)
         message = str(error.value)
         assert message.startswith("--corpora ") and problem in message and "\n" not in message
+
+
+def test_a_file_that_changed_and_kept_its_time_is_read_anew(rows_corpus):
+    """As a copy or an archive keeps it; `datasets` would give what it had read before."""
+    folder = rows_corpus(train=[PERSONACHAT_ROW])
+    [file] = [each for each in folder.rglob("*") if each.is_file()]
+    before, times = load(personachat, folder), file.stat()
+    file.write_text(file.read_text().replace("cats", "owls"))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "owls" in load(personachat, folder)[0].persona[0] and "cats" in before[0].persona[0]
 
 
 def test_a_full_disk_is_not_blamed_on_the_dataset(tmp_path):

@@ -1,10 +1,12 @@
 """What counts as a change of a dataset's inputs, and what does not."""
 
+import errno
 import os
 import shutil
 
 import pytest
 
+from chat.cli import UserError
 from data_scripts import fingerprint
 
 
@@ -115,3 +117,16 @@ def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     assert fingerprint.without_folders(".") == tmp_path.name
     assert fingerprint.without_folders("user/model") == "user/model"
+
+
+def test_a_file_that_may_not_be_read_is_named(inputs, tmp_path, monkeypatch):
+    take = fingerprint._of_file
+
+    def unreadable(path):
+        if path.name != "card.md":
+            return take(path)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(fingerprint, "_of_file", unreadable)
+    with pytest.raises(UserError, match=r"--corpora .*rows: .*card\.md cannot be read \(Permission denied\)"):
+        fingerprint.of_inputs({}, [f"personachat={tmp_path / 'rows'}"], None)

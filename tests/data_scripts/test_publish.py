@@ -1,12 +1,15 @@
 """A tokenised dataset on the Hub, pushed by the command and loaded again with a cache of its own."""
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 import yaml
 
 from chat.cli import UserError
+from data_scripts import publish
 from data_scripts.arguments import PrepareArguments
 from data_scripts.publish import render_card
 from tests.conftest import SAMPLE_CORPORA
@@ -127,6 +130,16 @@ def test_public_without_a_place_is_refused():
         PrepareArguments(hub_public=True)
 
 
+def test_a_place_where_one_may_not_write_is_told(prepared, monkeypatch):
+    def mkdir(path, **_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    told = r"^--output .*: the files to push cannot be written beside it \(Permission denied\)"
+    with pytest.raises(UserError, match=told), publish._laid_out(prepared, "someone/talk"):
+        pass
+
+
 @pytest.mark.parametrize("plain_text", [False, True])
 def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_text):
     stats = json.loads((prepared / "stats.json").read_text())
@@ -135,6 +148,7 @@ def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_t
     metadata = yaml.safe_load(str(card).split("---")[1])
     assert metadata["license"] == "other" and metadata["language"] == "en"
     [config] = metadata["configs"]
+    assert metadata["size_categories"] == ["n<1K"]
     assert [each["path"] for each in config["data_files"]] == ["data/train-*.parquet", "data/val-*.parquet"]
     for corpus, counts in stats["corpora"].items():
         for split in ("train", "val"):
@@ -150,6 +164,8 @@ def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_t
         assert part in card.text
     assert ("--plain-text true" in card.text) == plain_text
     assert os.sep + "data_scripts" not in card.text and "Undefined" not in str(card)
+    stats["options"]["times"] = ["personachat=100"]
+    assert "- 10K<n<100K" in str(render_card(stats, "someone/talk"))
 
 
 def test_the_rows_keep_their_order_over_several_files(tmp_path, monkeypatch):
