@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
 POCKET = ROOT / "models" / "pocket"
 MODEL_CARD = (ROOT / "model_card.md").read_text(encoding="utf-8")
 
@@ -64,7 +65,27 @@ def test_its_benchmark_tables_are_rendered_from_the_results(benchmark):
     import importlib
 
     results = json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text(encoding="utf-8"))
-    assert importlib.import_module(f"benchmarks.{benchmark}").render(results) in README
+    page = BENCHMARKS if benchmark == "chat_speed" else README
+    assert importlib.import_module(f"benchmarks.{benchmark}").render(results) in page
+
+
+def test_its_speeds_are_those_of_the_results():
+    from benchmarks.chat_report import OURS, TARGETS
+
+    results = json.loads((ROOT / "benchmarks/results/chat_speed.json").read_text(encoding="utf-8"))
+    large, small = results["models"]["random"], results["models"]["embedded"]
+    speeds = [
+        f"{round(model['contenders'][OURS][name]):,}"
+        for model in (large, small)
+        for name in ("tokens_per_second", "users_tokens_per_second")
+    ]
+    assert round(TARGETS[0].figure(large)) == 5
+    said = " ".join(README.split())
+    assert (
+        f"the 124M model makes {speeds[0]} tokens/s for one user and {speeds[1]} for eight, five times"
+        in said
+    )
+    assert f"the embedded one {speeds[2]} and {speeds[3]};" in said
 
 
 def test_its_figures_of_a_cpu_with_avx2_alone_are_those_of_the_results():
@@ -79,7 +100,7 @@ def test_its_figures_of_a_cpu_with_avx2_alone_are_those_of_the_results():
     ]
     missed = [[target.name for target in TARGETS if not target.is_met(model)] for model in (large, small)]
     assert len(missed[0]) == 5 and missed[1] == ["tokens/s of 8 users, against one"]
-    said = " ".join(README.split())
+    said = " ".join(BENCHMARKS.split())
     assert f"{speeds[0][0]} tokens/s for one user and {speeds[0][1]} for eight, and misses five" in said
     assert f"a reply of 30 tokens takes {large['short_reply_seconds']:.2f} s" in said
     assert f"makes {speeds[1][0]} and {speeds[1][1]:,}, misses the same one" in said
