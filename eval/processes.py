@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm.auto import tqdm
 
+from training.devices import uses_cpu
+
 if TYPE_CHECKING:
     from accelerate import PartialState
 
@@ -15,11 +17,13 @@ Result = TypeVar("Result")
 
 
 def this_process() -> PartialState:
-    """This process among those of the launch, on CPUs too, which Accelerate tells by this variable alone."""
-    from accelerate import PartialState
-    from accelerate.utils import parse_flag_from_env
+    """This process among those of the launch.
 
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    Unless it is told so, Accelerate looks for no other processes where there is no accelerator.
+    """
+    from accelerate import PartialState
+
+    return PartialState(cpu=uses_cpu())
 
 
 def spread(

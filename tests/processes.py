@@ -21,6 +21,12 @@ def _settings(environment: dict[str, str]) -> dict:
     return {"cwd": ROOT, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1", **environment}}
 
 
+def without_told_device() -> dict[str, str]:
+    """The environment of these tests but for what tells Accelerate of the CPU, as a launch finds it."""
+    environment = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}
+    return environment | {"OMP_NUM_THREADS": "1"}
+
+
 def own_home(folder: Path) -> dict[str, str]:
     """The whole environment of somebody with this home; without CI, which switches telemetry off."""
     return {"HOME": str(folder), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}

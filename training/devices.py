@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 def uses_cpu() -> bool:
     """Whether there is no accelerator, or `accelerate launch` was told to leave it alone."""
     import torch
+    from accelerate.utils import parse_flag_from_env
 
-    return os.environ.get("ACCELERATE_USE_CPU", "") == "true" or not torch.accelerator.is_available()
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
 
 
 def usable_precision(asked: Precision) -> Precision:

@@ -19,6 +19,7 @@ from eval import run
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models
 from tests.conftest import ROOT
+from tests.processes import without_told_device
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +94,16 @@ def test_model_base_and_human_stand_side_by_side(finished):
 
 @pytest.mark.slow
 def test_two_processes_give_the_figures_of_one_and_go_on_from_its_stages(finished, settings, tmp_path):
-    """Killed when two stages are done, then to its end; as by `accelerate launch`, on the CPU."""
+    """Killed when two stages are done, then to its end; on the CPU."""
     _, alone = finished
     output = tmp_path / "results"
     flags = {**settings, "data": settings["data"][0], "output": output}
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
-        *("-m", "eval.run"),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--main_process_port", "0"),
+        *("--config_file", "training/configs/accelerate/cpu_two_processes.yaml", "-m", "eval.run"),
         *(str(part) for name, value in flags.items() for part in (f"--{name}", value)),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = without_told_device()
     stages = tmp_path / ".results.stages"
     with subprocess.Popen(command, cwd=ROOT, env=environment) as launcher:
         while len(list(stages.glob("*.json"))) < 2:

@@ -1,12 +1,12 @@
 """The launch configurations: accelerate takes each, and the one of two CPU processes really runs two."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import without_told_device
 
 CONFIGS = sorted((ROOT / "training" / "configs" / "accelerate").glob("*.yaml"))
 
@@ -24,6 +24,8 @@ def test_accelerate_takes_it(path):
         assert arguments.num_processes == config.num_processes
         assert arguments.use_fsdp == (path.stem == "fsdp")
         assert arguments.use_deepspeed == path.stem.startswith("deepspeed")
+        # Of torchrun's processes CUDA hides the GPUs, for which Accelerate does nothing.
+        assert not (config.use_cpu and arguments.multi_gpu) or set(arguments.gpu_ids.split(",")) == {"-1"}
 
 
 def test_the_readme_names_each():
@@ -48,7 +50,7 @@ def test_two_processes_train_on_the_cpu(short_run, tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=without_told_device(),
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
