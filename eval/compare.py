@@ -27,6 +27,7 @@ COMPARED = (
     ("sampled", "self_repetition"),
     ("sampled", "mean_words"),
 )
+CUT_TO_POSITIONS = ("likelihood", "ranking")
 OTHER_DATA = "\\*"
 
 
@@ -45,6 +46,7 @@ class Row:
     tokens: float | None
     drawn_with: str
     ranked: str
+    positions: int | None
     entries: dict[str, dict]
 
     @classmethod
@@ -60,6 +62,7 @@ class Row:
             tokens=tokens and tokens["value"],
             drawn_with=str((settings.get("decoding"), generated and generated["value"], version >= 3)),
             ranked=str(ranked and (ranked, settings.get("seed"))),
+            positions=settings.get("positions"),
             entries={key: entry for key, entry in found.items() if entry},
         )
 
@@ -105,6 +108,8 @@ def _best(group: str, key: str, rows: list[Row]) -> float | None:
     better = figure(group, key).better
     if len(values) < 2 or not better or (key == "perplexity" and not _share_tokens(rows)):
         return None
+    if group in CUT_TO_POSITIONS and not _share_positions(rows):
+        return None
     return {LOWER: min, HIGHER: max}[better](values)
 
 
@@ -119,6 +124,11 @@ def _share_tokens(rows: list[Row]) -> bool:
     return len({row.tokens for row in rows}) == 1
 
 
+def _share_positions(rows: list[Row]) -> bool:
+    """Also where earlier versions did not write them down."""
+    return len({row.positions for row in rows if row.positions}) < 2
+
+
 def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
     lines = []
     if len(comparable) < len(ranked):
@@ -127,6 +137,11 @@ def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
         )
     if not _share_tokens(comparable):
         lines.append("The runs have different tokenizers: their perplexities do not compare.")
+    if not _share_positions(comparable):
+        lines.append(
+            "The runs were measured in different numbers of positions, to which dialogues and replies are "
+            "cut: bits per byte, perplexity and hits@1 compare roughly."
+        )
     if len({row.drawn_with for row in comparable}) > 1:
         lines.append(
             "The runs' replies were drawn with different settings, in different numbers or by different "

@@ -32,12 +32,17 @@ class Contender:
     format: Format
     generates: bool = True
 
+    @property
+    def positions(self) -> int:
+        return self.model.config.max_position_embeddings
+
     def describe(self) -> dict:
         return {
             "name": self.name,
             "revision": getattr(self.model.config, "_commit_hash", None),
             "weights_sha256": weights_sha256(self.model),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "positions": self.positions,
             "format": self.format.name,
         }
 

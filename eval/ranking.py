@@ -33,6 +33,7 @@ def score_candidates(
     format_: Format,
     replies: list[tuple[Dialogue, int]],
     max_prompt_tokens: int,
+    max_candidate_tokens: int,
     description: str = "ranking",
 ) -> list[list[float]]:
     """Per reply, the mean log-likelihood in nats per token of each candidate, the true reply first.
@@ -40,17 +41,21 @@ def score_candidates(
     A context and all its candidates are one sequence, in which a candidate attends to the context and to
     itself, at the positions that follow the context: the context is computed once for all of them. With a
     model that does not read them so as it reads each alone, each candidate has a row of its own.
+
+    Args:
+        max_prompt_tokens: a longer context loses its oldest turns.
+        max_candidate_tokens: a longer candidate loses its end.
     """
     from training.shared_context import reads_shared_contexts
 
     if not replies:
         return []
-    room = model.config.max_position_embeddings - max_prompt_tokens
     rows = []
     for view, index in replies:
         texts = [view.turns[index].text, *view.turns[index].distractors]
         candidates = [
-            ids[:room] or [format_.tokenizer.eos_token_id] for ids in encode_texts(format_.tokenizer, texts)
+            ids[:max_candidate_tokens] or [format_.tokenizer.eos_token_id]
+            for ids in encode_texts(format_.tokenizer, texts)
         ]
         rows.append((prompt_ids(view, index, format_, max_prompt_tokens), candidates))
     if reads_shared_contexts(model, rows, FILLER_ID):

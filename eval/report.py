@@ -98,9 +98,22 @@ def notes(results: dict) -> list[str]:
         found.append(BEFORE_VERSION_3)
     if not results["same_reply_ids"]:
         found.append(OTHER_TOKENIZERS)
+    found += _unused_positions(results)
     if results["settings"].get("quick"):
         found.append("A quick run on a sample: its figures are rough.")
     return found
+
+
+def _unused_positions(results: dict) -> list[str]:
+    """Of the one with more positions than were used, where the results tell."""
+    used = results["settings"].get("positions")
+    own = {role: results["models"][role].get("positions") for role in ("model", "base")}
+    return [
+        f"The {role} has {positions:,} positions and was measured in {used:,}, as many as the other has: "
+        "beside another its figures may differ."
+        for role, positions in own.items()
+        if used and positions and positions > used
+    ]
 
 
 def describe_amount(results: dict, source: str) -> str:

@@ -16,10 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from chat.cli import UserError, numbers_by_name, parse_arguments, run
+from chat.dialogue import Dialogue
 from chat.folders import Contents, check_replaceable, whole_folder
 from data_scripts.fingerprint import without_folders
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
+from eval.lengths import Lengths
 from eval.processes import this_process
 from eval.report import render, write_reports
 from eval.results_file import REPLIES_FILE, RESULTS_FILE
@@ -136,9 +138,10 @@ def evaluate_models(arguments: EvalArguments) -> dict:
             "seed": arguments.seed,
             "quick": arguments.quick,
             "data": [without_folders(path) for path in arguments.data],
-            "splits": arguments.splits if any(Path(path).is_dir() for path in arguments.data) else [],
+            "splits": arguments.splits if _tells_splits(arguments.data, views) else [],
             "share": arguments.shares(),
             "decoding": asdict(decoding),
+            **asdict(Lengths.of(contenders, decoding)),
             **limits,
         },
         "libraries": {library: version(library) for library in LIBRARIES},
@@ -158,6 +161,12 @@ def evaluate_models(arguments: EvalArguments) -> dict:
         _write(arguments, results, replies)
         stages.discard()
     return results
+
+
+def _tells_splits(data: list[str], views: dict[str, list[Dialogue]]) -> bool:
+    """Whether anything says of which split it is: the folder of a dataset, or a dialogue in a file."""
+    marked = any(view.split for found in views.values() for view in found)
+    return marked or any(Path(path).is_dir() for path in data)
 
 
 def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None:

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import Dialogue
-from chat.template import MAX_PROMPT_TOKENS, fit_positions, is_reply
+from chat.template import is_reply
 from eval import figures
 from eval.contenders import Contender
 from eval.formats import prompt_ids
 from eval.generation import generate_replies
 from eval.latency import time_replies
+from eval.lengths import Lengths
 from eval.ranking import rankable, score_candidates
 from eval.scoring import score_views
 from eval.stages import Stages
@@ -38,11 +39,8 @@ class SourceEvaluation:
     ):
         self.source, self.views, self.contenders = source, views, contenders
         self.limits, self.seed, self.stages = limits, seed, stages
-        self.positions = min(each.model.config.max_position_embeddings for each in contenders)
-        self.max_prompt_tokens, max_new_tokens = fit_positions(
-            self.positions, MAX_PROMPT_TOKENS, decoding.max_new_tokens
-        )
-        drawn = decoding.changed(max_new_tokens=max_new_tokens)
+        self.lengths = Lengths.of(contenders, decoding)
+        drawn = decoding.changed(max_new_tokens=self.lengths.max_new_tokens)
         self.decodings = {"sampled": drawn.changed(do_sample=True), "greedy": drawn.changed(do_sample=False)}
         if drawn.best_of > 1:
             self.decodings["unranked"] = drawn.changed(do_sample=True, best_of=1)
@@ -97,12 +95,15 @@ class SourceEvaluation:
 
     def _prompts(self, contender: Contender) -> list[list[int]]:
         return [
-            prompt_ids(view, index, contender.format, self.max_prompt_tokens) for view, index in self.contexts
+            prompt_ids(view, index, contender.format, self.lengths.max_prompt_tokens)
+            for view, index in self.contexts
         ]
 
     def _likelihood(self, contender: Contender) -> dict:
         description = f"{self.source}: {contender.row} perplexity"
-        scored = score_views(contender.model, contender.format, self.views, self.positions, description)
+        scored = score_views(
+            contender.model, contender.format, self.views, self.lengths.positions, description
+        )
         return figures.likelihood(*scored, dialogue_numbers(self.views))
 
     def _ranking(self, contender: Contender) -> dict:
@@ -114,7 +115,12 @@ class SourceEvaluation:
         def scored(replies: list[tuple[Dialogue, int]], what: str = "") -> list[list[float]]:
             description = f"{self.source}: {contender.row} ranking{what}"
             return score_candidates(
-                contender.model, contender.format, replies, self.max_prompt_tokens, description
+                contender.model,
+                contender.format,
+                replies,
+                self.lengths.max_ranked_prompt_tokens,
+                self.lengths.max_candidate_tokens,
+                description,
             )
 
         has_persona = any(view.persona for view, _ in self.ranked)

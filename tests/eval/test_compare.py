@@ -53,6 +53,19 @@ def test_what_compares_only_in_part_is_told():
     assert "different" not in same
 
 
+def test_runs_in_different_numbers_of_positions_have_no_best():
+    """A base of few positions takes a model's own figures down; unknown numbers compare as before."""
+    runs = {"one": results_of_version_2(), "other": results_of_version_2(2.0)}
+    runs["one"]["settings"]["positions"] = 512
+    text = compare(runs)
+    assert "| **1.210" in text and "positions" not in text
+    runs["other"]["settings"]["positions"] = 128
+    text = compare(runs)
+    assert "measured in different numbers of positions" in text
+    assert "| 1.210 (1.162 to 1.270) | 23.40 (" in lines_of(text, "personachat")[0]
+    assert "| 0.400 (" in lines_of(text, "personachat")[1]
+
+
 def test_replies_that_different_versions_counted_compare_roughly():
     newer = {**results_of_version_2(2.0), "format_version": 3}
     assert "different versions: what is counted" in compare({"older": results_of_version_2(), "newer": newer})

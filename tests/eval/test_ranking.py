@@ -40,7 +40,7 @@ def test_scores_are_those_of_a_naive_loop_whatever_the_model(tokenizer, replies,
     other, format_ = tiny_model(kind, len(tokenizer), **changes), TemplateFormat(tokenizer)
     caplog.set_level("INFO")
     for _ in range(2):
-        scores = score_candidates(other, format_, replies[:1], max_prompt_tokens=160)
+        scores = score_candidates(other, format_, replies[:1], 160, 512 - 160)
     for (view, index), found in zip(replies[:1], scores, strict=True):
         turn, prompt = view.turns[index], prompt_ids(view, index, format_, 160)
         for text, score in zip([turn.text, *turn.distractors], found, strict=True):
@@ -54,7 +54,7 @@ def test_scores_are_those_of_a_naive_loop_whatever_the_model(tokenizer, replies,
 def test_scores_are_those_of_a_naive_loop(model, tokenizer, replies, format_class):
     format_ = format_class(tokenizer)
     assert len(replies) == 12 and all(len(view.turns[index].distractors) > 3 for view, index in replies)
-    scores = score_candidates(model, format_, replies, max_prompt_tokens=160)
+    scores = score_candidates(model, format_, replies, 160, 256 - 160)
     for (view, index), found in zip(replies, scores, strict=True):
         turn = view.turns[index]
         prompt = prompt_ids(view, index, format_, 160)
@@ -65,7 +65,7 @@ def test_scores_are_those_of_a_naive_loop(model, tokenizer, replies, format_clas
 
 def test_a_candidate_without_tokens_is_scored_as_the_end(model, tokenizer):
     view = Dialogue("x", (Turn("user", "Hi."), Turn("assistant", "Yes.", distractors=("", "No."))))
-    [scores] = score_candidates(model, TemplateFormat(tokenizer), [(view, 1)], 64)
+    [scores] = score_candidates(model, TemplateFormat(tokenizer), [(view, 1)], 64, 64)
     assert len(scores) == 3 and all(score < 0 for score in scores)
 
 

@@ -53,6 +53,17 @@ def test_what_a_run_lacks_is_left_out():
     assert "95 %" not in render(results) and "900 replies scored." in render(results)
 
 
+def test_the_reader_is_told_where_a_model_was_measured_in_fewer_positions_than_it_has():
+    results = results_of_version_2()
+    results["settings"]["positions"] = 128
+    assert "positions" not in render(results)
+    results["models"]["model"]["positions"], results["models"]["base"]["positions"] = 1024, 128
+    assert "The model has 1,024 positions and was measured in 128, as many as the other has" in render(
+        results
+    )
+    assert "The base has" not in render(results)
+
+
 def test_the_reader_is_told_what_does_not_compare():
     results = results_of_version_2()
     assert "do not" not in render(results) and "quick" not in render(results)

@@ -16,6 +16,8 @@ from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm
 from eval import run
+from eval.card import _commands
+from eval.card_data import corpus_and_split
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models
 from tests.conftest import ROOT
@@ -186,7 +188,21 @@ def test_a_users_own_dialogues(settings, tmp_path):
     own = settings | {"data": [str(tmp_path / "mine.jsonl")]}
     results = evaluate_models(EvalArguments(**own, output=str(tmp_path / "out")))
     assert results["figures"]["jsonl"]["model"]["likelihood"]["replies"]["value"] == 1
-    assert results["data"]["jsonl"]["replies"] == 1
+    assert results["data"]["jsonl"]["replies"] == 1 and results["settings"]["splits"] == []
+    assert results["settings"]["positions"] == results["models"]["model"]["positions"] == 256
+
+
+def test_the_split_of_dialogues_in_a_file_is_told_where_they_tell_it(settings, tmp_path):
+    """Else the command in the model's card would measure others."""
+    turns = [{"role": "user", "text": "Hi!"}, {"role": "assistant", "text": "Hello."}]
+    mine = tmp_path / "mine.jsonl"
+    lines = [json.dumps({"turns": turns, **marked}) for marked in ({}, {"split": "train"}, {"split": "val"})]
+    mine.write_text("\n".join(lines) + "\n")
+    own = settings | {"data": [str(mine)], "splits": ["train"], "generated_replies": 0}
+    results = evaluate_models(EvalArguments(**own, output=str(tmp_path / "out")))
+    assert results["data"]["jsonl"]["replies"] == 2 and results["settings"]["splits"] == ["train"]
+    assert corpus_and_split("jsonl", results) == ("jsonl", "train")
+    assert "--splits train" in _commands(results, None, "mine", "model")["evaluate"]
 
 
 def test_nothing_generated_is_no_figure_and_not_nought(settings, tmp_path):
