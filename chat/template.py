@@ -62,8 +62,8 @@ def extends_vocabulary(tokenizer: PreTrainedTokenizerBase, base: PreTrainedToken
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that fills rows: a base that is trained on plain text has no padding token of its own."""
-    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    """The id that fills rows, masked: the end's where a base has no padding token, any where it has none."""
+    return next(id_ for id_ in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if id_ is not None)
 
 
 def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:

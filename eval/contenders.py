@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
+from chat.dialogue import ASSISTANT, SYSTEM, USER
 from eval.processes import this_process
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from eval.formats import Format
 
@@ -42,6 +45,7 @@ class Contender:
             "revision": getattr(self.model.config, "_commit_hash", None),
             "weights_sha256": weights_sha256(self.model),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "tokenizer_sha256": tokenizer_sha256(self.format.tokenizer),
             "positions": self.positions,
             "format": self.format.name,
         }
@@ -56,14 +60,26 @@ def weights_sha256(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A checksum of the files that it would be saved as."""
+    digest = hashlib.sha256()
+    with TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                digest.update(path.name.encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], DecodingSettings]:
     """The model in its template, the base in plain text, and where it can be also in the model's template.
 
     The decoding settings are the model's own and serve for both.
 
     Raises:
-        UserError: one cannot be loaded or has weights that are no numbers, or the model was not trained in
-            our format.
+        UserError: one cannot be loaded, has weights that are no numbers or a tokenizer of more ids than
+            embeddings, or the model was not trained in our format.
     """
     from transformers import GenerationConfig, set_seed
 
@@ -81,19 +97,22 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         base_tokenizer, base_model = load_tokenizer(base, "--base"), load_causal_lm(base, "--base")
     # What a base's own configuration says of repetition would else hold for its replies, and not the model's.
     base_model.generation_config = GenerationConfig()
-    for flag, name, loaded in (("--model", model, trained), ("--base", base, base_model)):
+    template, plain = TemplateFormat(tokenizer), PlainFormat(base_tokenizer)
+    for flag, name, loaded, format_ in (
+        ("--model", model, trained, template),
+        ("--base", base, base_model, plain),
+    ):
         positions_of(loaded.config, name, flag)
         _check_finite(loaded, name, flag)
+        _check_vocabulary(loaded, format_, name, flag)
     device = this_process().device
     contenders = [
-        Contender("model", model, trained.to(device), TemplateFormat(tokenizer)),
-        Contender("base", base, base_model.to(device), PlainFormat(base_tokenizer)),
+        Contender("model", model, trained.to(device), template),
+        Contender("base", base, base_model.to(device), plain),
     ]
     if extends_vocabulary(tokenizer, base_tokenizer):
         in_template = _with_vocabulary(base_model, len(tokenizer)).to(device)
-        contenders.append(
-            Contender("base_in_template", base, in_template, TemplateFormat(tokenizer), generates=False)
-        )
+        contenders.append(Contender("base_in_template", base, in_template, template, generates=False))
     return contenders, DecodingSettings.from_generation_config(trained.generation_config)
 
 
@@ -108,6 +127,24 @@ def _check_finite(model: PreTrainedModel, name: str, flag: str) -> None:
                 f"{flag} {name}: `{of}` has weights that are NaN or infinite; give a model whose training "
                 "did not diverge"
             )
+
+
+def _check_vocabulary(model: PreTrainedModel, format_: Format, name: str, flag: str) -> None:
+    """Added tokens that the format does not use do no harm: no text has them.
+
+    Raises:
+        UserError: texts may have ids for which the model has no embedding.
+    """
+    tokenizer, roles = format_.tokenizer, (SYSTEM, USER, ASSISTANT)
+    vocabulary, added = tokenizer.get_vocab(), tokenizer.get_added_vocab()
+    framing = [id_ for role in roles for ids in format_.frame(role) for id_ in ids]
+    of_texts = [id_ for token, id_ in vocabulary.items() if token not in added]
+    largest, embeddings = max(*framing, *format_.start_ids, *of_texts), model.get_input_embeddings()
+    if largest >= embeddings.num_embeddings:
+        raise UserError(
+            f"{flag} {name}: its tokenizer has ids up to {largest}, and the model embeddings for "
+            f"{embeddings.num_embeddings} ids; give a model beside its own tokenizer"
+        )
 
 
 def _with_vocabulary(model: PreTrainedModel, size: int) -> PreTrainedModel:

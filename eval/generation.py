@@ -79,15 +79,14 @@ def _batches(prompts: list[list[int]], size: int) -> list[tuple[int, list[int]]]
 def _padded(prompts: list[list[int]], pad_token_id: int, device) -> dict:
     """Prompts of about the same length, padded on the left."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    longest = max(map(len, prompts))
-    padding = [longest - len(prompt) for prompt in prompts]
-    ids = [[pad_token_id] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)]
-    mask = [[0] * pad + [1] * (longest - pad) for pad in padding]
-    return {
-        "input_ids": torch.tensor(ids, device=device),
-        "attention_mask": torch.tensor(mask, device=device),
+    rows = [torch.tensor(prompt) for prompt in prompts]
+    padded = {
+        "input_ids": pad_sequence(rows, True, pad_token_id, padding_side="left"),
+        "attention_mask": pad_sequence(list(map(torch.ones_like, rows)), True, 0, padding_side="left"),
     }
+    return {name: ids.to(device) for name, ids in padded.items()}
 
 
 def _best(

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from chat.best_of import reply_log_probs
-from chat.dialogue import Dialogue
+from chat.dialogue import ASSISTANT, Dialogue
 from chat.template import encode_texts
 from eval.batches import in_batches
 from eval.formats import Format, prompt_ids
@@ -50,13 +50,12 @@ def score_candidates(
 
     if not replies:
         return []
+    eos_token_id = format_.tokenizer.eos_token_id
+    end = format_.frame(ASSISTANT)[1] if eos_token_id is None else [eos_token_id]
     rows = []
     for view, index in replies:
         texts = [view.turns[index].text, *view.turns[index].distractors]
-        candidates = [
-            ids[:max_candidate_tokens] or [format_.tokenizer.eos_token_id]
-            for ids in encode_texts(format_.tokenizer, texts)
-        ]
+        candidates = [ids[:max_candidate_tokens] or end for ids in encode_texts(format_.tokenizer, texts)]
         rows.append((prompt_ids(view, index, format_, max_prompt_tokens), candidates))
     if reads_shared_contexts(model, rows, FILLER_ID):
         return _together(model, rows, description)

@@ -20,6 +20,16 @@ TRAINER_STATE = {
 
 
 @pytest.fixture(scope="session")
+def endless_tokenizer(base_tokenizer_folder):
+    """Without an end of text, as some bases have it, and without padding."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base_tokenizer_folder)
+    tokenizer.bos_token = tokenizer.eos_token = tokenizer.pad_token = None
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
 def trained_folder(model_folder, tmp_path_factory):
     """A model as training leaves it, with the Trainer's state."""
     path = tmp_path_factory.mktemp("trained") / "final_model"

@@ -40,6 +40,16 @@ def test_batches_give_the_replies_of_single_prompts(model, tokenizer, prompts):
     assert together == alone and len(set(together)) > len(prompts) // 2
 
 
+def test_a_base_whose_tokenizer_has_neither_end_nor_padding_replies(model, endless_tokenizer):
+    """Batched as alone: the padding is masked, whatever fills it."""
+    format_, greedy = PlainFormat(endless_tokenizer), DecodingSettings(do_sample=False, max_new_tokens=8)
+    prompts = endless_tokenizer(["A:\nHi!\nB:\n", "A:\nTell me about the number of them.\nB:\n"])["input_ids"]
+    together = generated(model, format_, prompts, greedy, seed=0)
+    assert together == [generated(model, format_, [prompt], greedy, seed=0)[0] for prompt in prompts]
+    drawn = generated(model, format_, prompts, DecodingSettings(max_new_tokens=8, best_of=3), seed=0)
+    assert len(drawn) == 2
+
+
 def test_the_seed_decides(model, tokenizer, prompts):
     format_, settings = TemplateFormat(tokenizer), DecodingSettings(max_new_tokens=8)
     first, again, other = (generated(model, format_, prompts, settings, seed=s) for s in (1, 1, 2))

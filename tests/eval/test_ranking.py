@@ -69,6 +69,16 @@ def test_a_candidate_without_tokens_is_scored_as_the_end(model, tokenizer):
     assert len(scores) == 3 and all(score < 0 for score in scores)
 
 
+def test_a_candidate_without_tokens_is_scored_as_the_lines_end_where_a_base_has_no_other(
+    model, endless_tokenizer
+):
+    view = Dialogue("x", (Turn("user", "Hi."), Turn("assistant", "Yes.", distractors=("",))))
+    format_ = PlainFormat(endless_tokenizer)
+    [[_, empty]] = score_candidates(model, format_, [(view, 1)], 64, 64)
+    end = endless_tokenizer("\n")["input_ids"]
+    assert empty == pytest.approx(naive(model, prompt_ids(view, 1, format_, 64), end), abs=1e-5)
+
+
 def test_only_replies_with_distractors_are_ranked(prepared):
     dialogues = list(jsonl.read(prepared / "dialogues" / "val.jsonl"))
     sources = {view.source for view, _ in rankable(dialogues)}

@@ -14,10 +14,11 @@ import pytest
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.hub.loading import load_causal_lm
+from chat.hub.loading import load_causal_lm, load_tokenizer
 from eval import run
 from eval.card import _commands
 from eval.card_data import corpus_and_split
+from eval.contenders import load_contenders, tokenizer_sha256
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models
 from tests.conftest import ROOT
@@ -224,8 +225,6 @@ def test_a_quick_run_takes_no_more_than_is_asked_for():
 
 
 def test_what_a_bases_own_configuration_says_of_repetition_does_not_hold(model_folder, tmp_path):
-    from eval.contenders import load_contenders
-
     base = shutil.copytree(model_folder, tmp_path / "base")
     path = base / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 1.5, "num_beams": 4}))
@@ -282,8 +281,6 @@ def test_an_evaluation_of_other_numbers_does_not_go_on_with_what_was_computed(
 
 @pytest.mark.parametrize("flag", ["--model", "--base"])
 def test_a_model_whose_weights_are_no_numbers_is_refused(model_folder, tmp_path, flag):
-    from eval.contenders import load_contenders
-
     diverged = load_causal_lm(str(model_folder))
     diverged.transformer.h[1].mlp.c_fc.weight.data[3, 5] = math.nan if flag == "--model" else math.inf
     broken = shutil.copytree(model_folder, tmp_path / "broken")
@@ -293,6 +290,37 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(model_folder, tmp_path,
         UserError, match=rf"^{flag} .*broken: `transformer\.h\.1\.mlp\.c_fc\.weight` .*NaN or infinite"
     ):
         load_contenders(**given, seed=0)
+
+
+def with_embeddings(folder: Path, number: int, place: Path) -> str:
+    smaller = load_causal_lm(str(folder))
+    smaller.resize_token_embeddings(number)
+    smaller.save_pretrained(shutil.copytree(folder, place))
+    return str(place)
+
+
+@pytest.mark.parametrize(("flag", "number"), [("--model", 403), ("--base", 399)])
+def test_a_tokenizer_of_more_ids_than_embeddings_is_refused(model_folder, tmp_path, flag, number):
+    smaller = with_embeddings(model_folder, number, tmp_path / "smaller")
+    given = {"model": str(model_folder), "base": str(model_folder), flag.removeprefix("--"): smaller}
+    said = rf"^{flag} .*smaller: its tokenizer has ids up to {number}, and the model embeddings for {number}"
+    with pytest.raises(UserError, match=said):
+        load_contenders(**given, seed=0)
+
+
+def test_tokens_that_were_added_to_a_base_and_have_no_embedding_do_no_harm(model_folder, tmp_path):
+    """As several on the Hub have; no text has them in plain text."""
+    smaller = with_embeddings(model_folder, 400, tmp_path / "smaller")
+    contenders, _ = load_contenders(str(model_folder), smaller, 0)
+    assert contenders[1].model.get_input_embeddings().num_embeddings == 400
+
+
+def test_another_tokenizer_is_another_model(model_folder, tmp_path):
+    """By which stages of a killed run are not mixed with those of the tokenizer that it had."""
+    other = load_tokenizer(str(model_folder))
+    assert tokenizer_sha256(other) == tokenizer_sha256(load_tokenizer(str(model_folder)))
+    other.chat_template += " "
+    assert tokenizer_sha256(other) != tokenizer_sha256(load_tokenizer(str(model_folder)))
 
 
 def test_the_table_says_when_perplexities_do_not_compare(finished):
