@@ -46,7 +46,7 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
     ]
     found = {
         "options": _digest(json.dumps(options, sort_keys=True)),
-        "code": _digest(json.dumps([[path.name, _of_file(path)] for path in code])),
+        "code": checksum_of(code, CODE.parent),
         "libraries": _digest(json.dumps(versions)),
     }
     for specification in corpora:
@@ -85,12 +85,16 @@ def _of_path(path: Path, flag: str, deep: bool) -> str:
         return BY_NAME
     root = path if path.is_dir() else path.parent
     try:
-        files = [[file.relative_to(root).as_posix(), _of_file(file)] for file in _files(path, deep)]
+        return checksum_of(_files(path, deep), root)
     except OSError as error:
         raise UserError(
             f"{flag} {path}: {error.filename} cannot be read ({error.strerror}); mend that, or give another"
         ) from None
-    return _digest(json.dumps(files))
+
+
+def checksum_of(files: Iterable[Path], root: Path) -> str:
+    """One checksum of the files, by their paths in `root`."""
+    return _digest(json.dumps([[file.relative_to(root).as_posix(), _of_file(file)] for file in files]))
 
 
 def _files(path: Path, deep: bool) -> list[Path]:

@@ -12,13 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
+from data_scripts.fingerprint import checksum_of
 from eval.processes import this_process
 
+ROOT = Path(__file__).parent.parent
+CODE = ("chat/*", "training/*", "eval/**/*")
 logger = logging.getLogger(__name__)
 
 
+def of_code() -> str:
+    """A checksum of the code from which figures come, and which another version may have changed."""
+    files = [path for pattern in CODE for path in ROOT.glob(pattern) if path.suffix in (".py", ".txt")]
+    return checksum_of(sorted(files), ROOT)
+
+
 class Stages:
-    """Results of finished stages in a folder beside the output, for one set of settings.
+    """Results of finished stages in a folder beside the output, for one set of settings and one of our code.
 
     Of several processes the main one alone reads and writes them, and tells the others what it found.
 
@@ -35,7 +44,8 @@ class Stages:
         self.folder = output.parent / f".{output.name}.stages"
         self._is_main = this_process().is_main_process
         if self._is_main:
-            self._begin(hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest())
+            settled = json.dumps([settings, of_code()], sort_keys=True)
+            self._begin(hashlib.sha256(settled.encode()).hexdigest())
 
     def _begin(self, digest: str) -> None:
         if (self.folder / "settings").is_file() and (self.folder / "settings").read_text() == digest:

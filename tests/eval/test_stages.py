@@ -1,11 +1,14 @@
 """A killed evaluation goes on with the stages that it finished."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from chat.cli import UserError
+from eval import stages
 from eval.stages import Stages
+from tests.conftest import ROOT
 
 
 def test_a_finished_stage_is_not_computed_again(tmp_path):
@@ -50,9 +53,20 @@ def test_a_kill_in_mid_writing_leaves_no_stage(tmp_path, monkeypatch):
     assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
 
 
+def test_other_code_begins_anew(tmp_path, monkeypatch):
+    """A changed prompt format would else mix figures of two."""
+    shutil.copytree(ROOT / "chat", tmp_path / "code" / "chat")
+    monkeypatch.setattr(stages, "ROOT", tmp_path / "code")
+    Stages(tmp_path / "out", {}).run("a", lambda: 1)
+    assert Stages(tmp_path / "out", {}).run("a", lambda: 2) == 1
+    with open(tmp_path / "code" / "chat" / "template.py", "a") as code:
+        code.write("# changed\n")
+    assert Stages(tmp_path / "out", {}).run("a", lambda: 3) == 3
+
+
 def test_a_half_written_stage_is_computed_again(tmp_path):
-    stages = Stages(tmp_path / "out", {})
-    stages.run("a", lambda: [1, 2, 3])
-    [file] = stages.folder.glob("*.json")
+    half = Stages(tmp_path / "out", {})
+    half.run("a", lambda: [1, 2, 3])
+    [file] = half.folder.glob("*.json")
     file.rename(file.with_suffix(".unfinished"))
     assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
