@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
@@ -21,8 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableTrainer(Trainer):
-    """Differs from its base in four things:
+    """Differs from its base in five things:
 
+    - SIGTERM ends no process that collates batches before the one that trains has stopped and saved;
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
       one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
     - a resumed run does not log the mean loss of all steps at its end;
@@ -39,6 +47,13 @@ class ResumableTrainer(Trainer):
 
     def _callback(self, kind: type[TrainerCallback]) -> TrainerCallback | None:
         return next((each for each in self.callback_handler.callbacks if isinstance(each, kind)), None)
+
+    def _get_dataloader(self, *arguments, **options) -> DataLoader:
+        prepared = super()._get_dataloader(*arguments, **options)
+        # Accelerate's wrapper iterates over this one, and copies its settings where batches are skipped.
+        loader = prepared.base_dataloader
+        loader.worker_init_fn = partial(_outlive_sigterm, loader.worker_init_fn)
+        return prepared
 
     def _init_training_state(self, max_steps, *arguments):
         found = super()._init_training_state(max_steps, *arguments)
@@ -103,3 +118,24 @@ class ResumableTrainer(Trainer):
                 f"({free / 1e6:,.0f} MB were free; {str(error).splitlines()[0]}); make room and go on with "
                 "--resume"
             ) from error
+
+
+def _outlive_sigterm(init: Callable[[int], None] | None, worker: int) -> None:
+    """Begins a worker of a `DataLoader`: launchers and machines that go down send SIGTERM to all processes of
+    a run, and without its workers a step cannot be finished.
+
+    Args:
+        init: what the worker began with otherwise.
+    """
+    if init:
+        init(worker)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_for_parent, daemon=True).start()
+
+
+def _end_for_parent() -> None:
+    """An interpreter that ends with workers left sends them SIGTERM, and waits for their end."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != multiprocessing.parent_process().pid:
+        pass
+    os._exit(0)
