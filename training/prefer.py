@@ -94,6 +94,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
         train_dataset=learnt,
         eval_dataset=held_out or None,
         data_loss_weight=arguments.data_loss_weight,
+        data_digests=_digests(arguments),
         data_collator=RepliesCollator(padding_id(tokenizer)),
         processing_class=tokenizer,
         callbacks=[StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)],
@@ -170,6 +171,17 @@ def _dialogues(
     rows = dataset[split].with_format("numpy", columns=["input_ids", "labels"])
     chosen = np.random.default_rng(arguments.seed).choice(len(rows), number)
     return [{name: ids.tolist() for name, ids in rows[int(index)].items()} for index in chosen]
+
+
+def _digests(arguments: PreferArguments) -> dict[str, str]:
+    """Of what the marks and the dialogues are, by their flags."""
+    from chat.hub.loading import load_tokenized
+    from training import data_digest
+
+    found = {"--marks": data_digest.of_file(arguments.marks)}
+    if arguments.data:
+        found["--data"] = data_digest.of_dataset(load_tokenized(arguments.data)[0])
+    return found
 
 
 def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:

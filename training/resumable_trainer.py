@@ -20,6 +20,7 @@ from transformers.trainer_callback import ExportableState
 from chat.cli import UserError
 from chat.folders import is_write_failure
 from chat.hub.loading import without_bars
+from training import data_digest
 from training.callbacks import StopEarly, StopOnSigterm
 
 LOSS_WINDOW_FILE = "loss_window.json"
@@ -32,12 +33,20 @@ class ResumableTrainer(Trainer):
 
     - SIGTERM ends no process that collates batches before the one that trains has stopped and saved;
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
-      one logs, and a checkpoint that cannot be written is removed and reported as a `UserError`;
+      one logs, and digests of the data; one that cannot be written is removed and reported as a `UserError`;
     - a resumed run does not log the mean loss of all steps at its end;
     - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
     - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
       as the checkpoint's did.
     """
+
+    def __init__(self, *, data_digests: dict[str, str] | None = None, **arguments):
+        """
+        Args:
+            data_digests: of what each flag that gives data gives (`training.data_digest`).
+        """
+        super().__init__(**arguments)
+        self.data_digests = data_digests or {}
 
     @property
     def stopped_at_step(self) -> int | None:
@@ -66,14 +75,19 @@ class ResumableTrainer(Trainer):
             for each in (*self.callback_handler.callbacks, self.control)
             if isinstance(each, ExportableState)
         }
-        return found
-
-    def _run_epoch(self, **arguments):
-        stop_early = self._callback(StopEarly)
-        if self.state.global_step >= self.state.max_steps or (stop_early and stop_early.is_over):
+        # Here, since an epoch that is whole is not begun again.
+        if self._is_over() and self.is_world_process_zero():
             logger.info(
                 "this run has ended already, at step %d: nothing is left to do", self.state.global_step
             )
+        return found
+
+    def _is_over(self) -> bool:
+        stop_early = self._callback(StopEarly)
+        return self.state.global_step >= self.state.max_steps or bool(stop_early and stop_early.is_over)
+
+    def _run_epoch(self, **arguments):
+        if self._is_over():
             self.control.should_training_stop = True
             return None
         return super()._run_epoch(**arguments)
@@ -93,6 +107,7 @@ class ResumableTrainer(Trainer):
         if self.args.should_save:
             window = {"loss_sum": loss_sum, "logged_step": self._globalstep_last_logged}
             (Path(output_dir) / LOSS_WINDOW_FILE).write_text(json.dumps(window), encoding="utf-8")
+            data_digest.write(self.data_digests, Path(output_dir))
         self.accelerator.wait_for_everyone()
 
     def _load_rng_state(self, checkpoint: str | None) -> None:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.cli import UserError
 from chat.folders import Contents, check_replaceable
 from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
+from training.data_digest import check_same_data
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from training.arguments import TrainArguments
     from training.prefer_arguments import PreferArguments
     from training.resumable_trainer import ResumableTrainer
@@ -128,7 +127,7 @@ def begin(
         UserError: it may not.
     """
     if arguments.resume:
-        _check_resumable(checkpoint, trainer.model)
+        _check_resumable(checkpoint, trainer)
     if trainer.is_world_process_zero():
         try:
             save(arguments, arguments.output_dir, file)
@@ -183,11 +182,11 @@ def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_F
     return replace(arguments, **{name: before[name] for name in KEPT_BY_CHECKPOINT if name in before})
 
 
-def _check_resumable(checkpoint: Path | None, model: PreTrainedModel) -> None:
+def _check_resumable(checkpoint: Path | None, trainer: ResumableTrainer) -> None:
     """
     Raises:
-        UserError: the processes of the run find different checkpoints, or one of another model, or of a run
-            of another number of processes, whose steps would be other parts of an epoch.
+        UserError: the processes of the run find different checkpoints, or one of another model, of other
+            data, or of a run of another number of processes, whose steps would be other parts of an epoch.
     """
     from accelerate import PartialState
 
@@ -199,8 +198,10 @@ def _check_resumable(checkpoint: Path | None, model: PreTrainedModel) -> None:
                 f"--resume: {checkpoint} is of a run of {before} processes, and this one has {now}; launch "
                 f"{before}, or begin anew in another --output-dir"
             )
-        check_same_model(checkpoint, model)
-        logger.info("resuming from %s", checkpoint)
+        check_same_model(checkpoint, trainer.model)
+        check_same_data(checkpoint, trainer.data_digests)
+        if trainer.is_world_process_zero():
+            logger.info("resuming from %s", checkpoint)
 
 
 def _check_same_everywhere(checkpoint: Path | None) -> None:
@@ -221,9 +222,10 @@ def _check_same_everywhere(checkpoint: Path | None) -> None:
 def exit_if_stopped(trainer: ResumableTrainer) -> None:
     """Ends the process as SIGTERM would have, where SIGTERM stopped the training."""
     if trainer.stopped_at_step is not None:
-        logger.info(
-            "stopped by SIGTERM at step %d, saved in %s; go on with --resume",
-            trainer.stopped_at_step,
-            trainer.args.output_dir,
-        )
+        if trainer.is_world_process_zero():
+            logger.info(
+                "stopped by SIGTERM at step %d, saved in %s; go on with --resume",
+                trainer.stopped_at_step,
+                trainer.args.output_dir,
+            )
         sys.exit(128 + signal.SIGTERM)

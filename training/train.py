@@ -114,6 +114,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
 
     from chat.hub.loading import load_tokenized
     from chat.template import padding_id
+    from training import data_digest
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.collator import PaddedCollator
     from training.devices import settle
@@ -143,6 +144,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
         **_batches(arguments, dataset["train"], lengths, tokenizer, model),
         eval_dataset=_drawn(dataset["val"], arguments.max_eval_sequences, arguments.seed),
         eval_collator=PaddedCollator(padding_id(tokenizer)),
+        data_digests={"--data": data_digest.of_dataset(dataset)},
         processing_class=tokenizer,
         callbacks=callbacks,
         optimizer=arguments.optimizer,

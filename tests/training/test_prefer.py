@@ -253,6 +253,13 @@ def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_fo
     assert len(told) == 1 and f"--data was {prepared} and is None now" in told[0]
 
 
+def test_a_run_is_not_resumed_on_other_marks(tmp_path, marks, model_folder):
+    prefer(arguments(tmp_path, marks, model_folder))
+    marks.write_text("\n".join(marks.read_text().splitlines()[:-1]))
+    with pytest.raises(UserError, match=r"--resume: --marks holds other data than .*checkpoint-9 was train"):
+        prefer(arguments(tmp_path, marks, model_folder, resume=True))
+
+
 def test_a_model_that_cannot_compare_replies_is_refused(tmp_path, marks, tokenizer):
     for kind, changes in (("gpt_neo", {"window_size": 8}), ("openai-gpt", {})):
         base = tmp_path / kind

@@ -1,6 +1,7 @@
 """Evaluation by token, the best checkpoint, early stopping, samples, and any base."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -185,6 +186,42 @@ def test_a_resume_says_what_makes_it_another_run(short_run, tmp_path, caplog):
     assert kept["learning_rate"] == 0.001
 
 
+def of_rows(prepared, folder, number: int | None = None) -> str:
+    """A copy of the data with so many training rows, or all; its path."""
+    from datasets import DatasetDict, load_from_disk
+
+    given = load_from_disk(str(prepared))
+    shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns("train", "val"))
+    rows = given["train"].select(range(number or len(given["train"])))
+    DatasetDict(train=rows, val=given["val"]).save_to_disk(folder)
+    return str(folder)
+
+
+def test_a_run_is_not_resumed_on_other_data(short_run, tmp_path, prepared):
+    """Its order, and the statistics of its model, would be of data that it has not seen."""
+    train(short_run(max_steps=2))
+    with pytest.raises(UserError, match=r"--resume: --data holds other data than .*checkpoint-2 was train"):
+        train(short_run(max_steps=4, resume=True, data=of_rows(prepared, tmp_path / "shorter", 90)))
+    again = train(short_run(max_steps=4, resume=True, data=of_rows(prepared, tmp_path / "copy")))
+    assert again.state.global_step == 4
+
+
+def test_a_checkpoint_of_an_older_version_tells_nothing_of_its_data(short_run, tmp_path):
+    train(short_run(max_steps=2))
+    (tmp_path / "run" / "checkpoint-2" / "data.json").unlink()
+    assert train(short_run(max_steps=4, resume=True)).state.global_step == 4
+
+
+def test_a_resume_for_fewer_epochs_than_were_trained_says_that_nothing_is_left(
+    short_run, tmp_path, prepared, caplog
+):
+    settings = {"max_steps": -1, "eval_every_steps": 50, "data": of_rows(prepared, tmp_path / "data", 8)}
+    train(short_run(num_train_epochs=2, **settings))
+    with caplog.at_level("INFO"):
+        train(short_run(num_train_epochs=1, resume=True, **settings))
+    assert caplog.text.count("this run has ended already, at step 4: nothing is left to do") == 1
+
+
 def test_a_checkpoint_of_another_optimizer_is_refused(short_run):
     train(short_run(max_steps=2))
     with pytest.raises(UserError, match="--optimizer muon: the run to resume has adamw; give that, or"):
@@ -205,8 +242,6 @@ def test_kernels_and_trackers_that_are_not_there_are_named(short_run):
 
 @pytest.mark.slow
 def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
-    import shutil
-
     from transformers import AutoModelForCausalLM
 
     if shutil.which("g++") is None:
