@@ -49,7 +49,8 @@ def best_fit(lengths: np.ndarray, capacity: int, seed: int = 0) -> list[list[int
 
 
 class PackedRows:
-    """A dataset of rows: each item is the list of the sequences that share a row, in a random order.
+    """A dataset of rows: each item is the list of the sequences that share a row, in a random order. Beyond
+    the last there is one without any.
 
     The sequences stay where they are, memory-mapped; only their lengths and the rows' indices are held.
     """
@@ -68,9 +69,9 @@ class PackedRows:
 
     def __getitems__(self, rows: Sequence[int]) -> list[list[dict]]:
         """The rows of a batch, read at once."""
-        indices = [index for row in rows for index in self.rows[row]]
-        sequences = iter(self.dataset.__getitems__(indices))
-        return [[next(sequences) for _ in self.rows[row]] for row in rows]
+        shared = [self.rows[row] if row < len(self) else [] for row in rows]
+        sequences = iter(self.dataset.__getitems__([index for row in shared for index in row]))
+        return [[next(sequences) for _ in row] for row in shared]
 
 
 def reads_packed_rows(model: PreTrainedModel, packed: PackedRows, collate: PackedCollator) -> bool:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
+
+from chat.template import IGNORED_LABEL
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class EpochSampler(Sampler[int]):
@@ -20,7 +27,12 @@ class EpochSampler(Sampler[int]):
         size: of the dataset.
         seed: of all orders.
         lengths: in tokens, for batches of about the same length.
-        batch_size: of those batches, over all accumulation steps.
+        batch_size: of those batches, over all accumulation steps and processes.
+
+    Attributes:
+        fill_to: the order is filled up to a multiple of this by the index `size`, as which a dataset gives a
+            row without labels. With several processes Accelerate would fill the last batches up with rows
+            from the epoch's beginning, which then count twice.
     """
 
     def __init__(self, size: int, seed: int, lengths: Sequence[int] | None = None, batch_size: int = 1):
@@ -29,9 +41,10 @@ class EpochSampler(Sampler[int]):
         self.lengths = lengths
         self.batch_size = batch_size
         self.epoch = 0
+        self.fill_to = 1
 
     def __len__(self) -> int:
-        return self.size
+        return math.ceil(self.size / self.fill_to) * self.fill_to
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -41,8 +54,28 @@ class EpochSampler(Sampler[int]):
 
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         if self.lengths is None:
-            return iter(torch.randperm(self.size, generator=generator).tolist())
-        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+            order = torch.randperm(self.size, generator=generator).tolist()
+        else:
+            order = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
+        return iter(order + [self.size] * (len(self) - self.size))
+
+
+class SingleRows:
+    """A dataset of sequences, read in batches; beyond the last there is one of a token without a label."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset.select_columns(["input_ids", "labels"])
+        self.blank = {"input_ids": dataset[0]["input_ids"][:1], "labels": [IGNORED_LABEL]}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, row: int) -> dict[str, list[int]]:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[dict[str, list[int]]]:
+        found = iter(self.dataset.__getitems__([row for row in rows if row < len(self)]))
+        return [next(found) if row < len(self) else self.blank for row in rows]
 
 
 class EpochOrder(TrainerCallback):

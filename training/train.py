@@ -141,7 +141,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     return DialogueTrainer(
         model=model,
         args=training_arguments,
-        **_batches(arguments, dataset["train"], lengths, tokenizer, model),
+        **_batches(arguments, dataset["train"], lengths, tokenizer, model, training_arguments.world_size),
         eval_dataset=_drawn(dataset["val"], arguments.max_eval_sequences, arguments.seed),
         eval_collator=PaddedCollator(padding_id(tokenizer)),
         data_digests={"--data": data_digest.of_dataset(dataset)},
@@ -151,13 +151,15 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     )
 
 
-def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer, model) -> dict:
+def _batches(
+    arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer, model, processes: int
+) -> dict:
     """Training data, its order and its collator, by `--batching`."""
     from chat.template import padding_id
     from training.collator import PackedCollator, PaddedCollator
     from training.model import takes_logits_to_keep
     from training.packing import PackedRows, reads_packed_rows
-    from training.sampler import EpochSampler
+    from training.sampler import EpochSampler, SingleRows
 
     some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
     if arguments.batching == "packed":
@@ -181,9 +183,9 @@ def _batches(arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer,
             "data_collator": collate,
         }
     grouped = arguments.batching == "grouped"
-    together = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
+    together = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * processes
     return {
-        "train_dataset": dataset,
+        "train_dataset": SingleRows(dataset),
         "sampler": EpochSampler(
             len(dataset), arguments.seed, lengths.tolist() if grouped else None, together
         ),

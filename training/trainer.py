@@ -14,7 +14,8 @@ from training.sampler import EpochOrder, EpochSampler
 class DialogueTrainer(ResumableTrainer):
     """Differs from its base in four things:
 
-    - the order of the data depends on seed and epoch alone (`training.sampler`);
+    - the order of the data depends on seed and epoch alone (`training.sampler`), and an epoch has every row
+      once, however many processes there are;
     - evaluation weighs every reply token alike and counts every example once, however many processes there
       are: `eval_loss` is nats per token, `eval_perplexity` its exponential;
     - the best model so far is saved whenever an evaluation finds it;
@@ -30,6 +31,9 @@ class DialogueTrainer(ResumableTrainer):
                 "give --optimizer adamw, or launch without them"
             )
         self.sampler = sampler
+        # A process may get no label at all: that is 0 where the loss is a sum over the global batch's tokens.
+        if self.model_accepts_loss_kwargs and self.args.world_size > 1:
+            sampler.fill_to = self.args.train_batch_size * self.args.world_size
         self.eval_collator = eval_collator
         self.add_callback(EpochOrder(sampler))
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from accelerate.data_loader import BatchSamplerShard
+from torch.utils.data import BatchSampler
 
 from training.sampler import EpochSampler
 
@@ -19,6 +21,19 @@ def test_an_epochs_order_is_a_function_of_seed_and_epoch(lengths):
     assert sorted(order(0, 0)) == list(range(1000)) and len(EpochSampler(1000, 0)) == 1000
     assert order(3, 2) == order(3, 2)
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1, 2)}) == 6
+
+
+@pytest.mark.parametrize(("size", "batches"), [(17, 3), (16, 2), (3, 1), (1, 1)])
+def test_several_processes_get_every_row_once_and_full_batches(size, batches):
+    """As Accelerate shares them: 2 processes with 4 rows each."""
+    sampler = EpochSampler(size, seed=0)
+    sampler.fill_to = 8
+    loader = BatchSampler(sampler, batch_size=4, drop_last=False)
+    shares = [list(BatchSamplerShard(loader, num_processes=2, process_index=rank)) for rank in (0, 1)]
+    assert [len(share) for share in shares] == [batches] * 2
+    given = [row for share in shares for batch in share for row in batch]
+    assert sorted(row for row in given if row != size) == list(range(size))
+    assert len(given) == len(sampler) == 8 * batches
 
 
 def test_grouped_batches_hold_neighbours_in_length():

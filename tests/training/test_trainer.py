@@ -5,8 +5,11 @@ import shutil
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from chat.cli import UserError
+from chat.template import IGNORED_LABEL
+from tests.training.short_data import of_rows
 from training.checkpoints import checkpoints
 from training.train import build_trainer, train
 
@@ -124,6 +127,18 @@ def test_any_batching_learns_the_same_tokens(short_run, batching):
     assert evaluations(trainer)[-1]["eval_loss"] < evaluations(trainer)[0]["eval_loss"]
 
 
+@pytest.mark.parametrize("batching", ["random", "grouped", "packed"])
+def test_two_processes_learn_the_rows_of_one(short_run, monkeypatch, batching):
+    """In the same order; what fills their last batches up has no label."""
+    alone = build_trainer(short_run(batching=batching, per_device_train_batch_size=10))
+    monkeypatch.setattr(TrainingArguments, "world_size", 2)
+    one_of_two = build_trainer(short_run(batching=batching, per_device_train_batch_size=5))
+    order, rows = list(one_of_two.sampler), len(alone.train_dataset)
+    assert order == list(alone.sampler) + [rows] * (-rows % 10) and len(order) > rows
+    batch = one_of_two.data_collator([one_of_two.train_dataset[rows - 1], one_of_two.train_dataset[rows]])
+    assert (batch["labels"][0] != IGNORED_LABEL).any() and (batch["labels"][1] == IGNORED_LABEL).all()
+
+
 def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path, base_tokenizer_folder):
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -184,17 +199,6 @@ def test_a_resume_says_what_makes_it_another_run(short_run, tmp_path, caplog):
     assert trainer.lr_scheduler.base_lrs[0] == 0.001
     kept = json.loads((tmp_path / "final" / "train_arguments.json").read_text())
     assert kept["learning_rate"] == 0.001
-
-
-def of_rows(prepared, folder, number: int | None = None) -> str:
-    """A copy of the data with so many training rows, or all; its path."""
-    from datasets import DatasetDict, load_from_disk
-
-    given = load_from_disk(str(prepared))
-    shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns("train", "val"))
-    rows = given["train"].select(range(number or len(given["train"])))
-    DatasetDict(train=rows, val=given["val"]).save_to_disk(folder)
-    return str(folder)
 
 
 def test_a_run_is_not_resumed_on_other_data(short_run, tmp_path, prepared):
