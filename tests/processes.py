@@ -1,12 +1,18 @@
-"""Our commands in processes of their own, as on machines that share nothing but a Hub."""
+"""Our commands: in processes of their own, as on machines that share nothing but a Hub, or in this one."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pytest
+
+from chat.cli import run
 from tests.conftest import ROOT
 
 # For `python -c`. Its arguments: the bytes beyond which no file grows, as on a full disk; a module; flags.
@@ -48,6 +54,18 @@ def started(*arguments: object, environment: dict[str, str]) -> subprocess.Popen
         stderr=subprocess.STDOUT,
         **_settings(environment),
     )
+
+
+def in_process(main: Callable[[], None], *flags: object) -> subprocess.CompletedProcess:
+    """An entry point on its command line, without the second that a process takes to import its libraries."""
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as given, redirect_stdout(output), redirect_stderr(errors):
+        given.setattr(sys, "argv", [main.__module__, *map(str, flags)])
+        # What `run` would set for good.
+        given.setenv("TOKENIZERS_PARALLELISM", "true")
+        with pytest.raises(SystemExit) as end:
+            run(main)
+    return subprocess.CompletedProcess(flags, end.value.code, output.getvalue(), errors.getvalue())
 
 
 def mentions(secret: str, folder: Path, *outputs: str) -> list[str]:

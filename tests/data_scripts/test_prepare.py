@@ -18,8 +18,9 @@ from chat.template import IGNORED_LABEL
 from data_scripts import encode
 from data_scripts.arguments import PrepareArguments
 from data_scripts.corpora import Corpus
-from data_scripts.prepare import prepare
+from data_scripts.prepare import main, prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
+from tests.processes import in_process
 
 
 @pytest.fixture(scope="module")
@@ -265,12 +266,7 @@ def command(*flags: str) -> list[str]:
 
 
 def test_the_command_reports_an_error_in_one_line(tmp_path):
-    result = subprocess.run(
-        command("--corpora", "personachat=nowhere/at/all", "--tokenizer", "also/not/there"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    result = in_process(main, "--corpora", "personachat=nowhere/at/all", "--tokenizer", "also/not/there")
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.splitlines()[-1].startswith(
         "error: --tokenizer also/not/there: no such file or folder"

@@ -7,6 +7,7 @@ from eval.compare import _names, compare, main
 from eval.results_file import results_path
 from tests.conftest import ROOT
 from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
+from tests.processes import in_process
 
 
 def lines_of(text: str, source: str) -> list[str]:
@@ -75,12 +76,6 @@ def test_a_run_alone_is_not_the_best():
     assert "| **" not in compare({"only": results_of_version_2()})
 
 
-def command(*flags: str):
-    return subprocess.run(
-        [sys.executable, "-m", "eval.compare", *flags], cwd=ROOT, capture_output=True, text=True
-    )
-
-
 def test_two_files_of_one_folder_are_two_runs(tmp_path):
     folder = write_run(tmp_path / "runs", results_of_version_2())
     files = [folder / "results.json", folder / "again.json"]
@@ -116,7 +111,8 @@ def test_the_command_names_runs_by_their_folders(tmp_path):
     third = write_run(tmp_path / "a|b", results_of_version_1())
     output = tmp_path / "leaderboard.md"
     flags = [str(one), str(same_name / "results.json"), str(third), "--output", str(output)]
-    done = command(*flags)
+    command = [sys.executable, "-m", "eval.compare", *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert output.read_text(encoding="utf-8") in done.stdout
     assert all(f"| {name} " in done.stdout for name in (one, same_name, "a\\|b"))
@@ -132,6 +128,6 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
         (("--results", str(folder), "--output", str(tmp_path)), "is a folder; give a file"),
         (("--results", str(folder), "--output", str(tmp_path / "no" / "x.md")), "cannot be written (No such"),
     ):
-        failed = command(*flags)
+        failed = in_process(main, *flags)
         assert failed.returncode == 2 and problem in failed.stderr, failed.stderr
         assert failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1

@@ -1,23 +1,15 @@
 """`eval.report`: tables from results of every format version, the command, its errors."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from chat.cli import UserError
-from eval.report import render, summary
+from eval.report import main, render, summary
 from eval.results_file import load_replies, load_results
 from eval.table import GROUPS
-from tests.conftest import ROOT
 from tests.eval.samples import replies_of_version_2, results_of_version_1, results_of_version_2, write_run
-
-
-def report(*flags: str):
-    return subprocess.run(
-        [sys.executable, "-m", "eval.report", *flags], cwd=ROOT, capture_output=True, text=True
-    )
+from tests.processes import in_process
 
 
 def test_the_tables_hold_every_figure_in_reading_order():
@@ -93,13 +85,13 @@ def test_an_unknown_version_is_an_error(version):
 
 def test_the_command_writes_both_reports_beside_the_results(tmp_path):
     folder = write_run(tmp_path / "run", results_of_version_2(), replies_of_version_2())
-    done = report("--results", str(folder))
+    done = in_process(main, "--results", folder)
     assert done.returncode == 0, done.stderr
     table = (folder / "report.md").read_text(encoding="utf-8")
     assert table == render(results_of_version_2()) and table in done.stdout
     first = (folder / "report.html").read_bytes()
     assert first.startswith(b"<!doctype html>")
-    assert report(str(folder / "results.json")).returncode == 0
+    assert in_process(main, folder / "results.json").returncode == 0
     assert (folder / "report.html").read_bytes() == first
 
 
@@ -113,7 +105,7 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
         ),
         (("--results", str(folder), "--training-log", str(tmp_path)), "no TensorBoard log there"),
     ):
-        failed = report(*flags)
+        failed = in_process(main, *flags)
         assert failed.returncode == 2 and problem in failed.stderr, failed.stderr
         assert failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1
 

@@ -20,9 +20,9 @@ from eval.card import _commands
 from eval.card_data import corpus_and_split
 from eval.contenders import load_contenders, tokenizer_sha256
 from eval.report import render
-from eval.run import EvalArguments, evaluate_models
+from eval.run import EvalArguments, evaluate_models, main
 from tests.conftest import ROOT
-from tests.processes import without_told_device
+from tests.processes import in_process, without_told_device
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def ranking_model(model_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranking") / "model"
     shutil.copytree(model_folder, folder)
     path = folder / "generation_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "best_of": 2}))
+    # Random weights never end a turn.
+    decoding = {"best_of": 2, "max_new_tokens": 12}
+    path.write_text(json.dumps(json.loads(path.read_text()) | decoding))
     return folder
 
 
@@ -176,7 +178,9 @@ def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(finished, settings, 
 
 def test_a_model_may_stand_beside_itself(settings, model_folder, tmp_path):
     """The base is then prompted in plain text all the same: the format is part of the comparison."""
-    arguments = EvalArguments(**settings | {"base": str(model_folder)}, output=str(tmp_path / "out"))
+    few = {"max_dialogues": 1, "generated_replies": 1, "ranked_replies": 1, "timed_replies": 0}
+    given = settings | few | {"base": str(model_folder)}
+    arguments = EvalArguments(**given, output=str(tmp_path / "out"))
     results = evaluate_models(arguments)
     assert results["models"]["model"]["parameters"] == results["models"]["base"]["parameters"]
     assert results["models"]["base"]["format"] == "plain text"
@@ -363,17 +367,14 @@ def test_a_model_is_not_replaced_by_its_results(settings, finished, model_folder
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
-def command(module: str, *flags: str):
-    return subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, capture_output=True, text=True)
-
-
 def test_the_command_reports_an_error_in_one_line(tmp_path):
-    result = command("eval.run", "--data", str(tmp_path))
+    result = in_process(main, "--data", tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "error: the following arguments are required: --model; see --help" in result.stderr
 
 
 def test_the_report_command_prints_the_table_and_writes_the_page(finished):
     output, results = finished
-    printed = command("eval.report", "--results", str(output)).stdout
-    assert render(results) in printed and (output / "report.html").is_file()
+    command = [sys.executable, "-m", "eval.report", "--results", str(output)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert render(results) in done.stdout and (output / "report.html").is_file()

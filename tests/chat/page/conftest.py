@@ -5,7 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ def pocket():
 
 @pytest.fixture(scope="session")
 def slow_engine(tokenizer, tmp_path_factory):
-    """Replies that take seconds: a larger model of random weights, which never ends its turn."""
+    """Replies that take seconds: a tiny model that takes its time for each token, and never ends its turn."""
     import json
 
     import torch
@@ -55,7 +55,7 @@ def slow_engine(tokenizer, tmp_path_factory):
     from training.model import build_model
 
     folder = tmp_path_factory.mktemp("slow")
-    config = {"model_type": "gpt2", "n_layer": 24, "n_embd": 512, "n_head": 8, "n_positions": 512}
+    config = {"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 512}
     (folder / "config.json").write_text(json.dumps(config))
     torch.manual_seed(0)
     build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
@@ -67,15 +67,8 @@ def slow_engine(tokenizer, tmp_path_factory):
     with torch.no_grad():
         transformer.ln_f.bias.fill_(1.0)
         transformer.wte.weight[tokenizer.eos_token_id] = -1.0
-    draw = engine.draw
-
-    def slowly(*given):
-        with closing(draw(*given)) as drawn:
-            for ids in drawn:
-                time.sleep(0.03)
-                yield ids
-
-    engine.draw = slowly
+    # In the model: what computes on for nobody, after its reader went, then takes its time, too.
+    engine.model.register_forward_pre_hook(lambda *_: time.sleep(0.05))
     return engine
 
 

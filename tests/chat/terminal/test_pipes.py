@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from chat.__main__ import main
 from chat.cli import UserError, parse_arguments
 from chat.terminal.arguments import ChatArguments
 from tests.conftest import ROOT
+from tests.processes import in_process
 
 
 def chat(*flags: str, said: str = "", **environment: str) -> subprocess.CompletedProcess:
@@ -40,12 +42,13 @@ def test_model_id_names_the_model(model_folder):
     assert done.returncode == 0 and str(model_folder) in done.stdout
 
 
-def test_bad_input_is_one_line_and_a_failing_status():
+def test_bad_input_is_one_line_and_a_failing_status(monkeypatch):
     done = chat("--model", "./nowhere")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: --model ./nowhere: no such file or folder")
     assert "Traceback" not in done.stderr
-    named = chat(MODEL_ID="./nowhere")
+    monkeypatch.setenv("MODEL_ID", "./nowhere")
+    named = in_process(main)
     assert named.stderr.splitlines()[-1].startswith("error: MODEL_ID ./nowhere: no such file or folder")
 
 
