@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -83,6 +84,9 @@ def _of_path(path: Path, flag: str, deep: bool) -> str:
     path = path.expanduser()
     if not path.exists():
         return BY_NAME
+    if not path.is_file() and not path.is_dir():
+        # A pipe is read once, and may bring something else each time.
+        return secrets.token_hex()
     root = path if path.is_dir() else path.parent
     try:
         return checksum_of(_files(path, deep), root)

@@ -29,5 +29,6 @@ def mix(parts: list[tuple[str, Dataset]], times: dict[str, float], seed: int) ->
         drawn = random.Random(seed).sample(range(len(part)), round(share * len(part)))
         mixed += [part] * int(whole) + ([part.select(sorted(drawn))] if drawn else [])
     if not any(map(len, mixed)):
-        raise UserError("--times: no sequence is left to train on; give larger numbers")
+        flag, mend = ("--times", "larger numbers") if times else ("--corpora", "dialogues with replies")
+        raise UserError(f"{flag}: no sequence is left to train on; give {mend}")
     return concatenate_datasets(mixed)

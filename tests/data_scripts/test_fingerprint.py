@@ -130,3 +130,9 @@ def test_a_file_that_may_not_be_read_is_named(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprint, "_of_file", unreadable)
     with pytest.raises(UserError, match=r"--corpora .*rows: .*card\.md cannot be read \(Permission denied\)"):
         fingerprint.of_inputs({}, [f"personachat={tmp_path / 'rows'}"], None)
+
+
+def test_what_comes_through_a_pipe_may_be_something_else_each_time(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    given = {}, [f"jsonl={tmp_path / 'pipe'}"], None
+    assert fingerprint.changes(fingerprint.of_inputs(*given), fingerprint.of_inputs(*given))

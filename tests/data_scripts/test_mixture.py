@@ -51,6 +51,7 @@ def test_errors(times, problem):
 
 
 def test_nothing_left_is_an_error(parts):
-    for given, times in ((parts, {"one": 0.01, "two": 0.01}), ([("one", parts[0][1].select([]))], {})):
-        with pytest.raises(UserError, match="--times: no sequence is left to train on"):
+    nothing = [("one", parts[0][1].select([]))]
+    for flag, given, times in (("--times", parts, {"one": 0.01, "two": 0.01}), ("--corpora", nothing, {})):
+        with pytest.raises(UserError, match=f"{flag}: no sequence is left to train on"):
             mix(given, times, 0)
