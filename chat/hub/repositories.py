@@ -130,9 +130,17 @@ def _bound_waiting() -> None:
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
+    bounds = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+
+    def bound(request: httpx2.Request) -> None:
+        # Some of its calls ask for no bound, which counts for more than the client's.
+        given = {name: each for name, each in request.extensions.get("timeout", {}).items() if each}
+        request.extensions["timeout"] = bounds.as_dict() | given
+
     def client() -> httpx2.Client:
         made = default_client_factory()
-        made.timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        made.timeout = bounds
+        made.event_hooks["request"].append(bound)
         return made
 
     set_client_factory(client)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import httpx2
 import pytest
 
 from chat.cli import UserError
@@ -24,14 +25,26 @@ def client(monkeypatch) -> MagicMock:
 def test_no_answer_is_waited_for_for_ever(client, monkeypatch):
     factories = []
     monkeypatch.setattr("huggingface_hub.set_client_factory", factories.append)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     repositories._bound_waiting.cache_clear()
     try:
         repositories.make(Destination(CHAT))
     finally:
         repositories._bound_waiting.cache_clear()
     [factory] = factories
+    asked = []
+
+    def answer(request):
+        asked.append(request.extensions["timeout"])
+        return httpx2.Response(200)
+
     with factory() as made:
         assert 0 < made.timeout.connect <= 60 and 0 < made.timeout.read <= 600 and made.timeout.write
+        made._transport = httpx2.MockTransport(answer)
+        made.get("http://hub", timeout=None)
+        made.get("http://hub", timeout=3)
+    unbounded, own = asked
+    assert unbounded == made.timeout.as_dict() and own["read"] == 3
 
 
 def test_a_repository_is_made_private_and_what_differs_from_what_is_wanted_is_said(client, caplog):
