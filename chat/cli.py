@@ -88,7 +88,7 @@ def _config_flags(parser, path: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"--config {path}: cannot be read ({error.strerror}); give another file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: not valid YAML ({_first_line(error)}); mend the file") from None
+        raise UserError(f"--config {path}: not valid YAML ({first_line(error)}); mend the file") from None
     if not isinstance(entries, dict):
         raise UserError(f"--config {path}: expected `name: value` lines; mend the file")
     fields = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
@@ -155,7 +155,8 @@ def _suggestion(name: str, known) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of its message that says something, or its type."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

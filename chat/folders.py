@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from chat.cli import UserError
+from chat.cli import UserError, first_line
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_ROOM = (*DISK_FULL, errno.EROFS)
@@ -67,8 +67,7 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
         if not is_write_failure(error):
             raise
         raise UserError(
-            f"{flag} {output}: cannot be written ({str(error).splitlines()[0]}); make room, or give another "
-            "folder"
+            f"{flag} {output}: cannot be written ({first_line(error)}); make room, or give another folder"
         ) from error
     try:
         if place.exists():

@@ -7,20 +7,20 @@ import re
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
 def escaped(text: str) -> str:
     """The text in a paragraph, a heading or a table's cell."""
-    with_entities = re.sub("[&<>]", lambda found: ENTITIES[found[0]], one_line(text))
+    with_entities = re.sub("[&<>]", lambda found: ENTITIES[found[0]], on_one_line(text))
     # An underscore within a word is no emphasis, and corpora and settings are full of them.
     return re.sub(r"(?<!\w)_|_(?!\w)|[\\`*\[\]|~#$!]", r"\\\g<0>", with_entities)
 
 
 def code_span(text: str) -> str:
     """The text as it stands, as code; its backticks are fenced off by a longer fence."""
-    text = one_line(text)
+    text = on_one_line(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     padding = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{padding}{text}{padding}{fence}"

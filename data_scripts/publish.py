@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, command_line, numbers_by_name
+from chat.cli import UserError, command_line, first_line, numbers_by_name
 from chat.folders import is_write_failure
 from chat.hub.cards import state_of
 from chat.hub.errors import Failure
@@ -106,7 +106,7 @@ def _laid_out(output: Path, repo_id: str) -> Iterator[Path]:
         if isinstance(error, UserError) or not is_write_failure(error):
             raise
         raise UserError(
-            f"--output {output}: no room beside it for the files to push ({str(error).splitlines()[0]}); the "
+            f"--output {output}: no room beside it for the files to push ({first_line(error)}); the "
             "dataset is whole; make room and give the same command again"
         ) from error
     finally:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, parse_arguments, run
 from chat.hub.merged_cards import Marks, merged_card
-from chat.markdown import code_span, escaped, one_line
+from chat.markdown import code_span, escaped, on_one_line
 from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import (
@@ -121,7 +121,7 @@ def render_card(
     """
     from huggingface_hub import ModelCard
 
-    results, model_id = results and as_current(results), one_line(model_id)
+    results, model_id = results and as_current(results), on_one_line(model_id)
     given = given_corpora(statistics) if statistics else {}
     return ModelCard.from_template(
         card_data(results, model, statistics, model_id, license, language, row),

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError
+from chat.cli import UserError, first_line
 from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm, load_config, load_tokenizer, positions_of
 from chat.template import extends_vocabulary
@@ -89,7 +89,7 @@ def _set_attention(model: PreTrainedModel, attn_implementation: str) -> None:
         model.set_attn_implementation(attn_implementation)
     except (ImportError, ValueError) as error:
         raise UserError(
-            f"--attn-implementation {attn_implementation}: not usable here ({str(error).splitlines()[0]}); "
+            f"--attn-implementation {attn_implementation}: not usable here ({first_line(error)}); "
             "install it, or give sdpa"
         ) from None
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from chat.cli import UserError
+from chat.cli import UserError, first_line
 from chat.folders import is_write_failure
 from chat.hub.loading import without_bars
 from training import data_digest
@@ -130,7 +130,7 @@ class ResumableTrainer(Trainer):
             shutil.rmtree(Path(self.args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
             raise UserError(
                 f"--output-dir {self.args.output_dir}: the checkpoint of step {step} cannot be written "
-                f"({free / 1e6:,.0f} MB were free; {str(error).splitlines()[0]}); make room and go on with "
+                f"({free / 1e6:,.0f} MB were free; {first_line(error)}); make room and go on with "
                 "--resume"
             ) from error
 

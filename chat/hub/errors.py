@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chat.cli import UserError
+from chat.cli import UserError, first_line
 from chat.folders import DISK_FULL
 from chat.hub.secrets import own_token
 
@@ -78,8 +78,7 @@ def failure_of(error: BaseException) -> Failure:
 
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, or its type; tokens are blotted out."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return without_tokens(text)
+    return without_tokens(first_line(error))
 
 
 def without_tokens(text: str) -> str:

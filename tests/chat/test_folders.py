@@ -53,6 +53,15 @@ def test_an_error_leaves_the_earlier_one(tmp_path):
     assert (output / "done.txt").read_text() == "two"
 
 
+def test_a_write_failure_that_says_nothing_is_named_by_its_kind(tmp_path):
+    class SafetensorError(Exception):
+        """As safetensors names its own."""
+
+    said = r"^--output .*out: cannot be written \(SafetensorError\); make room"
+    with pytest.raises(UserError, match=said), whole_folder(tmp_path / "out", DONE, "--output"):
+        raise SafetensorError
+
+
 def test_a_foreign_folder_or_file_is_refused_untouched(tmp_path):
     (tmp_path / "out").mkdir()
     check_replaceable(tmp_path / "out", DONE, "--output")
