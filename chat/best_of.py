@@ -123,6 +123,16 @@ def reply_log_probs(
     input_ids = input_ids.to(model.device)
     with torch.inference_mode():
         logits = model(input_ids=input_ids, attention_mask=mask.long(), use_cache=False).logits
-    log_probs = logits[:, :-1].float().log_softmax(-1).gather(-1, input_ids[:, 1:, None])[..., 0]
+    log_probs = log_probs_of(input_ids, logits)
     of_reply = mask[:, 1:] & (torch.arange(1, input_ids.shape[1], device=model.device) >= starts[:, None])
     return (log_probs * of_reply).sum(-1).tolist()
+
+
+def log_probs_of(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """log P of each token but the first, given those before it, in nats; shape (rows, tokens - 1).
+
+    Args:
+        ids: shape (rows, tokens).
+        logits: a model's for them; shape (rows, tokens, vocabulary).
+    """
+    return logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from chat.best_of import log_probs_of
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -76,8 +78,7 @@ def _tolerance(log_probs: torch.Tensor, dtype: torch.dtype) -> float:
 def _log_probs(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
     """Of each token but the first, given those before it; shape (tokens - 1,)."""
     row = torch.tensor([list(ids)], device=model.device)
-    logits = model(input_ids=row).logits[0, :-1].float()
-    return logits.log_softmax(-1).gather(-1, row[0, 1:, None])[:, 0]
+    return log_probs_of(row, model(input_ids=row).logits)[0]
 
 
 @contextlib.contextmanager

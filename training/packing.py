@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chat.best_of import log_probs_of
+
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
@@ -91,8 +93,7 @@ def reads_packed_rows(model: PreTrainedModel, packed: PackedRows, collate: Packe
     def together() -> list[torch.Tensor]:
         batch = {name: ids.to(model.device) for name, ids in collate(rows).items()}
         ids, positions = batch["input_ids"], batch["position_ids"]
-        logits = model(input_ids=ids, position_ids=positions).logits[:, :-1].float()
-        log_probs = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        log_probs = log_probs_of(ids, model(input_ids=ids, position_ids=positions).logits)
         return [log_probs[row, start : end - 1] for row, start, end in spans]
 
     joined = [[id_ for sequence in row for id_ in sequence["input_ids"]] for row in rows]
