@@ -18,6 +18,7 @@ from chat.folders import whole_folder
 from training import resuming
 from training.prefer_arguments import PreferArguments
 from training.resuming import (
+    alone,
     check_place,
     exit_if_stopped,
     going_on,
@@ -46,6 +47,11 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
         UserError: the marks or the model cannot be used, or the tuned model cannot be saved.
     """
     check_place(arguments.final_model_dir, arguments.output_dir, ARGUMENTS_FILE)
+    with alone(arguments.output_dir):
+        return _prefer(arguments)
+
+
+def _prefer(arguments: PreferArguments) -> PreferenceTrainer:
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
     arguments, checkpoint = going_on(arguments, ARGUMENTS_FILE)

@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -49,6 +51,7 @@ FREE_TO_CHANGE = {
     "hub_tag",
 }
 
+LOCK_FILE = ".lock"
 # Each process has saved one.
 RANDOM_STATES = "rng_state*.pth"
 # What a checkpoint's optimizer and schedule hold themselves.
@@ -99,6 +102,48 @@ def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
     )
 
 
+def is_first_process() -> bool:
+    """Whether it is the one that writes for all processes of a run, which need not have met yet."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+@contextmanager
+def alone(output_dir: str) -> Iterator[None]:
+    """Keeps --output-dir from other runs while the block lasts; a process that is killed keeps it no longer.
+
+    Raises:
+        UserError: another run has it, such as one that outlived its launcher, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    if not is_first_process():
+        yield
+        return
+    folder = Path(output_dir)
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"--output-dir {output_dir}: another process trains there, perhaps one whose launcher was "
+            "killed; wait for its end or end it, or give another folder"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"--output-dir {output_dir}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / LOCK_FILE).unlink()
+        lock.release()
+        with suppress(OSError):
+            # Where the run was refused before it wrote anything.
+            folder.rmdir()
+
+
 def refuse_earlier_run(output_dir: str) -> None:
     """Raises UserError where --output-dir has checkpoints, and --resume was not given."""
     if checkpoints(output_dir):
@@ -140,7 +185,7 @@ def begin(
 
 def _checkpoint_to_resume(output_dir: str) -> Path | None:
     """The last whole checkpoint, or None to start at the beginning; halves of others are removed."""
-    if int(os.environ.get("RANK", 0)) == 0:
+    if is_first_process():
         discard_halves(output_dir)
     checkpoint = last_whole_checkpoint(output_dir)
     if checkpoint is None:
@@ -193,6 +238,11 @@ def _check_resumable(checkpoint: Path | None, trainer: ResumableTrainer) -> None
     _check_same_everywhere(checkpoint)
     if checkpoint:
         before, now = len([*checkpoint.glob(RANDOM_STATES)]), PartialState().num_processes
+        if before == 0:
+            raise UserError(
+                f"--resume: {checkpoint} is not whole (no {RANDOM_STATES}); remove it, and give the same "
+                "command again"
+            )
         if before != now:
             raise UserError(
                 f"--resume: {checkpoint} is of a run of {before} processes, and this one has {now}; launch "

@@ -27,9 +27,11 @@ from training.arguments import TrainArguments
 from training.checkpoints import STATE_FILE
 from training.resuming import (
     ARGUMENTS_FILE,
+    alone,
     check_place,
     exit_if_stopped,
     going_on,
+    is_first_process,
     model_folder_contents,
     refuse_earlier_run,
     save,
@@ -55,6 +57,11 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
         UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
     check_place(arguments.final_model_dir, arguments.output_dir, ARGUMENTS_FILE)
+    with alone(arguments.output_dir):
+        return _train(arguments)
+
+
+def _train(arguments: TrainArguments) -> DialogueTrainer:
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
     destination = arguments.destination()
@@ -79,7 +86,7 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
 def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> None:
     from training.hub import begin
 
-    if int(os.environ.get("RANK", 0)) == 0:
+    if is_first_process():
         begin(arguments, destination)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         # The others must not look for checkpoints before they are there.

@@ -20,6 +20,7 @@ from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
 from training.prefer import build_trainer, calibrate, prefer
 from training.prefer_arguments import PreferArguments
+from training.resuming import alone
 from training.trainer import row_losses
 
 QUESTIONS = [
@@ -257,6 +258,14 @@ def test_a_run_is_not_resumed_on_other_marks(tmp_path, marks, model_folder):
     prefer(arguments(tmp_path, marks, model_folder))
     marks.write_text("\n".join(marks.read_text().splitlines()[:-1]))
     with pytest.raises(UserError, match=r"--resume: --marks holds other data than .*checkpoint-9 was train"):
+        prefer(arguments(tmp_path, marks, model_folder, resume=True))
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path, marks, model_folder):
+    with (
+        alone(str(tmp_path / "run")),
+        pytest.raises(UserError, match=r"--output-dir .*run: another process trains there"),
+    ):
         prefer(arguments(tmp_path, marks, model_folder, resume=True))
 
 

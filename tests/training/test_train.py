@@ -89,6 +89,43 @@ def test_a_run_of_another_number_of_processes_is_not_resumed(short_run, tmp_path
         train(short_run(resume=True))
 
 
+def test_a_checkpoint_without_random_states_is_told_not_to_be_whole(short_run, tmp_path):
+    train(short_run(max_steps=2))
+    (tmp_path / "run" / "checkpoint-2" / "rng_state.pth").unlink()
+    with pytest.raises(
+        UserError, match=r"--resume: .*checkpoint-2 is not whole \(no rng_state\*\.pth\); rem"
+    ):
+        train(short_run(resume=True))
+
+
+IN_A_FOLDER_OF_ITS_OWN = """
+import sys, time
+from training.resuming import alone
+with alone(sys.argv[1]):
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_goes_on_without_its_launcher_shares_its_folder_with_no_other(short_run, tmp_path, resume):
+    command = [sys.executable, "-c", IN_A_FOLDER_OF_ITS_OWN, str(tmp_path / "run")]
+    other = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "begun\n"
+    half = tmp_path / "run" / "checkpoint-2"
+    half.mkdir()
+    try:
+        with pytest.raises(UserError, match=r"--output-dir .*run: another process trains there, perhaps one"):
+            train(short_run(resume=resume))
+        assert half.is_dir()
+    finally:
+        other.kill()
+        other.communicate()
+    half.rmdir()
+    assert train(short_run(max_steps=1, resume=resume)).state.global_step == 1
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
 def test_resuming_without_a_checkpoint_begins_and_says_so(short_run, caplog):
     assert train(short_run(max_steps=1, resume=True)).state.global_step == 1
     assert "no whole checkpoint" in caplog.text
