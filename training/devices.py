@@ -58,11 +58,13 @@ def settle(arguments: TrainingArguments) -> None:
 
 def _use_all_cores() -> None:
     """Undoes the one thread a process that `accelerate launch` sets (OMP_NUM_THREADS=1) when it starts one
-    process.
+    process. Schedulers and containers may leave a process fewer cores than there are.
     """
     import torch
 
     if "ACCELERATE_MIXED_PRECISION" not in os.environ:
         return
     processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes_here))
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // processes_here))
