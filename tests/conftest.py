@@ -1,5 +1,6 @@
 """Fixtures: no network, a tokenizer learnt in memory, and tiny random GPT-2s."""
 
+import gc
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,16 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_scripts" / "sample"
 SAMPLE_CORPORA = [f"cornell={SAMPLE / 'movie-corpus'}", f"personachat={SAMPLE / 'persona-chat'}"]
+
+
+# What collecting the tests imports stays: looking through two million such objects takes the collector half a
+# second, and libraries of ours and others collect often.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

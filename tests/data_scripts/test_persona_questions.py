@@ -33,6 +33,14 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z]+|\d+", text))
 
 
+@pytest.fixture(scope="module")
+def words_of_personas_and_answers(dialogues):
+    """Of each dialogue: the words of the persona, and those of each turn of the assistant."""
+    return [
+        (words(" ".join(each.persona)), [words(turn.text) for turn in each.turns[1::2]]) for each in dialogues
+    ]
+
+
 def test_they_are_many_and_hardly_two_are_alike(dialogues):
     assert len(dialogues) == DIALOGUES and len({each.turns for each in dialogues}) > 0.99 * DIALOGUES
     texts = {turn.text for each in dialogues for turn in each.turns}
@@ -52,14 +60,13 @@ def test_all_are_for_training_and_have_a_persona(dialogues):
 
 
 @pytest.mark.parametrize("name", ONLY_OF_THE_PERSONA)
-def test_what_the_assistant_names_is_in_its_persona(dialogues, name):
+def test_what_the_assistant_names_is_in_its_persona(words_of_personas_and_answers, name):
     of_class = {form for forms in interchangeable_words()[name] for form in forms}
     named = 0
-    for each in dialogues:
-        persona = words(" ".join(each.persona))
-        for turn in each.turns[1::2]:
-            told = words(turn.text) & of_class
-            assert told <= persona, each
+    for persona, answers in words_of_personas_and_answers:
+        for answer in answers:
+            told = answer & of_class
+            assert told <= persona, (persona, answer)
             named += len(told)
     assert named > 100
 

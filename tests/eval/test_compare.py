@@ -1,13 +1,9 @@
 """`eval.compare`: runs of all format versions in one table per corpus."""
 
-import subprocess
-import sys
-
 from eval.compare import _names, compare, main
 from eval.results_file import results_path
-from tests.conftest import ROOT
 from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
-from tests.processes import in_process
+from tests.processes import in_process, python
 
 
 def lines_of(text: str, source: str) -> list[str]:
@@ -111,8 +107,7 @@ def test_the_command_names_runs_by_their_folders(tmp_path):
     third = write_run(tmp_path / "a|b", results_of_version_1())
     output = tmp_path / "leaderboard.md"
     flags = [str(one), str(same_name / "results.json"), str(third), "--output", str(output)]
-    command = [sys.executable, "-m", "eval.compare", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = python("-m", "eval.compare", *flags, environment={})
     assert done.returncode == 0, done.stderr
     assert output.read_text(encoding="utf-8") in done.stdout
     assert all(f"| {name} " in done.stdout for name in (one, same_name, "a\\|b"))

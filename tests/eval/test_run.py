@@ -22,7 +22,7 @@ from eval.contenders import load_contenders, tokenizer_sha256
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models, main
 from tests.conftest import ROOT
-from tests.processes import in_process, without_told_device
+from tests.processes import in_process, python, without_told_device
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +375,5 @@ def test_the_command_reports_an_error_in_one_line(tmp_path):
 
 def test_the_report_command_prints_the_table_and_writes_the_page(finished):
     output, results = finished
-    command = [sys.executable, "-m", "eval.report", "--results", str(output)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = python("-m", "eval.report", "--results", output, environment={})
     assert render(results) in done.stdout and (output / "report.html").is_file()

@@ -14,7 +14,7 @@ from eval.personas import OWN_PERSONAS
 from eval.self_chat import OPENERS, SelfChatArguments, load_engines, main, self_chat
 from eval.transcripts import render_figures
 from tests.conftest import ROOT
-from tests.eval.test_run import command
+from tests.processes import python
 
 CATS = ("I have two cats.", "I nap.")
 TEA = ("I drink tea.",)
@@ -213,6 +213,6 @@ def test_what_cannot_be_used_is_named(
 
 
 def test_the_command_reports_an_error_in_one_line():
-    result = command("eval.self_chat", "--model", "final_model", "--turns", "one")
+    result = python("-m", "eval.self_chat", "--model", "final_model", "--turns", "one", environment={})
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "error: argument --turns: invalid int value: 'one'; see --help" in result.stderr
