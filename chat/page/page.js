@@ -109,11 +109,19 @@ window.gpt2chat = (() => {
     }
 
     // From the click, and from the page's start, until the server's answer has come, messages and conversation
-    // may not belong together: what is sent meanwhile waits for it.
-    const MAX_LEAVING_MILLISECONDS = 60_000;
+    // may not belong together: what is sent meanwhile waits for it, or until it must have been lost.
+    const MAX_LEAVING_MILLISECONDS = 15_000;
     let leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
-    let sendsOnArrival = false;
     const isLeaving = () => Date.now() < leavingUntil;
+
+    let isSending = false;
+    async function sendOnArrival() {
+        if (isSending) return;
+        isSending = true;
+        while (isLeaving()) await sleep(50);
+        isSending = false;
+        document.querySelector("#message .submit-button")?.click();
+    }
 
     const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
     const stopButton = () => document.querySelector("#message .stop-button");
@@ -154,8 +162,6 @@ window.gpt2chat = (() => {
 
     function arrived() {
         leavingUntil = 0;
-        if (sendsOnArrival) setTimeout(() => document.querySelector("#message .submit-button")?.click(), 0);
-        sendsOnArrival = false;
         // There it covers the conversation that has come.
         if (window.matchMedia(NARROW).matches) document.querySelector(".sidebar.open .toggle-button")?.click();
         return listing();
@@ -253,11 +259,15 @@ window.gpt2chat = (() => {
     }
 
     // Gradio loads the page anew when a lost connection is back.
-    window.addEventListener("pagehide", () => tab.set(DRAFT, field()?.value ?? ""));
+    let hasStarted = false;
+    window.addEventListener("pagehide", () => hasStarted && tab.set(DRAFT, field()?.value ?? ""));
     function restoreDraft() {
+        const draft = tab.get(DRAFT);
+        tab.set(DRAFT, "");
+        hasStarted = true;
         const box = field();
-        if (!box || box.value || !tab.get(DRAFT)) return;
-        box.value = tab.get(DRAFT);
+        if (!box || box.value || !draft) return;
+        box.value = draft;
         box.dispatchEvent(new Event("input", { bubbles: true }));
     }
 
@@ -293,7 +303,7 @@ window.gpt2chat = (() => {
         const isAgain = isClick && event.target.closest("#again, #chatbot [aria-label=Submit]");
         const isEmpty = isSend && !field()?.value.trim();
         const isEarly = isLeaving() && (isSend || isAgain || (isClick && event.target.closest("#chatbot")));
-        if (isEarly && isSend && !isEmpty) sendsOnArrival = true;
+        if (isEarly && isSend && !isEmpty) sendOnArrival();
         if (isEmpty || isEarly || (isAgain && stopButton())) {
             event.stopPropagation();
             event.preventDefault();

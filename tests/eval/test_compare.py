@@ -1,5 +1,7 @@
 """`eval.compare`: runs of all format versions in one table per corpus."""
 
+import sys
+
 from eval.compare import _names, compare, main
 from eval.results_file import results_path
 from tests.eval.samples import results_of_version_1, results_of_version_2, write_run

@@ -121,8 +121,10 @@ def test_what_is_sent_on_the_way_to_another_conversation_is_said_in_that_one(vis
 
 def test_a_reload_keeps_what_is_in_the_field(visitor):
     visitor.page.locator("#message textarea").fill("A long thought")
+    visitor.page.goto(visitor.address, wait_until="commit")
     visitor.open()
     visitor.until(lambda: visitor.page.locator("#message textarea").input_value() == "A long thought")
+    assert not visitor.page.evaluate("sessionStorage.getItem('gpt2-chat-draft')")
     visitor.page.locator("#message textarea").press("Enter")
     visitor.reply_after(1)
     assert visitor.messages()[0] == ("user", "A long thought")
