@@ -165,6 +165,7 @@ def _evaluation(results: dict, row: str) -> dict:
         "tables": {
             escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]
         },
+        "has_replies": any("human" in rows for rows in results["figures"].values()),
         "decoding": _written(results["settings"].get("decoding") or {}),
         "libraries": _written(results["libraries"]),
         "device": escaped(str(results.get("device") or "")),

@@ -146,6 +146,17 @@ def test_the_metadata_parses_and_its_figures_are_those_of_the_results(model, tmp
     assert set(data.metrics) == {key for _, key in PUBLISHED}
 
 
+@pytest.mark.parametrize("row", ["model", "base"])
+def test_of_replies_that_were_not_generated_nothing_is_told(model, row):
+    """As after `eval.run --generated-replies 0`."""
+    results = results_of_version_2()
+    assert "a column `human` holds" in str(render_card(results, model, model_id="m", row=row))
+    del results["figures"]["personachat"]["human"]
+    text = str(render_card(results, model, model_id="m", row=row))
+    assert "column `human`" not in text and "replies were drawn" not in text
+    assert re.search(r"(called base here|parameters\))\. Only the words of the replies are scored", text)
+
+
 def test_corpora_by_split_stay_apart_and_what_is_not_finite_is_left_out(model):
     results = results_of_version_2()
     results["settings"]["splits"] = ["train", "val"]
