@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, check_numbers, parse_arguments, run
 from chat.decoding import DecodingSettings
 
 SOURCE = "personachat"
@@ -80,8 +80,7 @@ class DecodingArguments:
     )
 
     def __post_init__(self):
-        if self.replies < 1:
-            raise UserError(f"--replies {self.replies}: give at least 1")
+        check_numbers(self, at_least_one=("replies",))
         for given in self.settings:
             settings_from(given)
 

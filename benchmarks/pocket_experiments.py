@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, check_numbers, parse_arguments, run
 
 if TYPE_CHECKING:
     from training.arguments import TrainArguments
@@ -67,9 +67,7 @@ class ExperimentArguments:
     )
 
     def __post_init__(self):
-        for name in ("tokens", "batch_rows", "dialogues"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+        check_numbers(self, at_least_one=("tokens", "batch_rows", "dialogues"))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, check_numbers, parse_arguments, run
 
 if TYPE_CHECKING:
     import torch
@@ -63,9 +63,7 @@ class ThroughputArguments:
     seed: int = field(default=0, metadata={"help": "Seed of weights and order."})
 
     def __post_init__(self):
-        for name in ("useful_tokens", "turns"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+        check_numbers(self, at_least_one=("useful_tokens", "turns"))
 
 
 class Variant:

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import check_numbers, parse_arguments, run
 
 SIZES = {
     "distilgpt2": (6, 768, 12),
@@ -40,9 +40,7 @@ class MemoryArguments:
     output: str | None = field(default=None, metadata={"help": "File for the JSON."})
 
     def __post_init__(self):
-        for name in ("tokens", "gpus"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name} {getattr(self, name)}: give at least 1")
+        check_numbers(self, at_least_one=("tokens", "gpus"))
 
 
 def parameters_of(layers: int, width: int, heads: int) -> int:

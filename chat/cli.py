@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
+import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
@@ -134,6 +135,29 @@ def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, floa
         if not 0 < numbers[name] < float("inf"):
             raise UserError(f"{flag} {item}: give a number above 0, such as {example}")
     return numbers
+
+
+def check_numbers(
+    arguments: Any,
+    *,
+    at_least_one: Iterable[str] = (),
+    above_zero: Iterable[str] = (),
+    not_negative: Iterable[str] = (),
+) -> None:
+    """Checks numbers among the arguments, which are all finite, by the names of their fields.
+
+    Raises:
+        UserError: one is too small, or no number.
+    """
+
+    def check(names: Iterable[str], is_fine: Callable[[float], bool], remedy: str) -> None:
+        for name in names:
+            if not is_fine(given := getattr(arguments, name)):
+                raise UserError(f"--{name.replace('_', '-')} {given}: give {remedy}")
+
+    check(at_least_one, lambda number: 1 <= number < math.inf, "at least 1")
+    check(above_zero, lambda number: 0 < number < math.inf, "a number above 0")
+    check(not_negative, lambda number: 0 <= number < math.inf, "0 or more")
 
 
 def command_line(module: str, argument_class: type, values: dict[str, Any]) -> str:

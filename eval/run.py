@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from chat.cli import UserError, numbers_by_name, parse_arguments, run
+from chat.cli import UserError, check_numbers, numbers_by_name, parse_arguments, run
 from chat.dialogue import Dialogue
 from chat.folders import Contents, check_replaceable, whole_folder
 from data_scripts.fingerprint import without_folders
@@ -90,9 +90,9 @@ class EvalArguments:
     )
 
     def __post_init__(self):
-        for name in ("max_dialogues", "generated_replies", "ranked_replies", "timed_replies"):
-            if getattr(self, name) < 0:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
+        check_numbers(
+            self, not_negative=("max_dialogues", "generated_replies", "ranked_replies", "timed_replies")
+        )
         for split in self.splits:
             if split not in ("train", "val"):
                 raise UserError(f"--splits {split}: give val, train or both")

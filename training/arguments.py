@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError
+from chat.cli import UserError, check_numbers
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings, check_seed
 from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
@@ -162,35 +161,30 @@ class TrainArguments:
     seed: int = field(default=0, metadata={"help": "Seed of weights, order of the data and dropout."})
 
     def __post_init__(self):
-        at_least_one = (
-            "per_device_train_batch_size",
-            "per_device_eval_batch_size",
-            "gradient_accumulation_steps",
-            "eval_every_steps",
-            "save_every_steps",
-            "log_every_steps",
-            "save_total_limit",
-            "final_model_shard_mb",
+        check_numbers(
+            self,
+            at_least_one=(
+                "per_device_train_batch_size",
+                "per_device_eval_batch_size",
+                "gradient_accumulation_steps",
+                "eval_every_steps",
+                "save_every_steps",
+                "log_every_steps",
+                "save_total_limit",
+                "final_model_shard_mb",
+            ),
+            above_zero=("num_train_epochs", "learning_rate"),
+            not_negative=(
+                "max_eval_sequences",
+                "early_stopping_patience",
+                "packed_row_length",
+                "warmup_steps",
+                "dataloader_num_workers",
+                "hub_every_minutes",
+                "weight_decay",
+                "max_grad_norm",
+            ),
         )
-        not_negative = (
-            "max_eval_sequences",
-            "early_stopping_patience",
-            "packed_row_length",
-            "warmup_steps",
-            "dataloader_num_workers",
-            "hub_every_minutes",
-            "weight_decay",
-            "max_grad_norm",
-        )
-        for name in at_least_one:
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
-        for name in not_negative:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
-        for name in ("num_train_epochs", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
         check_seed(self.seed)
         if (self.batching, self.attn_implementation) == ("packed", "flash_attention_2") and (
             self.per_device_train_batch_size != 1
@@ -275,6 +269,7 @@ class TrainArguments:
             dataloader_num_workers=self.dataloader_num_workers,
             dataloader_pin_memory=not use_cpu,
             use_cpu=use_cpu,
+            log_level_replica="error",
             seed=self.seed,
             data_seed=self.seed,
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from chat.cli import UserError
+from chat.cli import UserError, check_numbers
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, check_seed
 from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
 from training.resuming import with_last_parts
@@ -98,22 +97,22 @@ class PreferArguments:
     seed: int = field(default=0, metadata={"help": "Decides what is held out, and the order of the rest."})
 
     def __post_init__(self):
-        for name in (
-            "beta",
-            "learning_rate",
-            "num_train_epochs",
-            "per_device_train_batch_size",
-            "places_per_dialogue",
-            "eval_every_steps",
-            "save_every_steps",
-            "save_total_limit",
-            "log_every_steps",
-        ):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
-        for name in ("warmup_steps", "length_weight", "reply_loss_weight", "data_loss_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
+        check_numbers(
+            self,
+            at_least_one=("final_model_shard_mb",),
+            above_zero=(
+                "beta",
+                "learning_rate",
+                "num_train_epochs",
+                "per_device_train_batch_size",
+                "places_per_dialogue",
+                "eval_every_steps",
+                "save_every_steps",
+                "save_total_limit",
+                "log_every_steps",
+            ),
+            not_negative=("warmup_steps", "length_weight", "reply_loss_weight", "data_loss_weight"),
+        )
         check_seed(self.seed)
         for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
             given = getattr(self, name)
@@ -154,6 +153,7 @@ class PreferArguments:
             report_to="tensorboard",
             dataloader_pin_memory=not use_cpu,
             use_cpu=use_cpu,
+            log_level_replica="error",
             seed=self.seed,
             data_seed=self.seed,
         )

@@ -87,6 +87,7 @@ def test_values_out_of_range_are_named(wrong, problem):
     [
         ({"beta": math.nan}, "--beta nan: give a number above 0"),
         ({"data_loss_weight": -1.0}, "--data-loss-weight -1.0: give 0 or more"),
+        ({"final_model_shard_mb": 0}, "--final-model-shard-mb 0: give at least 1"),
         ({"seed": -1}, "--seed -1: give 0 to 4294967295"),
     ],
 )
