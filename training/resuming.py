@@ -203,6 +203,7 @@ def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_F
         before = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return arguments
+    tell = logger.warning if is_first_process() else logger.debug
     for name, value in asdict(arguments).items():
         was = before.get(name, value)
         # A path may be another one of the same data, no data is not the same.
@@ -215,9 +216,9 @@ def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_F
                 f"{flag} {value}: the run to resume has {was}; give that, or another --output-dir"
             )
         if name in KEPT_BY_CHECKPOINT:
-            logger.warning("--resume: %s %s: the checkpoint goes on with %s", flag, value, was)
+            tell("--resume: %s %s: the checkpoint goes on with %s", flag, value, was)
             continue
-        logger.warning(
+        tell(
             "--resume: %s was %s and is %s now: the run goes on with the new value and will not end as an "
             "unbroken one",
             flag,

@@ -97,6 +97,14 @@ def test_values_out_of_range_of_preference_tuning_are_named(wrong, problem):
     assert problem in str(error.value)
 
 
+def test_replicas_of_a_run_tell_of_errors_alone(tmp_path):
+    """The libraries' warnings, of weights that are missing since they are tied, would come from each."""
+    output_dir = str(tmp_path)
+    training = TrainArguments(output_dir=output_dir).to_training_arguments()
+    tuning = PreferArguments("marks.jsonl", output_dir=output_dir).to_training_arguments(False)
+    assert training.log_level_replica == tuning.log_level_replica == "error"
+
+
 def test_flash_attention_takes_packed_rows_one_at_a_time():
     given = {
         "batching": "packed",
