@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.hub.loading import STATISTICS_FILE
-from training import prefer
-from training.checkpoints import STATE_FILE
-from training.resuming import ARGUMENTS_FILE, FREE_TO_CHANGE
+from chat.hub.loading import (
+    PREFER_ARGUMENTS_FILE,
+    PREFER_STATE_FILE,
+    STATISTICS_FILE,
+    TRAIN_ARGUMENTS_FILE,
+    TRAINER_STATE_FILE,
+)
+from training.resuming import FREE_TO_CHANGE
 
 WEIGHTS = "*.safetensors"
 COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")
@@ -115,10 +119,10 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
         architecture=config.model_type,
         positions=getattr(config, "max_position_embeddings", None),
         sizes={label: size for label, size in sizes.items() if size is not None},
-        train_arguments=read_json(folder / ARGUMENTS_FILE, flag, missing={}),
-        trainer_state=read_json(folder / STATE_FILE, flag, missing={}),
-        prefer_arguments=read_json(folder / prefer.ARGUMENTS_FILE, flag, missing={}),
-        prefer_state=read_json(folder / prefer.STATE_FILE, flag, missing={}),
+        train_arguments=read_json(folder / TRAIN_ARGUMENTS_FILE, flag, missing={}),
+        trainer_state=read_json(folder / TRAINER_STATE_FILE, flag, missing={}),
+        prefer_arguments=read_json(folder / PREFER_ARGUMENTS_FILE, flag, missing={}),
+        prefer_state=read_json(folder / PREFER_STATE_FILE, flag, missing={}),
     )
     _check_shape(found, flag)
     return found
@@ -127,9 +131,9 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
 def _check_shape(model: ModelFolder, flag: str) -> None:
     """Raises UserError where a first use of arguments or state would fail."""
     for file, used in (
-        (ARGUMENTS_FILE, _use_arguments),
-        (STATE_FILE, _use_state),
-        (prefer.STATE_FILE, _use_prefer_state),
+        (TRAIN_ARGUMENTS_FILE, _use_arguments),
+        (TRAINER_STATE_FILE, _use_state),
+        (PREFER_STATE_FILE, _use_prefer_state),
     ):
         try:
             used(model)

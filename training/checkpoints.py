@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from chat.cli import UserError
+from chat.hub.loading import TRAINER_STATE_FILE
 
-STATE_FILE = "trainer_state.json"
 DOOMED_PREFIX = ".deleting-"
 
 
@@ -19,7 +19,7 @@ def is_whole(checkpoint: Path) -> bool:
     whole.
     """
     try:
-        state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+        state = json.loads((checkpoint / TRAINER_STATE_FILE).read_text(encoding="utf-8"))
         return state["global_step"] == step_of(checkpoint)
     except (OSError, ValueError, KeyError):
         return False

@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from chat.cli import UserError
 from chat.hub.background import NewestPush, Push
+from chat.hub.loading import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
 from chat.hub.repositories import (
     Destination,
@@ -28,8 +29,7 @@ from chat.hub.repositories import (
     make_ready,
     tried,
 )
-from training.checkpoints import STATE_FILE, checkpoints, is_whole, last_whole_checkpoint, step_of
-from training.resuming import ARGUMENTS_FILE
+from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, step_of
 
 if TYPE_CHECKING:
     from training.arguments import TrainArguments
@@ -101,7 +101,7 @@ class PushCheckpoints(TrainerCallback):
         shutil.rmtree(folder, ignore_errors=True)
         for checkpoint in filter(is_whole, checkpoints(self.output_dir)):
             shutil.copytree(checkpoint, folder / checkpoint.name, copy_function=_link)
-        shutil.copyfile(self.output_dir / ARGUMENTS_FILE, folder / ARGUMENTS_FILE)
+        shutil.copyfile(self.output_dir / TRAIN_ARGUMENTS_FILE, folder / TRAIN_ARGUMENTS_FILE)
         self._pushes.submit(
             Push(
                 f"the checkpoint of step {step}",
@@ -157,7 +157,7 @@ def _link(source: str, target: str) -> None:
 
 def steps_on_hub(destination: Destination) -> list[int]:
     """The steps of the checkpoints that the Hub has, in order; raises what the Hub's client raises."""
-    states = (path for path in files_on(destination, BRANCH) if path.endswith(f"/{STATE_FILE}"))
+    states = (path for path in files_on(destination, BRANCH) if path.endswith(f"/{TRAINER_STATE_FILE}"))
     return sorted(step_of(Path(path).parent) for path in states if path.startswith("checkpoint-"))
 
 
@@ -197,21 +197,21 @@ def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
 def _fetch(destination: Destination, output_dir: Path) -> None:
     """Downloads beside the checkpoints and moves each to its place whole, the newest last."""
     fetched = output_dir / DOWNLOAD
-    download(destination, BRANCH, fetched, allow=(*OURS, ARGUMENTS_FILE))
+    download(destination, BRANCH, fetched, allow=(*OURS, TRAIN_ARGUMENTS_FILE))
     for checkpoint in filter(is_whole, checkpoints(fetched)):
         _name_best_checkpoint(checkpoint, output_dir)
         place = output_dir / checkpoint.name
         if not is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             checkpoint.rename(place)
-    if not (output_dir / ARGUMENTS_FILE).is_file() and (fetched / ARGUMENTS_FILE).is_file():
-        (fetched / ARGUMENTS_FILE).rename(output_dir / ARGUMENTS_FILE)
+    if not (output_dir / TRAIN_ARGUMENTS_FILE).is_file() and (fetched / TRAIN_ARGUMENTS_FILE).is_file():
+        (fetched / TRAIN_ARGUMENTS_FILE).rename(output_dir / TRAIN_ARGUMENTS_FILE)
     shutil.rmtree(fetched, ignore_errors=True)
 
 
 def _name_best_checkpoint(checkpoint: Path, output_dir: Path) -> None:
     """The state names the best checkpoint by its path on the machine that saved it: here it is another."""
-    path = checkpoint / STATE_FILE
+    path = checkpoint / TRAINER_STATE_FILE
     state = json.loads(path.read_text(encoding="utf-8"))
     if state.get("best_global_step"):
         state["best_model_checkpoint"] = str(output_dir / f"checkpoint-{state['best_global_step']}")

@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import whole_folder
+from chat.hub.loading import (
+    PREFER_ARGUMENTS_FILE,
+    PREFER_STATE_FILE,
+    STATISTICS_FILE,
+    TRAIN_ARGUMENTS_FILE,
+    TRAINER_STATE_FILE,
+)
 from training import resuming
 from training.prefer_arguments import PreferArguments
 from training.resuming import (
@@ -32,8 +39,6 @@ if TYPE_CHECKING:
 
     from training.preference_trainer import PreferenceTrainer
 
-ARGUMENTS_FILE = "prefer_arguments.json"
-STATE_FILE = "prefer_state.json"
 CALIBRATION_SEQUENCES = 400
 logger = logging.getLogger(__name__)
 
@@ -46,7 +51,7 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     Raises:
         UserError: the marks or the model cannot be used, or the tuned model cannot be saved.
     """
-    check_place(arguments.final_model_dir, arguments.output_dir, ARGUMENTS_FILE)
+    check_place(arguments.final_model_dir, arguments.output_dir, PREFER_ARGUMENTS_FILE)
     with alone(arguments.output_dir):
         return _prefer(arguments)
 
@@ -54,9 +59,9 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
 def _prefer(arguments: PreferArguments) -> PreferenceTrainer:
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
-    arguments, checkpoint = going_on(arguments, ARGUMENTS_FILE)
+    arguments, checkpoint = going_on(arguments, PREFER_ARGUMENTS_FILE)
     trainer = build_trainer(arguments)
-    resuming.begin(trainer, arguments, checkpoint, ARGUMENTS_FILE)
+    resuming.begin(trainer, arguments, checkpoint, PREFER_ARGUMENTS_FILE)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.stopped_at_step is None:
         if arguments.calibrate:
@@ -209,24 +214,22 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
 
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """The tuned model as a chat model's folder: what `--base` says of its own training, and of this one."""
-    from chat.hub.loading import STATISTICS_FILE, model_folder
-    from training.checkpoints import STATE_FILE as TRAINER_STATE_FILE
+    from chat.hub.loading import model_folder
     from training.final_model import save_weights
-    from training.resuming import ARGUMENTS_FILE as TRAIN_ARGUMENTS_FILE
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
     base = model_folder(arguments.base, "--base")
     with whole_folder(
-        arguments.final_model_dir, model_folder_contents(ARGUMENTS_FILE), "--final-model-dir"
+        arguments.final_model_dir, model_folder_contents(PREFER_ARGUMENTS_FILE), "--final-model-dir"
     ) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         for name in (STATISTICS_FILE, TRAINER_STATE_FILE, TRAIN_ARGUMENTS_FILE):
             if (base / name).is_file():
                 shutil.copyfile(base / name, folder / name)
-        trainer.state.save_to_json(str(folder / STATE_FILE))
-        save(arguments.without_folders(), folder, ARGUMENTS_FILE)
+        trainer.state.save_to_json(str(folder / PREFER_STATE_FILE))
+        save(arguments.without_folders(), folder, PREFER_ARGUMENTS_FILE)
     logger.info("the tuned model is in %s", arguments.final_model_dir)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
 from chat.folders import Contents, check_replaceable
+from chat.hub.loading import TRAIN_ARGUMENTS_FILE
 from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
 from training.data_digest import check_same_data
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Arguments = TypeVar("Arguments", "TrainArguments", "PreferArguments")
-ARGUMENTS_FILE = "train_arguments.json"
 # What may differ in a resumed run without making it another one.
 FREE_TO_CHANGE = {
     "resume",
@@ -80,7 +80,9 @@ def check_place(final_model_dir: str, output_dir: str, marker: str) -> None:
         )
 
 
-def save(arguments: TrainArguments | PreferArguments, folder: str | Path, file: str = ARGUMENTS_FILE) -> None:
+def save(
+    arguments: TrainArguments | PreferArguments, folder: str | Path, file: str = TRAIN_ARGUMENTS_FILE
+) -> None:
     """Writes the arguments beside what they made."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     kept = {name: NOT_KEPT.get(name, value) for name, value in asdict(arguments).items()}
@@ -153,7 +155,7 @@ def refuse_earlier_run(output_dir: str) -> None:
         )
 
 
-def going_on(arguments: Arguments, file: str = ARGUMENTS_FILE) -> tuple[Arguments, Path | None]:
+def going_on(arguments: Arguments, file: str = TRAIN_ARGUMENTS_FILE) -> tuple[Arguments, Path | None]:
     """The arguments by which the run goes on, and the checkpoint that it goes on from; None at a beginning.
 
     Raises:
@@ -164,7 +166,7 @@ def going_on(arguments: Arguments, file: str = ARGUMENTS_FILE) -> tuple[Argument
 
 
 def begin(
-    trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None, file: str = ARGUMENTS_FILE
+    trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None, file: str = TRAIN_ARGUMENTS_FILE
 ) -> None:
     """Keeps the arguments in --output-dir, where the run may go on from the checkpoint.
 
@@ -193,7 +195,7 @@ def _checkpoint_to_resume(output_dir: str) -> Path | None:
     return checkpoint
 
 
-def as_resumed(arguments: Arguments, folder: str | Path, file: str = ARGUMENTS_FILE) -> Arguments:
+def as_resumed(arguments: Arguments, folder: str | Path, file: str = TRAIN_ARGUMENTS_FILE) -> Arguments:
     """The arguments as a run in `folder` goes on with them; warns of what makes it another run.
 
     Raises:

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import whole_folder
+from chat.hub.loading import STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from chat.hub.publishing import ATTEMPTS
 from training import resuming
 from training.arguments import TrainArguments
-from training.checkpoints import STATE_FILE
 from training.resuming import (
-    ARGUMENTS_FILE,
     alone,
     check_place,
     exit_if_stopped,
@@ -56,7 +55,7 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     Raises:
         UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
-    check_place(arguments.final_model_dir, arguments.output_dir, ARGUMENTS_FILE)
+    check_place(arguments.final_model_dir, arguments.output_dir, TRAIN_ARGUMENTS_FILE)
     with alone(arguments.output_dir):
         return _train(arguments)
 
@@ -213,20 +212,20 @@ def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
-    from chat.hub.loading import STATISTICS_FILE, statistics_file
+    from chat.hub.loading import statistics_file
     from training.final_model import save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
     with whole_folder(
-        arguments.final_model_dir, model_folder_contents(ARGUMENTS_FILE), "--final-model-dir"
+        arguments.final_model_dir, model_folder_contents(TRAIN_ARGUMENTS_FILE), "--final-model-dir"
     ) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         # A model may be published, a disk not.
         best = trainer.state.best_model_checkpoint
         state = dataclasses.replace(trainer.state, best_model_checkpoint=best and Path(best).name)
-        state.save_to_json(str(folder / STATE_FILE))
+        state.save_to_json(str(folder / TRAINER_STATE_FILE))
         save(arguments.without_folders(), folder)
         if statistics := statistics_file(arguments.data):
             shutil.copyfile(statistics, folder / STATISTICS_FILE)

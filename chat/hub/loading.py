@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
 STATISTICS_FILE = "stats.json"
+TRAIN_ARGUMENTS_FILE = "train_arguments.json"
+TRAINER_STATE_FILE = "trainer_state.json"
+PREFER_ARGUMENTS_FILE = "prefer_arguments.json"
+PREFER_STATE_FILE = "prefer_state.json"
+# What training keeps beside a model, and chatting does not read.
+TRAINING_FILES = (TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE, PREFER_ARGUMENTS_FILE, PREFER_STATE_FILE)
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 

@@ -9,15 +9,13 @@ from chat.cli import UserError
 from chat.engine import LOCAL_MODELS, ROOT
 from chat.folders import Contents, whole_folder
 from chat.hub.cards import CARD_FILE
-from chat.hub.loading import MODEL_FILES, is_local
+from chat.hub.loading import MODEL_FILES, TRAINING_FILES, is_local
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
 from chat.space.needed import needed_files
 from chat.space.requirements import gradio_version, requirements_files
 
 LICENSE_FILE = "LICENSE"
-# What training keeps beside a model, and chatting does not read.
-TRAINING_FILES = ("train_arguments.json", "trainer_state.json", "prefer_arguments.json", "prefer_state.json")
 SPACE = Contents(CARD_FILE, ("app.py", "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"))
 # What is removed from a Space that lacks it now; what others put there stays.
 OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
