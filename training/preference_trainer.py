@@ -106,9 +106,12 @@ class PreferenceTrainer(ResumableTrainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, *_ = self._preference(model, inputs)
+        nats = of_tokens = loss.new_zeros(1)
         if "dialogues" in inputs:
-            nats, tokens = row_losses(model, inputs["dialogues"])
-            loss = loss + self.data_loss_weight * nats.sum() / tokens.sum().clamp(min=1)
+            nats, of_tokens = row_losses(model, inputs["dialogues"])
+        # Of all processes, some of which may have no dialogue; the gradients are averaged over them.
+        tokens = self.accelerator.reduce(of_tokens.sum().float(), "sum").clamp(min=1)
+        loss = loss + self.data_loss_weight * nats.sum() / tokens * self.accelerator.num_processes
         return (loss, None) if return_outputs else loss
 
     def _preference(self, model, batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -4,14 +4,17 @@ import json
 import math
 import shutil
 import subprocess
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
+import torch
 from transformers import TrainerCallback
 
 from chat.best_of import reply_log_probs
 from chat.cli import UserError
 from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenized, load_tokenizer
-from chat.template import add_chat_format, encode_prompt, encode_texts
+from chat.template import IGNORED_LABEL, add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
 from tests.tiny_models import tiny_model
@@ -195,6 +198,29 @@ def test_dialogues_that_are_learnt_beside_stay_likely(tmp_path, marks, model_fol
         return loss_of_dialogues(tmp_path / name / "tuned", prepared, "train")
 
     assert loss("beside", data=str(prepared), places_per_dialogue=1) < loss("alone") - 0.05
+
+
+def test_a_dialogue_counts_as_much_where_other_processes_have_none(
+    tmp_path, marks, model_folder, prepared, monkeypatch
+):
+    """Two processes with a place each, and one dialogue between them: their mean is that of one process."""
+    trainer = build_trainer(arguments(tmp_path, marks, model_folder, data=str(prepared)))
+    places = trainer.train_dataset[:2]
+    assert ["sequence" in place for place in places] == [True, False]
+
+    def of_dialogues(*places):
+        batch = trainer.data_collator(places)
+        return (
+            trainer.compute_loss(trainer.model, batch) - trainer._preference(trainer.model, batch)[0]
+        ).item()
+
+    trainer.model.eval()
+    expected = of_dialogues(*places)
+    labels = torch.tensor(places[0]["sequence"]["labels"][1:])
+    tokens = (labels != IGNORED_LABEL).sum()
+    shared = SimpleNamespace(num_processes=2, reduce=lambda *_: tokens.float(), autocast=nullcontext)
+    monkeypatch.setattr(trainer, "accelerator", shared)
+    assert sum(map(of_dialogues, places)) / 2 == pytest.approx(expected, abs=1e-4) and expected > 1
 
 
 def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, model_folder, prepared):
