@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.dialogue import Dialogue, alternating_turns, clean_film_text
+from chat.dialogue import Dialogue, alternating_turns
+from data_scripts.cleaning import clean_film_text
 
 NAME = "cornell"
 

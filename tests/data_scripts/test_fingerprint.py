@@ -79,9 +79,11 @@ def test_options_and_libraries_and_code_count(inputs, tmp_path, monkeypatch):
     shutil.copytree(fingerprint.CODE.parent / "chat", tmp_path / "code" / "chat")
     monkeypatch.setattr(fingerprint, "CODE", tmp_path / "code" / "data_scripts")
     assert fingerprint.changes(inputs(), before) == []
-    with open(tmp_path / "code" / "chat" / "proper_nouns.txt", "a") as nouns:
-        nouns.write("Xanadu\n")
-    assert fingerprint.changes(inputs(), before) == ["code"]
+    for name in ("data_scripts/proper_nouns.txt", "chat/chat_template.jinja"):
+        before = inputs()
+        with open(tmp_path / "code" / name, "a") as changed:
+            changed.write("Xanadu\n")
+        assert fingerprint.changes(inputs(), before) == ["code"]
 
 
 def test_large_files_count_by_size_and_time(inputs, tmp_path, monkeypatch):
