@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns
 
 

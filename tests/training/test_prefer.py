@@ -19,6 +19,7 @@ from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
 from tests.tiny_models import tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
+from training.calibration import divide_logits
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
 from training.prefer import build_trainer, calibrate, prefer
@@ -223,23 +224,18 @@ def test_a_dialogue_counts_as_much_where_other_processes_have_none(
     assert sum(map(of_dialogues, places)) / 2 == pytest.approx(expected, abs=1e-4) and expected > 1
 
 
-def test_a_calibrated_model_is_less_sure_of_what_it_learnt(tmp_path, marks, model_folder, prepared):
-    def tuned(name, **changes):
-        prefer(
-            arguments(
-                tmp_path,
-                marks,
-                model_folder,
-                name,
-                data=str(prepared),
-                data_loss_weight=0.0,
-                num_train_epochs=20,
-                **changes,
-            )
-        )
-        return tmp_path / name / "tuned"
+def test_a_calibrated_model_is_less_sure_of_what_it_learnt(
+    tmp_path, marks, model_folder, prepared, monkeypatch
+):
+    sure, calibrated = tmp_path / "sure", tmp_path / "tuned"
 
-    sure, calibrated = tuned("sure"), tuned("calibrated", calibrate=True)
+    def divide(model, temperature):
+        model.save_pretrained(sure)
+        divide_logits(model, temperature)
+
+    monkeypatch.setattr("training.calibration.divide_logits", divide)
+    changes = {"data": str(prepared), "data_loss_weight": 0.0, "num_train_epochs": 20, "calibrate": True}
+    prefer(arguments(tmp_path, marks, model_folder, **changes))
     assert loss_of_dialogues(calibrated, prepared, "val") < loss_of_dialogues(sure, prepared, "val") - 0.01
     log = json.loads((calibrated / "prefer_state.json").read_text())["log_history"]
     assert [entry for entry in log if entry.get("calibration_temperature", 0) > 1]
