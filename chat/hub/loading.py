@@ -47,6 +47,16 @@ def looks_like_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).suffix in FILE_SUFFIXES
 
 
+def check_path(flag: str, name: str) -> None:
+    """Asks before the libraries are imported, which takes seconds.
+
+    Raises:
+        UserError: it was meant as a path, and nothing is there.
+    """
+    if not is_local(name) and looks_like_path(name):
+        raise UserError(f"{flag} {name}: no such file or folder; give a path or a Hub id (user/name)")
+
+
 @contextmanager
 def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iterator[None]:
     """Turns a failure to load `what` into a `UserError` of one line.
@@ -56,9 +66,8 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
     cannot be reached, their offline mode spares half a minute of retries a file, and what is cached still
     loads.
     """
+    check_path(flag, name)
     local = is_local(name)
-    if not local and looks_like_path(name):
-        raise UserError(f"{flag} {name}: no such file or folder; give a path or a Hub id (user/name)")
     unreachable = None if local else _why_unreachable(flag, name, repo_type)
     try:
         with _offline_mode() if unreachable else nullcontext():
@@ -158,6 +167,7 @@ def load_chat_tokenizer(name: str, flag: str) -> PreTrainedTokenizerBase:
     Raises:
         UserError: there is none, or it was trained in no such format.
     """
+    check_path(flag, name)
     tokenizer = load_tokenizer(name, flag)
     if not has_chat_format(tokenizer):
         raise UserError(

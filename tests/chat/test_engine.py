@@ -1,5 +1,6 @@
 """The engine: streams, stops, retries, falls back, and never hangs."""
 
+import sys
 import threading
 from itertools import pairwise
 
@@ -239,7 +240,8 @@ def test_odd_messages_are_answered(engine, content):
     assert engine.reply([{"role": "user", "content": content}], GREEDY)
 
 
-def test_a_missing_model_is_one_clear_line():
+def test_a_missing_model_is_one_clear_line_before_the_libraries_are_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"--model \./nowhere: no such file or folder"):
         load_engine("./nowhere")
 
