@@ -14,7 +14,7 @@ from chat.folders import is_write_failure
 from chat.hub.cards import state_of
 from chat.hub.errors import Failure
 from chat.hub.loading import STATISTICS_FILE
-from chat.hub.merged_cards import Marks, merged_card
+from chat.hub.merged_cards import OwnPart, merged_card
 from chat.hub.publishing import publish_folder
 from chat.hub.repositories import Destination, make_ready, tried
 from chat.markdown import code_span
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent / "dataset_card.md"
 SHARD_BYTES = 500 * 10**6
 COUNTED = ("dialogues", "sequences", "replies", "tokens", "reply_tokens")
-MARKS = Marks(
+OWN_PART = OwnPart(
     "<!-- Written by `python -m data_scripts.prepare`",
     "<!-- Here ends what `python -m data_scripts.prepare` writes. -->",
 )
@@ -74,7 +74,7 @@ def publish(output: str | Path, destination: Destination) -> str:
             destination,
             message="Dataset of data_scripts.prepare",
             ours=OURS,
-            merge_card=lambda there, ours: merged_card(there, ours, MARKS, OWN_METADATA),
+            merge_card=lambda there, ours: merged_card(there, ours, OWN_PART, OWN_METADATA),
             what=str(output),
             again="give the same command again: what is prepared is not prepared anew",
         )
@@ -151,8 +151,8 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     return DatasetCard.from_template(
         data,
         template_path=str(TEMPLATE),
-        begin=MARKS.begin,
-        end=MARKS.end,
+        begin=OWN_PART.begin,
+        end=OWN_PART.end,
         repo_id=repo_id,
         title=repo_id,
         options=options,

@@ -4,7 +4,7 @@
     python -m eval.card --model final_model --results eval_results --push-to-hub USER/MODEL
 
 The template is `model_card.md`. Every figure comes from the results, the folder or the dataset's statistics.
-What others wrote into the card on the Hub, outside the marks of ours, stays there.
+What others wrote into the card on the Hub, outside our part, stays there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, parse_arguments, run
-from chat.hub.merged_cards import Marks, merged_card
+from chat.hub.merged_cards import OwnPart, merged_card
 from chat.markdown import code_span, escaped, on_one_line
 from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 # What the model's folder tells better than an older card.
 OWN_METADATA = ("base_model", "library_name", "pipeline_tag")
-MARKS = Marks(
+OWN_PART = OwnPart(
     "<!-- Written by `python -m eval.card`", "<!-- Here ends what `python -m eval.card` writes. -->"
 )
 OTHER_LICENSE = "other"
@@ -126,8 +126,8 @@ def render_card(
     return ModelCard.from_template(
         card_data(results, model, statistics, model_id, license, language, row),
         template_path=str(TEMPLATE),
-        begin=MARKS.begin,
-        end=MARKS.end,
+        begin=OWN_PART.begin,
+        end=OWN_PART.end,
         title=escaped(model_id),
         model_literal=json.dumps(model_id, ensure_ascii=False),
         chat_command=code_span(shlex.join(["python", "-m", "chat", "--model", model_id])),
@@ -247,14 +247,14 @@ def write_card_without_results(folder: str, model_id: str) -> None:
 
 def merge_with_hub(there: str | None, card: str) -> str:
     """A card for the Hub: ours is merged with the one there, one that its author wrote is taken as it is."""
-    return merged_card(there, card, MARKS, OWN_METADATA) if MARKS.begin in card else card
+    return merged_card(there, card, OWN_PART, OWN_METADATA) if OWN_PART.begin in card else card
 
 
 def _check_output(output: Path) -> None:
     """Raises UserError where the card would take the place of something that somebody else wrote."""
     if output.is_dir():
         raise UserError(f"--output {output}: is a folder; give a file, such as README.md")
-    if output.exists() and MARKS.begin not in output.read_text(encoding="utf-8", errors="replace"):
+    if output.exists() and OWN_PART.begin not in output.read_text(encoding="utf-8", errors="replace"):
         raise UserError(
             f"--output {output}: is there and was not written by `python -m eval.card`; move it away, or "
             "give another file"

@@ -13,7 +13,7 @@ from chat.hub.cards import change_card, changeable_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
 from chat.hub.repositories import Destination
-from eval.card import MARKS, OWN_METADATA, render_card
+from eval.card import OWN_METADATA, OWN_PART, render_card
 from eval.model_folder import WEIGHTS, ModelFolder, own_statistics, read_model_folder
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def push_card(
 
     def merged(there: str | None) -> str:
         try:
-            return merged_card(there, str(card), MARKS, (*OWN_METADATA, *own_metadata))
+            return merged_card(there, str(card), OWN_PART, (*OWN_METADATA, *own_metadata))
         except UserError as error:
             raise UserError(f"{destination}: {error}") from error
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Marks:
+class OwnPart:
     """Comments between which the text of a card is ours.
 
     Attributes:
@@ -37,10 +37,10 @@ class Marks:
         return f"{before}{inner}{after}"
 
 
-def merged_card(there: str | None, ours: str, marks: Marks, own_metadata: Iterable[str] = ()) -> str:
+def merged_card(there: str | None, ours: str, own_part: OwnPart, own_metadata: Iterable[str] = ()) -> str:
     """Our card, with what others wrote into the one that is there.
 
-    Of a card of ours what stands outside the marks is kept, of another one the whole text. In the metadata
+    Of a card of ours what stands outside our part is kept, of another one the whole text. In the metadata
     figures of `model-index` take the place of those of the same metric on the same data, lists are joined,
     and everything else stays as it is there, but for `own_metadata`.
 
@@ -63,7 +63,7 @@ def merged_card(there: str | None, ours: str, marks: Marks, own_metadata: Iterab
     except (ValueError, YAMLError) as error:
         raise UserError(f"the card's metadata cannot be read ({one_line(error)}); mend it first") from None
     _merge_metadata(old.data, card.data, set(own_metadata))
-    old.text = marks.replaced(old.text, card.text)
+    old.text = own_part.replaced(old.text, card.text)
     return str(old)
 
 

@@ -4,9 +4,9 @@ import pytest
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from chat.cli import UserError
-from chat.hub.merged_cards import Marks, merged_card
+from chat.hub.merged_cards import OwnPart, merged_card
 
-MARKS = Marks("<!-- Written by us", "<!-- End of ours. -->")
+OWN_PART = OwnPart("<!-- Written by us", "<!-- End of ours. -->")
 
 
 def card(text: str, *results: EvalResult, **data) -> str:
@@ -19,61 +19,61 @@ def result(value: float, metric: str = "perplexity", dataset: str = "talks") -> 
 
 
 def ours(body: str) -> str:
-    return f"\n{MARKS.begin}: mind. -->\n{body}\n\n{MARKS.end}\n"
+    return f"\n{OWN_PART.begin}: mind. -->\n{body}\n\n{OWN_PART.end}\n"
 
 
 @pytest.mark.parametrize("there", [None, "", " \n"])
 def test_without_a_card_it_is_ours(there):
     rendered = card(ours("# New"), result(3.0))
-    assert merged_card(there, rendered, MARKS) == rendered
+    assert merged_card(there, rendered, OWN_PART) == rendered
 
 
 @pytest.mark.parametrize("text", ["", "\n"])
 def test_metadata_without_a_text_gets_ours(text):
     """As the Hub writes them where somebody picks a licence for a new repository."""
     rendered = card(ours("# New"), license="other", license_name="terms")
-    merged = ModelCard(merged_card(f"---\nlicense: mit\n---\n{text}", rendered, MARKS))
+    merged = ModelCard(merged_card(f"---\nlicense: mit\n---\n{text}", rendered, OWN_PART))
     assert merged.text.strip() == ours("# New").strip()
     assert merged.data.to_dict() == {"license": "mit"}
-    bare = ModelCard(merged_card("---\ntags: [x]\n---\n", rendered, MARKS)).data.to_dict()
+    bare = ModelCard(merged_card("---\ntags: [x]\n---\n", rendered, OWN_PART)).data.to_dict()
     assert bare == {"tags": ["x"], "license": "other", "license_name": "terms"}
 
 
 def test_what_we_do_not_know_takes_nothing_away():
     there = card("# Mine", base_model="user/base", configs=[{"config_name": "old"}])
     rendered = card(ours("# New"), configs=[{"config_name": "new"}])
-    data = ModelCard(merged_card(there, rendered, MARKS, ["base_model", "configs"])).data.to_dict()
+    data = ModelCard(merged_card(there, rendered, OWN_PART, ["base_model", "configs"])).data.to_dict()
     assert data == {"base_model": "user/base", "configs": [{"config_name": "new"}]}
 
 
 def test_of_our_card_what_stands_outside_the_marks_stays():
     there = card("# Hello\n" + ours("# Old") + "\n## Thanks\nTo my cat.\n", license="mit")
-    merged = ModelCard(merged_card(there, card(ours("# New")), MARKS))
+    merged = ModelCard(merged_card(there, card(ours("# New")), OWN_PART))
     assert "# Old" not in merged.text
     assert merged.text.split() == ("# Hello" + ours("# New") + "## Thanks To my cat.").split()
-    again = merged_card(str(merged), card(ours("# New")), MARKS)
+    again = merged_card(str(merged), card(ours("# New")), OWN_PART)
     assert again == str(merged)
 
 
 def test_a_card_that_says_the_same_stays_to_the_byte():
     rendered = card("# Hello" + ours("# New").rstrip(), license="other", tags=["x"])
-    assert merged_card(rendered, rendered, MARKS) == rendered
+    assert merged_card(rendered, rendered, OWN_PART) == rendered
 
 
 def test_a_card_of_ours_without_an_end_is_ours_to_its_end():
-    there = card(f"{MARKS.begin}: mind. -->\n# Old\n")
-    assert ModelCard(merged_card(there, card(ours("# New")), MARKS)).text.strip() == ours("# New").strip()
+    there = card(f"{OWN_PART.begin}: mind. -->\n# Old\n")
+    assert ModelCard(merged_card(there, card(ours("# New")), OWN_PART)).text.strip() == ours("# New").strip()
 
 
 def test_anothers_text_stays_whole():
     text = "# Mine\nI wrote this.\n"
-    merged = ModelCard(merged_card(card(text), card(ours("# New"), result(3.0)), MARKS))
+    merged = ModelCard(merged_card(card(text), card(ours("# New"), result(3.0)), OWN_PART))
     assert merged.text == text and [each.metric_value for each in merged.data.eval_results] == [3.0]
 
 
 def test_figures_of_the_same_metric_on_the_same_data_are_replaced_and_others_stay():
     there = card("# Mine", result(9.0), result(0.4, "hits_at_1"), result(7.0, dataset="other"))
-    merged = ModelCard(merged_card(there, card(ours("# New"), result(3.0), result(0.1, "f1")), MARKS))
+    merged = ModelCard(merged_card(there, card(ours("# New"), result(3.0), result(0.1, "f1")), OWN_PART))
     found = {(each.dataset_name, each.metric_type): each.metric_value for each in merged.data.eval_results}
     assert found == {
         ("talks", "perplexity"): 3.0,
@@ -87,13 +87,13 @@ def test_metadata_of_others_stays_lists_are_joined_and_what_is_ours_to_say_is_sa
     old = {"license": "mit", "tags": ["mine"], "datasets": "mine/data", "base_model": "old", "thumbnail": "x"}
     new = {"license": "other", "license_name": "terms", "tags": ["conversational"], "datasets": ["a/b"]}
     rendered = card(ours("# New"), **new, base_model="new", pipeline_tag="text-generation")
-    data = ModelCard(merged_card(card("# Mine", **old), rendered, MARKS, ["base_model"])).data.to_dict()
+    data = ModelCard(merged_card(card("# Mine", **old), rendered, OWN_PART, ["base_model"])).data.to_dict()
     assert data["tags"] == ["mine", "conversational"] and data["datasets"] == ["mine/data", "a/b"]
     assert data["license"] == "mit" and data["base_model"] == "new" and data["thumbnail"] == "x"
     assert data["pipeline_tag"] == "text-generation"
     own = ["license", "license_name"]
     data = ModelCard(
-        merged_card(str(rendered), card(ours("# New"), license="mit"), MARKS, own)
+        merged_card(str(rendered), card(ours("# New"), license="mit"), OWN_PART, own)
     ).data.to_dict()
     assert data["license"] == "mit" and "license_name" not in data
 
@@ -101,4 +101,4 @@ def test_metadata_of_others_stays_lists_are_joined_and_what_is_ours_to_say_is_sa
 @pytest.mark.parametrize("there", ["---\n- a\n---\n# Mine", "---\na: [\n---\n# Mine"])
 def test_metadata_that_cannot_be_read_is_not_lost(there):
     with pytest.raises(UserError, match="metadata cannot be read"):
-        merged_card(there, card(ours("# New")), MARKS)
+        merged_card(there, card(ours("# New")), OWN_PART)
