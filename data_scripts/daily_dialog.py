@@ -19,18 +19,14 @@ NAME = "daily_dialog"
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
-    return load_utterance_lists(NAME, path, None if keep_raw_text else clean_spaced_text, dropped)
-
-
-def load_utterance_lists(name: str, path: str | None, clean, dropped: Counter) -> Iterator[Dialogue]:
-    """Dialogues of two speakers in turn, without personas, from the column `dialog`."""
     if path is None:
         raise UserError(
-            f"--corpora {name}: this corpus has no public default; give its path as {name}=FOLDER"
+            f"--corpora {NAME}: this corpus has no public default; give its path as {NAME}=FOLDER"
         )
+    clean = str.strip if keep_raw_text else clean_spaced_text
     for split, rows in load_corpus(path, {"dialog"}).items():
         for utterances in rows["dialog"]:
-            texts = [(str(index % 2), (clean or str.strip)(text)) for index, text in enumerate(utterances)]
+            texts = [(str(index % 2), clean(text)) for index, text in enumerate(utterances)]
             yield Dialogue(
-                name, alternating_turns(texts, dropped), split="train" if split == "train" else "val"
+                NAME, alternating_turns(texts, dropped), split="train" if split == "train" else "val"
             )
