@@ -8,7 +8,6 @@ prompts in turns, so that the noise of the machine meets all of them. Prints tab
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.chat_contenders import CONTENDERS, CTRANSLATE2, Drawn, Process
 from benchmarks.chat_report import BASELINE, OURS, render
+from benchmarks.reports import describe_cpu, report
 from chat.cli import UserError, parse_arguments, run
 from chat.dialogue import ASSISTANT, USER
 
@@ -102,7 +102,6 @@ def benchmark(arguments: SpeedArguments) -> dict:
     Raises:
         UserError: a model cannot be loaded or exported, or a contender fails.
     """
-    from chat.devices import describe_cpu
     from chat.hub.loading import model_folder
 
     found = {"versions": {package: version(package) for package in PACKAGES}}
@@ -263,11 +262,7 @@ def _cold_start(folder: Path) -> float:
 
 def main() -> None:
     arguments = parse_arguments(SpeedArguments, description=__doc__.splitlines()[0])
-    results = benchmark(arguments)
-    Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-    Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(render(results))
-    print(json.dumps(results))
+    report(benchmark(arguments), render, arguments.output)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ before in the conversation. Prints a table and, last, one line of JSON.
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from benchmarks.reports import report
 from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
 from chat.cli import UserError, check_numbers, parse_arguments, run
 from chat.decoding import DecodingSettings
@@ -175,11 +174,7 @@ def _cells(row: dict) -> list[str]:
 
 def main() -> None:
     arguments = parse_arguments(DecodingArguments, description=__doc__.splitlines()[0])
-    results = benchmark(arguments)
-    Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-    Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(render(results))
-    print(json.dumps(results))
+    report(benchmark(arguments), render, arguments.output)
 
 
 if __name__ == "__main__":

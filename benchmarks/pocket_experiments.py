@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from benchmarks.reports import report, write
 from chat.cli import UserError, check_numbers, parse_arguments, run
 
 if TYPE_CHECKING:
@@ -200,8 +201,7 @@ def run_all(arguments: ExperimentArguments) -> dict:
         figures = conduct(experiment, arguments)
         results["experiments"].append({"stage": experiment.stage, "name": experiment.name, **figures})
         results["experiments"].sort(key=lambda row: place.get((row["stage"], row["name"]), len(place)))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write(results, output)
     return results
 
 
@@ -222,9 +222,7 @@ def render(results: dict) -> str:
 
 def main() -> None:
     arguments = parse_arguments(ExperimentArguments, description=__doc__.splitlines()[0])
-    results = run_all(arguments)
-    print(render(results))
-    print(json.dumps(results))
+    report(run_all(arguments), render)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.processes import Measurement, measure
+from benchmarks.reports import report
 from chat.cli import UserError, parse_arguments, run
 from data_scripts import fingerprint
 
@@ -148,13 +149,7 @@ def table(result: dict) -> str:
 
 def main() -> None:
     arguments = parse_arguments(BenchmarkArguments, description=__doc__.splitlines()[0])
-    result = benchmark(arguments)
-    print(table(result))
-    if arguments.output:
-        path = Path(arguments.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    report(benchmark(arguments), table, arguments.output)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ seconds, so that the noise of the machine meets all of them. Prints a table and,
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks.reports import describe_cpu, report
 from chat.cli import UserError, check_numbers, parse_arguments, run
 
 if TYPE_CHECKING:
@@ -231,8 +230,6 @@ def _machine(variants: list[Variant]) -> dict:
     """
     import torch
 
-    from chat.devices import describe_cpu
-
     machine: dict = {"torch": version("torch"), "transformers": version("transformers")}
     last = variants[-1]
     parameters = sum(parameter.numel() for parameter in last.model.parameters())
@@ -270,12 +267,7 @@ def render(results: dict) -> str:
 
 def main() -> None:
     arguments = parse_arguments(ThroughputArguments, description=__doc__.splitlines()[0])
-    results = benchmark(arguments)
-    if arguments.output:
-        Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-        Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(render(results))
-    print(json.dumps(results))
+    report(benchmark(arguments), render, arguments.output)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ context and fragmentation come on top, about 1 to 2 GB.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from benchmarks.reports import report
 from chat.cli import check_numbers, parse_arguments, run
 
 SIZES = {
@@ -92,11 +91,7 @@ def main() -> None:
     arguments = parse_arguments(MemoryArguments, description=__doc__.splitlines()[0])
     models = {name: memory(*size, arguments.tokens, arguments.gpus) for name, size in SIZES.items()}
     results = {"tokens": arguments.tokens, "gpus": arguments.gpus, "models": models}
-    if arguments.output:
-        Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-        Path(arguments.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(render(results))
-    print(json.dumps(results))
+    report(results, render, arguments.output)
 
 
 if __name__ == "__main__":

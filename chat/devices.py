@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 # Of x86 and ARM; any of them makes matrix products in bfloat16 fast.
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
-INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "amx_int8", "neon", "dot", "i8mm")
 
 
 def fastest_device() -> torch.device:
@@ -32,12 +31,3 @@ def computes_in_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(has.get(name) for name in BFLOAT16_INSTRUCTIONS)
-
-
-def describe_cpu() -> str:
-    """Its name, and those of its instructions on which the speed of a model hangs."""
-    import torch
-
-    has = torch.cpu.get_capabilities()
-    names = [name for name in (*INSTRUCTIONS, *BFLOAT16_INSTRUCTIONS) if has.get(name)]
-    return f"{has.get('cpu_name') or has['architecture']} ({', '.join(names)})"

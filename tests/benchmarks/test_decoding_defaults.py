@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_every_setting_has_its_figures_beside_the_human_ones(arguments, monkeypa
     monkeypatch.setattr(sys, "argv", ["decoding_defaults"])
     monkeypatch.setattr(decoding_defaults, "parse_arguments", lambda *_, **__: arguments)
     decoding_defaults.main()
-    results = json.loads((decoding_defaults.Path(arguments.output)).read_text(encoding="utf-8"))
+    results = json.loads(Path(arguments.output).read_text(encoding="utf-8"))
     assert [row["best_of"] for row in results["settings"]] == [1, 3] and results["replies"] == 6
     assert set(decoding_defaults.SHOWN) <= set(results["settings"][0])
     assert results["human"]["flawed"] == 0 and results["human"]["distinct_2"] > 0.8
