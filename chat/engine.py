@@ -102,6 +102,12 @@ def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", *
         UserError: it cannot be loaded, was not trained in our format, or the engine cannot serve it.
     """
     tokenizer = load_chat_tokenizer(name, flag)
+    embeddings = load_config(name, flag).get_text_config().vocab_size
+    if (largest := max(tokenizer.get_vocab().values())) >= embeddings:
+        raise UserError(
+            f"{flag} {name}: its tokenizer has ids up to {largest}, and the model embeddings for "
+            f"{embeddings} ids; give a model beside its own tokenizer"
+        )
     # The library keeps this as state: a thread that called the tokenizer without it would undo it for all,
     # and a user could forge a turn.
     tokenizer.split_special_tokens = True

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -46,38 +46,74 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
         flag: the flag that gave `output`, for errors.
 
     Raises:
-        UserError: `output` holds something else, or cannot be written.
+        UserError: `output` holds something else, cannot be written, or is being written by another process.
     """
     check_replaceable(output, contents, flag)
     # What a link names is replaced, not the link.
     place = Path(os.path.realpath(output))
-    scratch, replaced = (place.parent / f".{place.name}.{state}" for state in ("incomplete", "replaced"))
-    try:
-        for leftover in (scratch, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"{flag} {output}: cannot be written ({error.strerror}); give another folder"
-        ) from None
-    try:
-        yield scratch
-    except Exception as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if not is_write_failure(error):
-            raise
-        raise UserError(
-            f"{flag} {output}: cannot be written ({first_line(error)}); make room, or give another folder"
-        ) from error
+    scratch, replaced, lock = (
+        place.parent / f".{place.name}.{state}" for state in ("incomplete", "replaced", "writing")
+    )
+    with ExitStack() as held:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            taken = f"{flag} {output}: another process writes there; wait for its end, or give another folder"
+            held.enter_context(locked(lock, taken))
+            for leftover in (scratch, replaced):
+                shutil.rmtree(leftover, ignore_errors=True)
+            scratch.mkdir()
+        except OSError as error:
+            raise UserError(
+                f"{flag} {output}: cannot be written ({error.strerror}); give another folder"
+            ) from None
+        try:
+            yield scratch
+        except Exception as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if not is_write_failure(error):
+                raise
+            raise UserError(
+                f"{flag} {output}: cannot be written ({first_line(error)}); make room, or give another folder"
+            ) from error
+        _take_place(scratch, place, replaced, f"{flag} {output}")
+
+
+def _take_place(scratch: Path, place: Path, replaced: Path, told: str) -> None:
     try:
         if place.exists():
             os.replace(place, replaced)
         os.replace(scratch, place)
     except OSError as error:
         raise UserError(
-            f"{flag} {output}: cannot be replaced ({error.strerror}); what was to stand there is in {scratch}"
+            f"{told}: cannot be replaced ({error.strerror}); what was to stand there is in {scratch}"
         ) from error
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def locked(file: Path, taken: str) -> Iterator[None]:
+    """Holds a lock file while the block lasts; a process that was killed holds it no longer.
+
+    Args:
+        taken: what is wrong where another process holds it.
+
+    Raises:
+        UserError: that.
+        OSError: it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(taken) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()
+        lock.release()
 
 
 def sizes(folder: Path, except_for: str) -> dict[str, int]:

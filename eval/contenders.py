@@ -78,8 +78,8 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     The decoding settings are the model's own and serve for both.
 
     Raises:
-        UserError: one cannot be loaded, has weights that are no numbers or a tokenizer of more ids than
-            embeddings, or the model was not trained in our format.
+        UserError: one cannot be loaded, has a tokenizer of more ids than embeddings, or the model was not
+            trained in our format.
     """
     from transformers import GenerationConfig, set_seed
 
@@ -103,7 +103,6 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         ("--base", base, base_model, plain),
     ):
         positions_of(loaded.config, name, flag)
-        _check_finite(loaded, name, flag)
         _check_vocabulary(loaded, format_, name, flag)
     device = this_process().device
     contenders = [
@@ -114,19 +113,6 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         in_template = _with_vocabulary(base_model, len(tokenizer)).to(device)
         contenders.append(Contender("base_in_template", base, in_template, template, generates=False))
     return contenders, DecodingSettings.from_generation_config(trained.generation_config)
-
-
-def _check_finite(model: PreTrainedModel, name: str, flag: str) -> None:
-    """
-    Raises:
-        UserError: a weight is NaN or infinite, as where training diverged.
-    """
-    for of, weights in model.named_parameters():
-        if not weights.isfinite().all():
-            raise UserError(
-                f"{flag} {name}: `{of}` has weights that are NaN or infinite; give a model whose training "
-                "did not diverge"
-            )
 
 
 def _check_vocabulary(model: PreTrainedModel, format_: Format, name: str, flag: str) -> None:

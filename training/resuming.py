@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
-from chat.folders import Contents, check_replaceable
+from chat.folders import Contents, check_replaceable, locked
 from chat.hub.loading import TRAIN_ARGUMENTS_FILE
 from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
 from training.data_digest import check_same_data
@@ -116,34 +116,30 @@ def alone(output_dir: str) -> Iterator[None]:
     Raises:
         UserError: another run has it, such as one that outlived its launcher, or it cannot be written.
     """
-    from filelock import FileLock, Timeout
-
     if not is_first_process():
         yield
         return
     folder = Path(output_dir)
-    lock = FileLock(folder / LOCK_FILE)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UserError(
-            f"--output-dir {output_dir}: another process trains there, perhaps one whose launcher was "
-            "killed; wait for its end or end it, or give another folder"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"--output-dir {output_dir}: cannot be written ({error.strerror}); give another folder"
-        ) from None
-    try:
+    taken = (
+        f"--output-dir {output_dir}: another process trains there, perhaps one whose launcher was "
+        "killed; wait for its end or end it, or give another folder"
+    )
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # After all else, where the run was refused before it wrote anything.
+            held.callback(_remove_empty, folder)
+            held.enter_context(locked(folder / LOCK_FILE, taken))
+        except OSError as error:
+            raise UserError(
+                f"--output-dir {output_dir}: cannot be written ({error.strerror}); give another folder"
+            ) from None
         yield
-    finally:
-        with suppress(OSError):
-            (folder / LOCK_FILE).unlink()
-        lock.release()
-        with suppress(OSError):
-            # Where the run was refused before it wrote anything.
-            folder.rmdir()
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def refuse_earlier_run(output_dir: str) -> None:

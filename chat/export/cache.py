@@ -62,7 +62,13 @@ def exported_folder(folder: Path, weights: str, flag: str, export: Callable[[Pat
     Raises:
         UserError: `openvino/` was made from other weights or is not whole, or the cache cannot be written.
     """
-    made_from = fingerprint(folder)
+    try:
+        made_from = fingerprint(folder)
+    except OSError as error:
+        raise UserError(
+            f"{flag} {folder}: {Path(error.filename).name} cannot be read ({error.strerror}); give a folder "
+            "that holds a whole model"
+        ) from None
     shipped = folder / SHIPPED
     if shipped.is_dir():
         if problem := _problem(shipped, made_from):

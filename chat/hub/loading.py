@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
+# Of a model that brings its own code transformers would ask on the terminal whether to run it.
+NO_CODE = {"trust_remote_code": False}
 STATISTICS_FILE = "stats.json"
 TRAIN_ARGUMENTS_FILE = "train_arguments.json"
 TRAINER_STATE_FILE = "trainer_state.json"
@@ -152,7 +154,7 @@ def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerB
     from transformers import AutoTokenizer
 
     with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, **NO_CODE)
     # transformers makes an empty one of a configuration without the files that it tells of.
     if len(tokenizer.get_vocab()) <= len(tokenizer.get_added_vocab()):
         raise UserError(
@@ -182,7 +184,7 @@ def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
     from transformers import AutoConfig
 
     with explained(flag, name, "model configuration"):
-        return AutoConfig.from_pretrained(name)
+        return AutoConfig.from_pretrained(name, **NO_CODE)
 
 
 def positions_of(config: PretrainedConfig, name: str, flag: str = "--model") -> int:
@@ -214,20 +216,27 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
     """A causal language model with its weights, in float32, in evaluation mode.
 
     Raises:
-        UserError: there is none, or its files lack weights, which would be random ones.
+        UserError: there is none, its files lack weights, which would be random ones, or hold some that are no
+            numbers, as where training diverged.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     with explained(flag, name, "model"), without_bars():
         model, found = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **NO_CODE
         )
     if missing := sorted(found["missing_keys"]):
         raise UserError(
             f"{flag} {name}: its files lack {len(missing)} of the weights that its configuration tells of "
             f"({missing[0]}, ...); give a folder whose files belong together"
         )
+    for of, weights in model.named_parameters():
+        if not weights.isfinite().all():
+            raise UserError(
+                f"{flag} {name}: `{of}` has weights that are NaN or infinite; give a model whose training "
+                "did not diverge"
+            )
     return model.eval()
 
 

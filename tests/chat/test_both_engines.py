@@ -1,5 +1,6 @@
 """What holds for both engines: the same greedy text, the same distributions, requests that do not touch."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -7,6 +8,7 @@ from itertools import zip_longest
 
 import pytest
 
+from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from chat.template import encode_prompt, encode_texts
@@ -114,6 +116,18 @@ def test_replies_are_scored_after_conversations_of_any_length(engine, any_engine
     ]
     assert any_engine.log_probs(CONVERSATIONS, reply) == pytest.approx(expected, abs=0.02 * len(ids))
     assert len(set(expected)) == len(expected)
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_a_tokenizer_of_more_tokens_than_the_model_has_is_refused(model_folder, tmp_path, name):
+    from transformers import AutoTokenizer
+
+    shutil.copytree(model_folder, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.add_tokens(["more"])
+    tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match=r"^--model .*: its tokenizer has ids up to \d+, and the model"):
+        load_engine(str(tmp_path / "model"), engine=name)
 
 
 def test_drafts_that_end_before_the_others_are_no_fault_of_the_user(model_folder, monkeypatch):

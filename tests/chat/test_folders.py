@@ -1,6 +1,8 @@
 """Outputs appear whole or not at all, and nothing foreign is replaced."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -14,6 +16,7 @@ from chat.folders import (
     sizes,
     whole_folder,
 )
+from tests.conftest import ROOT
 
 DONE = Contents("done.txt", ("*.log",))
 
@@ -139,6 +142,32 @@ def test_each_library_says_in_its_own_way_that_a_disk_is_full():
     assert not is_write_failure(RuntimeError("shapes differ")) and not is_write_failure(
         OSError(errno.ENOENT, "")
     )
+
+
+WRITES = """
+import sys, time
+from chat.folders import Contents, whole_folder
+with whole_folder(sys.argv[1], Contents("done.txt"), "--output"):
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_two_processes_do_not_write_one_folder(tmp_path):
+    command = [sys.executable, "-c", WRITES, str(tmp_path / "out")]
+    other = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "begun\n"
+    try:
+        with pytest.raises(
+            UserError, match=r"^--output .*out: another process writes there; wait for its end"
+        ):
+            write(tmp_path / "out", "one")
+        assert (tmp_path / ".out.incomplete").is_dir()
+    finally:
+        other.kill()
+        other.communicate()
+    write(tmp_path / "out", "one")
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_full_disk_is_named_where_openvino_writes(tmp_path):

@@ -43,7 +43,9 @@ def test_a_run_that_sigterm_stopped_does_not_end_as_one_that_is_done():
     """Schedulers start anew what ended so, and go on to the next task after status 0."""
     arguments = SimpleNamespace(output_dir="run")
     with pytest.raises(SystemExit) as end:
-        exit_if_stopped(SimpleNamespace(stopped_at_step=4, args=arguments))
+        exit_if_stopped(
+            SimpleNamespace(stopped_at_step=4, args=arguments, is_world_process_zero=lambda: True)
+        )
     assert end.value.code == 143
     exit_if_stopped(SimpleNamespace(stopped_at_step=None, args=arguments))
 

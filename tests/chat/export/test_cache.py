@@ -117,3 +117,9 @@ def test_who_waits_for_another_process_says_so(model, export, capsys):
             time.sleep(0.01)
     waiting.join()
     assert told.startswith("Waiting for the process that makes") and export.made == 2
+
+
+def test_a_link_to_weights_that_are_not_there_is_named(model, export):
+    (model / "model-2.safetensors").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"^--model .*model: model-2.safetensors cannot be read \(No"):
+        exported(model, export)

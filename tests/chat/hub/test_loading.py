@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -90,3 +91,40 @@ def test_loading_leaves_the_programs_progress_bars_as_they_are(model_folder, cap
     assert (logging.is_progress_bar_enabled(), are_progress_bars_disabled()) == before
     list(logging.tqdm([1], desc="the program's own"))
     assert "the program's own" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "load", "loads"),
+    [
+        ("config.json", load_causal_lm, pytest.raises(UserError, match=r"^--model .*: no usable model")),
+        # Its words are in a file of the library's own format.
+        ("tokenizer_config.json", load_tokenizer, nullcontext()),
+    ],
+)
+def test_code_that_comes_with_a_model_is_not_run(model_folder, tmp_path, monkeypatch, file, load, loads):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    content = json.loads((folder / file).read_text())
+    classes = {
+        "AutoConfig": "own.Config",
+        "AutoModelForCausalLM": "own.Model",
+        "AutoTokenizer": [None, "own.T"],
+    }
+    own = {"auto_map": classes, "model_type": "own", "tokenizer_class": "OwnTokenizer"}
+    (folder / file).write_text(json.dumps(content | own))
+    # As it is where commands are piped in, which would be taken for answers.
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with loads:
+        load(str(folder), "--model")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_of_a_training_that_diverged_are_refused(model_folder, tmp_path):
+    model = load_causal_lm(str(model_folder))
+    model.transformer.h[1].ln_1.bias.data[0] = float("nan")
+    model.save_pretrained(tmp_path)
+    with pytest.raises(
+        UserError, match=r"^--model .*: `transformer\.h\.1\.ln_1\.bias` has weights that are NaN"
+    ):
+        load_causal_lm(str(tmp_path))
