@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from chat.cli import UserError
 from chat.hub import loading
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
@@ -69,18 +71,26 @@ def test_what_the_hub_has_not_is_named(published, short_run, tmp_path, data, pro
     assert f"error: --data {data}: " in done.stderr and problem in done.stderr
 
 
-def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(
-    prepared, tmp_path, monkeypatch
-):
-    from datasets import load_from_disk
-
-    asked = []
-    shutil.copytree(prepared / "tokenizer", tmp_path / "c0ffee" / "tokenizer")
+@pytest.fixture
+def snapshot(published, tmp_path, monkeypatch) -> Path:
+    """What the cache holds of a commit of the dataset."""
+    shutil.copytree(published["dataset", "someone/whole"], tmp_path / "c0ffee")
     monkeypatch.setattr(loading, "_why_unreachable", lambda *_: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path / "c0ffee"))
-    monkeypatch.setattr(
-        "datasets.load_dataset",
-        lambda name, revision=None: asked.append((name, revision)) or load_from_disk(str(prepared)),
-    )
-    loading.load_tokenized("someone/talk")
-    assert asked == [("someone/talk", "c0ffee")]
+    return tmp_path / "c0ffee"
+
+
+def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(snapshot, prepared):
+    from datasets import load_from_disk
+
+    dataset, tokenizer = loading.load_tokenized("someone/talk")
+    assert {split: rows.to_list() for split, rows in dataset.items()} == {
+        split: rows.to_list() for split, rows in load_from_disk(str(prepared)).items()
+    }
+    assert len(tokenizer) == len(loading.load_tokenizer(str(prepared / "tokenizer")))
+    [part] = snapshot.glob("data/train-*")
+    part.rename(part.with_name("train-00000-of-00002.parquet"))
+    with pytest.raises(
+        UserError, match=r"^--data someone/talk: not all files data/train-.* are there"
+    ):
+        loading.load_tokenized("someone/talk")
