@@ -15,8 +15,8 @@ from chat.hub.cards import state_of
 from chat.hub.errors import Failure
 from chat.hub.loading import STATISTICS_FILE
 from chat.hub.merged_cards import OwnPart, merged_card
-from chat.hub.publishing import publish_folder
-from chat.hub.repositories import Destination, make_ready, tried
+from chat.hub.publishing import persistently, publish_folder
+from chat.hub.repositories import Destination, make, make_ready, tried
 from chat.markdown import code_span
 from data_scripts.provenance import described, given_corpora
 
@@ -34,6 +34,7 @@ OWN_PART = OwnPart(
 # What of the metadata the files decide.
 OWN_METADATA = ("configs", "size_categories")
 STARTERS = {"README.md", ".gitattributes"}
+AGAIN = "give the same command again: what is prepared is not prepared anew"
 OURS = ("data/*", "tokenizer/*", "dialogues/*", STATISTICS_FILE)
 SIZES = (
     (10**3, "n<1K"),
@@ -54,12 +55,14 @@ def make_dataset_ready(destination: Destination) -> Failure | None:
         UserError: the Hub refuses, or it is another dataset.
     """
 
-    def refuse_another() -> None:
-        files = set(state_of(destination).files) - STARTERS
-        if files and STATISTICS_FILE not in files:
-            raise UserError(f"{destination}: is another dataset, which this would overwrite; name another")
+    return make_ready(destination) or tried(lambda: refuse_another(destination), destination)
 
-    return make_ready(destination) or tried(refuse_another, destination)
+
+def refuse_another(destination: Destination) -> None:
+    """Raises UserError where the repository holds what we did not write, and what the Hub's client raises."""
+    files = set(state_of(destination).files) - STARTERS
+    if files and STATISTICS_FILE not in files:
+        raise UserError(f"{destination}: is another dataset, which this would overwrite; name another")
 
 
 def publish(output: str | Path, destination: Destination) -> str:
@@ -68,6 +71,14 @@ def publish(output: str | Path, destination: Destination) -> str:
     Raises:
         UserError: it is not on the Hub, and why; the dataset is whole where it was.
     """
+
+    def refuse() -> None:
+        make(destination)
+        refuse_another(destination)
+
+    # At the start the Hub may have been out of reach.
+    undone = f"{output} is not on the Hub, but whole on this machine"
+    persistently(refuse, destination, undone=undone, again=AGAIN)
     with _laid_out(Path(output), destination.repo_id) as folder:
         return publish_folder(
             folder,
@@ -76,7 +87,7 @@ def publish(output: str | Path, destination: Destination) -> str:
             ours=OURS,
             merge_card=lambda there, ours: merged_card(there, ours, OWN_PART, OWN_METADATA),
             what=str(output),
-            again="give the same command again: what is prepared is not prepared anew",
+            again=AGAIN,
         )
 
 

@@ -44,31 +44,38 @@ DOWNLOAD = ".from-hub"
 AGAIN = "give the same command again with --resume, which trains no further step"
 
 
-def begin(arguments: TrainArguments, destination: Destination) -> None:
+def begin(arguments: TrainArguments, destination: Destination) -> bool:
     """Before the work: the repository is made, and holds no other run, or gives its checkpoints to this one.
+
+    Returns:
+        Whether the repository is this run's; else the Hub could not be asked, and is to be asked again.
 
     Raises:
         UserError: nothing can be pushed there, or it holds another run, or the tag that is to be set.
     """
-
-    def refuse_what_is_taken() -> None:
-        refuse_other_run(destination)
-        if arguments.hub_tag:
-            check_tag_is_free(destination, arguments.hub_tag)
-
     failure = make_ready(destination)
     if not failure and not arguments.resume:
-        failure = tried(refuse_what_is_taken, destination)
+        failure = tried(lambda: _refuse_what_is_taken(arguments, destination), destination)
     if failure:
         logger.warning("%s: %s; the run goes on, and tries again", destination, failure.reason)
     if arguments.resume:
         fetch_checkpoints(destination, arguments.output_dir)
+    return arguments.resume or not failure
+
+
+def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -> None:
+    refuse_other_run(destination)
+    if arguments.hub_tag:
+        check_tag_is_free(destination, arguments.hub_tag)
 
 
 class PushCheckpoints(TrainerCallback):
     """Pushes the checkpoints after each save, off the training thread; to stand after what deletes old ones.
 
     What is pushed are hard links: checkpoints may be deleted meanwhile, and nothing is copied.
+
+    Attributes:
+        has_begun: the branch is this run's; else the Hub has not been asked yet, or holds another run.
     """
 
     def __init__(self, destination: Destination, output_dir: str, every_minutes: float, resumed: Path | None):
@@ -79,7 +86,7 @@ class PushCheckpoints(TrainerCallback):
                 has not come there before is pushed at once.
         """
         self.destination, self.output_dir = destination, Path(output_dir)
-        self._has_begun = resumed is not None
+        self.has_begun = resumed is not None
         self._pushed: set[str] = set()
         shutil.rmtree(self.output_dir / SNAPSHOTS, ignore_errors=True)
         self._pushes = NewestPush(destination, 60 * every_minutes)
@@ -113,11 +120,11 @@ class PushCheckpoints(TrainerCallback):
     def _commit(self, folder: Path, step: int) -> None:
         """One commit after which the branch holds the folder's checkpoints and no others."""
         make(self.destination)
-        if not self._has_begun:
+        if not self.has_begun:
             # At the start the Hub may have been out of reach.
             refuse_other_run(self.destination)
         make_branch(self.destination, BRANCH)
-        self._has_begun = True
+        self.has_begun = True
         if (steps := steps_on_hub(self.destination)) and steps[-1] > step:
             raise UserError(
                 f"{self.destination}: holds the checkpoint of step {steps[-1]}, another process goes on with "
@@ -218,14 +225,29 @@ def _name_best_checkpoint(checkpoint: Path, output_dir: Path) -> None:
         path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def publish_final_model(arguments: TrainArguments, destination: Destination, step: int) -> None:
+def publish_final_model(
+    arguments: TrainArguments, destination: Destination, is_ours: bool, step: int
+) -> None:
     """The trained model to `main`, with a card; tagged where asked.
+
+    Args:
+        is_ours: whether the repository was found to be this run's; else it is asked now.
 
     Raises:
         UserError: it is not on the Hub, and why; the folder is whole.
     """
     from eval.card import merge_with_hub, write_card_without_results
 
+    def refuse() -> None:
+        make(destination)
+        try:
+            _refuse_what_is_taken(arguments, destination)
+        except UserError as error:
+            raise UserError(f"{error}; {undone}; {AGAIN}, and with what is free") from error
+
+    undone = f"{arguments.final_model_dir} is not on the Hub, but whole on this machine"
+    if not is_ours:
+        persistently(refuse, destination, undone=undone, again=AGAIN)
     write_card_without_results(arguments.final_model_dir, destination.repo_id)
     publish_model(
         arguments.final_model_dir,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from chat.hub.repositories import Destination
+    from training.hub import PushCheckpoints
     from training.trainer import DialogueTrainer
 
 ATTEMPTS_IN_HASTE = 2
@@ -64,12 +65,11 @@ def _train(arguments: TrainArguments) -> DialogueTrainer:
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
     destination = arguments.destination()
-    if destination:
-        _begin_on_hub(arguments, destination)
+    is_ours = bool(destination) and _begin_on_hub(arguments, destination)
     arguments, checkpoint = going_on(arguments)
     trainer = build_trainer(arguments)
     resuming.begin(trainer, arguments, checkpoint)
-    with _pushed_checkpoints(trainer, arguments, destination, checkpoint):
+    with _pushed_checkpoints(trainer, arguments, destination, checkpoint) as pushes:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.stopped_at_step is None:
             save_final_model(trainer, arguments)
@@ -78,35 +78,36 @@ def _train(arguments: TrainArguments) -> DialogueTrainer:
 
         # That of the weights: the best checkpoint's, where there was an evaluation.
         step = trainer.state.best_global_step or trainer.state.global_step
-        publish_final_model(arguments, destination, step)
+        publish_final_model(arguments, destination, pushes.has_begun if pushes else is_ours, step)
     return trainer
 
 
-def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> None:
+def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> bool:
+    """As `training.hub.begin`, which is the first process's; False in the others, which push nothing."""
     from training.hub import begin
 
-    if is_first_process():
-        begin(arguments, destination)
+    is_ours = is_first_process() and begin(arguments, destination)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         # The others must not look for checkpoints before they are there.
         arguments.to_training_arguments().distributed_state.wait_for_everyone()
+    return is_ours
 
 
 @contextmanager
 def _pushed_checkpoints(
     trainer: DialogueTrainer, arguments: TrainArguments, destination: Destination | None, resumed: Path | None
-) -> Iterator[None]:
+) -> Iterator[PushCheckpoints | None]:
     """Pushes checkpoints while the block runs, if that is asked for, and at its end what is left of them."""
     is_asked = destination and arguments.hub_strategy == "checkpoints" and trainer.is_world_process_zero()
     if not is_asked:
-        yield
+        yield None
         return
     from training.hub import PushCheckpoints
 
     pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, resumed)
     trainer.add_callback(pushes)
     try:
-        yield
+        yield pushes
     except UserError:
         pushes.close(attempts=1)
         raise

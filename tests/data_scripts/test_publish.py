@@ -102,6 +102,20 @@ def test_another_dataset_is_left_alone(flags, tmp_path):
     assert [*repositories.contents(TALK)] == ["data/train.parquet"]
 
 
+def test_another_dataset_is_left_alone_also_where_the_hub_could_not_tell_of_it_at_first(flags, tmp_path):
+    repositories, other = Repositories(token=TOKEN), tmp_path / "other"
+    (other / "data").mkdir(parents=True)
+    (other / "data" / "mine.csv").write_text("years of work")
+    repositories.import_folder(TALK, other, private=True)
+    repositories.faults.add("POST .*/repos/create", status=503)
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        done = python("-m", "data_scripts.prepare", *flags, environment=environment)
+    assert done.returncode == 2 and "it is tried again when the dataset is there" in done.stderr
+    assert "someone/talk: is another dataset, which this would overwrite; name another" in done.stderr
+    assert [*repositories.contents(TALK)] == ["data/mine.csv"]
+
+
 @pytest.mark.slow
 def test_a_full_disk_costs_the_push_and_not_the_dataset(flags, tmp_path):
     repositories, before = Repositories(token=TOKEN), contents(tmp_path / "data")

@@ -157,6 +157,33 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
     assert tries == [both, both, ([f"checkpoint-6/{WEIGHTS}"], ["checkpoint-4/*"])]
 
 
+def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(short_run, monkeypatch):
+    from training import hub as pushes
+
+    published, answers = [], [ConnectionError("down"), [4]]
+
+    def steps_on_hub(_):
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
+    monkeypatch.setattr(pushes, "make", lambda _: None)
+    monkeypatch.setattr(pushes, "make_ready", lambda _: None)
+    monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
+    monkeypatch.setattr("eval.card.write_card_without_results", lambda *_: None)
+    run, destination = short_run(), Destination("someone/chat")
+    is_ours = pushes.begin(run, destination)
+    assert not is_ours
+    with pytest.raises(UserError, match=r"holds checkpoints of an earlier run.* whole on this machine"):
+        pushes.publish_final_model(run, destination, is_ours, 6)
+    assert not published
+    answers[:] = [[], []]
+    assert pushes.begin(run, destination)
+    pushes.publish_final_model(run, destination, True, 6)
+    assert published == [1] and answers == [[]]
+
+
 def write_checkpoints(folder: Path, *steps: int, **state) -> None:
     for step in steps:
         (folder / f"checkpoint-{step}").mkdir(parents=True)
