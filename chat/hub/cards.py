@@ -11,7 +11,7 @@ from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
 from chat.hub.publishing import MAIN, persistently
-from chat.hub.repositories import Destination
+from chat.hub.repositories import Destination, hub_api
 from chat.hub.secrets import own_token
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def model_on_hub(name: str, flag: str) -> ModelOnHub:
     Raises:
         UserError: there is no such model, or the Hub cannot be reached.
     """
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import constants
 
     with explained(flag, name, "model"):
-        info = HfApi().model_info(name)
+        info = hub_api().model_info(name)
     metadata = info.card_data.to_dict() if info.card_data else {}
     return ModelOnHub(f"{constants.ENDPOINT}/{name}", bool(info.private or info.gated), metadata)
 
@@ -82,13 +82,12 @@ class RepositoryState:
 
 def state_of(destination: Destination) -> RepositoryState:
     """What is there now; raises what the Hub's client raises."""
-    from huggingface_hub import HfApi, hf_hub_download
-
-    info = HfApi().repo_info(**destination.repository)
+    api = hub_api()
+    info = api.repo_info(**destination.repository)
     files = tuple(each.rfilename for each in info.siblings or ())
     card = None
     if CARD_FILE in files:
-        path = hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
+        path = api.hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
         card = Path(path).read_text(encoding="utf-8")
     return RepositoryState(info.sha, files, card)
 
@@ -111,13 +110,11 @@ def changeable_card(destination: Destination) -> RepositoryState:
     Raises:
         UserError: it is not, or the Hub cannot be reached.
     """
-    from huggingface_hub import HfApi
-
     if not own_token():
         raise UserError(f"{destination}: no token; {NEW_TOKEN}")
     state = readable_state(destination)
     try:
-        HfApi().auth_check(**destination.repository, write=True)
+        hub_api().auth_check(**destination.repository, write=True)
     except Exception as error:
         raise UserError(f"{destination}: {failure_of(error)}") from error
     return state
@@ -137,14 +134,14 @@ def change_card(
     Raises:
         UserError: the Hub refuses or cannot be reached; or of `change`.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd
 
     def try_once() -> bool:
         state = state_of(destination)
         text = change(state.card)
         if text == state.card:
             return False
-        HfApi().create_commit(
+        hub_api().create_commit(
             **destination.repository,
             operations=[CommitOperationAdd(CARD_FILE, text.encode("utf-8"))],
             commit_message=message,
@@ -162,10 +159,8 @@ def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
     Raises:
         UserError: the Hub refuses or cannot be reached.
     """
-    from huggingface_hub import HfApi
-
     try:
-        found = HfApi().get_paths_info(**destination.repository, paths=sorted(paths))
+        found = hub_api().get_paths_info(**destination.repository, paths=sorted(paths))
     except Exception as error:
         raise UserError(f"{destination}: {failure_of(error)}") from error
     return {each.path: each.lfs.sha256 if each.lfs else "" for each in found}

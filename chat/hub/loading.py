@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError
 from chat.folders import full_disk
 from chat.hub.errors import failure_of, one_line
+from chat.hub.repositories import hub_api
 from chat.template import has_chat_format
 
 if TYPE_CHECKING:
@@ -114,11 +115,10 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
     Raises:
         UserError: the Hub answers that there is no such repository, or that it may not be read.
     """
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
-        HfApi().repo_info(name, repo_type=repo_type, timeout=10)
+        hub_api().repo_info(name, repo_type=repo_type, timeout=10)
     except HFValidationError:
         raise UserError(f"{flag} {name}: neither an existing path nor a Hub id (user/name)") from None
     except RepositoryNotFoundError:

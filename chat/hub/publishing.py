@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.cli import UserError
 from chat.hub.errors import failure_of
 from chat.hub.loading import MODEL_FILES
-from chat.hub.repositories import Destination, make, set_tag
+from chat.hub.repositories import Destination, hub_api, make, set_tag
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -173,9 +173,7 @@ def commit_files(
 
     `HfApi.upload_folder` would make several commits of a large folder, of which a reader may see the first.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi()
+    api = hub_api()
     kept = (*(each.path_in_repo for each in additions), *but)
     deletions = _stale(api, destination, kept, tuple(ours), revision)
     return api.create_commit(

@@ -7,10 +7,14 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.hub.errors import Failure, failure_of
 from chat.hub.secrets import own_token
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 20.0
@@ -102,10 +106,7 @@ def tried(action: Callable[[], None], destination: Destination) -> Failure | Non
 
 def make(destination: Destination) -> None:
     """Makes the repository where there is none; raises what the Hub's client raises, and as `make_ready`."""
-    from huggingface_hub import HfApi
-
-    _bound_waiting()
-    api = HfApi()
+    api = hub_api()
     api.create_repo(
         **destination.repository,
         private=not destination.public,
@@ -121,6 +122,14 @@ def make(destination: Destination) -> None:
         )
     if is_private and destination.public:
         logger.warning("%s: is private and stays so; its settings on the Hub can change that", destination)
+
+
+def hub_api() -> HfApi:
+    """The Hub's client, whose every request, also of the libraries, has a bound from now on."""
+    from huggingface_hub import HfApi
+
+    _bound_waiting()
+    return HfApi()
 
 
 @functools.cache
@@ -148,9 +157,7 @@ def _bound_waiting() -> None:
 
 def make_branch(destination: Destination, branch: str) -> None:
     """Begins a branch where `main` is, unless there is one of this name."""
-    from huggingface_hub import HfApi
-
-    HfApi().create_branch(**destination.repository, branch=branch, exist_ok=True)
+    hub_api().create_branch(**destination.repository, branch=branch, exist_ok=True)
 
 
 def check_tag_is_free(destination: Destination, tag: str) -> None:
@@ -160,19 +167,15 @@ def check_tag_is_free(destination: Destination, tag: str) -> None:
 
 
 def _tags(destination: Destination) -> dict[str, str]:
-    from huggingface_hub import HfApi
-
-    refs = HfApi().list_repo_refs(**destination.repository)
+    refs = hub_api().list_repo_refs(**destination.repository)
     return {each.name: each.target_commit for each in refs.tags}
 
 
 def set_tag(destination: Destination, tag: str, commit: str) -> None:
     """Names a commit; again is allowed, another commit by the same name is not."""
-    from huggingface_hub import HfApi
-
     there = _tags(destination)
     if tag not in there:
-        HfApi().create_tag(**destination.repository, tag=tag, revision=commit)
+        hub_api().create_tag(**destination.repository, tag=tag, revision=commit)
     elif there[tag] != commit:
         raise UserError(
             f"--hub-tag {tag}: {destination.repo_id} has this tag on another commit ({there[tag][:8]}); the "
@@ -182,17 +185,16 @@ def set_tag(destination: Destination, tag: str, commit: str) -> None:
 
 def files_on(destination: Destination, branch: str) -> list[str]:
     """The paths on a branch; none where there is no such branch or repository."""
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return HfApi().list_repo_files(**destination.repository, revision=branch)
+        return hub_api().list_repo_files(**destination.repository, revision=branch)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return []
 
 
 def download(destination: Destination, branch: str, folder: Path, allow: Iterable[str]) -> None:
     """A branch's files, of one commit, into a folder; what is there whole of an earlier try is kept."""
-    from huggingface_hub import snapshot_download
-
-    snapshot_download(**destination.repository, revision=branch, local_dir=folder, allow_patterns=list(allow))
+    hub_api().snapshot_download(
+        **destination.repository, revision=branch, local_dir=folder, allow_patterns=list(allow)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chat.cli import UserError
 from chat.hub.cards import readable_state
 from chat.hub.publishing import persistently
-from chat.hub.repositories import Destination, make_ready
+from chat.hub.repositories import Destination, hub_api, make_ready
 
 # What the Hub itself puts into a Space that it makes.
 STARTERS = {"README.md", ".gitattributes", "index.html", "style.css"}
@@ -17,12 +17,12 @@ def set_variable(destination: Destination, name: str, value: str, *, again: str)
     Raises:
         UserError: the Hub refuses, or cannot be reached.
     """
-    from huggingface_hub import HfApi
 
     def try_once() -> None:
-        there = HfApi().get_space_variables(destination.repo_id).get(name)
+        api = hub_api()
+        there = api.get_space_variables(destination.repo_id).get(name)
         if there is None or there.value != value:
-            HfApi().add_space_variable(destination.repo_id, name, value)
+            api.add_space_variable(destination.repo_id, name, value)
 
     persistently(try_once, destination, undone=f"the variable {name} is not set", again=again)
 

@@ -1,10 +1,13 @@
 """What the Hub's client is asked to do with repositories, without a Hub."""
 
+import socket
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import httpx2
 import pytest
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from chat.cli import UserError
 from chat.hub import cards, publishing, repositories
@@ -45,6 +48,22 @@ def test_no_answer_is_waited_for_for_ever(client, monkeypatch):
         made.get("http://hub", timeout=3)
     unbounded, own = asked
     assert unbounded == made.timeout.as_dict() and own["read"] == 3
+
+
+def test_a_hub_that_never_answers_is_given_up_by_whatever_asks_it(monkeypatch):
+    monkeypatch.setattr(repositories, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("chat.hub.cards.own_token", lambda: "hf_token")
+    repositories._bound_waiting.cache_clear()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+            with pytest.raises(UserError, match=r"the Hub cannot be reached \(timed out\)"):
+                cards.changeable_card(Destination(CHAT))
+    finally:
+        repositories._bound_waiting.cache_clear()
+        set_client_factory(default_client_factory)
 
 
 def test_a_repository_is_made_private_and_what_differs_from_what_is_wanted_is_said(client, caplog):
