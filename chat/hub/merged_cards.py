@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from chat.cli import UserError
 from chat.hub.errors import one_line
 
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCardData
+MODEL_INDEX = "model-index"
+# What makes two metrics one, in two versions of a card.
+METRIC_KEYS = ("type", "name", "config", "args")
+RESULT_KEYS = ("task", "dataset", "source")
+# The lines at the end of what stands below a key that belong to the next one.
+LAST_COMMENTS = re.compile(r"(?:\r?\n[ \t]*(?:#[^\n]*)?)*\Z")
+# Keys of anything that YAML knows; the Hub's client makes keyword arguments of them.
+Metadata = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,8 @@ def merged_card(there: str | None, ours: str, own_part: OwnPart, own_metadata: I
     """Our card, with what others wrote into the one that is there.
 
     Of a card of ours what stands outside our part is kept, of another one the whole text. In the metadata
-    figures of `model-index` take the place of those of the same metric on the same data, lists are joined,
-    and everything else stays as it is there, but for `own_metadata`.
+    figures of `model-index` take the place of those of the same model by the same metric on the same data,
+    lists are joined, and everything else stays as it is there, but for `own_metadata`.
 
     Args:
         there: the card that is there; None or empty where there is none.
@@ -52,38 +59,123 @@ def merged_card(there: str | None, ours: str, own_part: OwnPart, own_metadata: I
     Raises:
         UserError: the metadata that is there cannot be read.
     """
-    from huggingface_hub import ModelCard
-    from yaml import YAMLError
-
     if not (there or "").strip():
         return ours
-    card = ModelCard(ours)
+    old_block, old, old_text = _parts(there)
+    _, new, new_text = _parts(ours)
+    line_break = "\r\n" if "\r\n" in there else "\n"
+    block = _rewritten(old_block, old, _merged_metadata(old, new, set(own_metadata)), line_break)
+    return f"---{line_break}{block}{line_break}---{line_break}{own_part.replaced(old_text, new_text)}"
+
+
+def _parts(card: str) -> tuple[str, Metadata, str]:
+    """The YAML of a card's metadata, what it says, and the card's text.
+
+    Raises:
+        UserError: the metadata cannot be read.
+    """
+    import yaml
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    block = REGEX_YAML_BLOCK.search(card)
+    if not block:
+        return "", {}, card
     try:
-        old = ModelCard(there)
-    except (ValueError, YAMLError) as error:
-        raise UserError(f"the card's metadata cannot be read ({one_line(error)}); mend it first") from None
-    _merge_metadata(old.data, card.data, set(own_metadata))
-    old.text = own_part.replaced(old.text, card.text)
-    return str(old)
+        metadata = yaml.safe_load(block[2])
+    # Values of a known form that are none, such as the 30th of February.
+    except (ValueError, yaml.YAMLError) as error:
+        raise _unreadable(one_line(error)) from None
+    if not isinstance(metadata, dict | None):
+        raise _unreadable("no names and values")
+    return block[2], metadata or {}, card[block.end() :]
 
 
-def _merge_metadata(old: ModelCardData, new: ModelCardData, own: set[str]) -> None:
-    old.eval_results = _joined_results(old.eval_results or [], new.eval_results or []) or None
-    if old.eval_results and not old.model_name:
-        old.model_name = new.model_name
-    for name, value in new.__dict__.items():
+def _unreadable(reason: str) -> UserError:
+    return UserError(f"the card's metadata cannot be read ({reason}); mend it first")
+
+
+def _merged_metadata(old: Metadata, new: Metadata, own: set[str]) -> Metadata:
+    merged = dict(old)
+    is_anothers_licence = old.get("license") not in (None, new.get("license"))
+    for name, value in new.items():
         there = old.get(name)
-        if name in ("eval_results", "model_name"):
-            continue
-        is_of_anothers_licence = name == "license_name" and old.get("license") != new.get("license")
-        if (name not in own and is_of_anothers_licence) or (value is None and name != "license_name"):
-            continue
-        if isinstance(value, list) and there and name not in own:
-            value = list(dict.fromkeys([*(there if isinstance(there, list) else [there]), *value]))
-        if there is None or name in own or isinstance(value, list):
-            old[name] = value
+        if name in own:
+            merged[name] = value
+        elif name == MODEL_INDEX:
+            merged[name] = _joined_index(there, value)
+        elif there is None:
+            if name != "license_name" or not is_anothers_licence:
+                merged[name] = value
+        elif isinstance(value, list):
+            there = there if isinstance(there, list) else [there]
+            merged[name] = [*there, *(each for each in value if each not in there)]
+    if "license_name" in own and "license_name" not in new:
+        merged.pop("license_name", None)
+    return merged
 
 
-def _joined_results(old: list[EvalResult], new: list[EvalResult]) -> list[EvalResult]:
-    kept = [each for each in old if not any(each.is_equal_except_value(another) for another in new)]
-    return [*kept, *new]
+def _joined_index(old: Any, new: list[dict]) -> list:
+    """`model-index` with our models' results anew; those of other models stay as they are."""
+    if old is not None and not isinstance(old, list):
+        raise _unreadable(f"{MODEL_INDEX} is no list")
+    joined = list(old or [])
+    for ours in new:
+        named = (at for at, each in enumerate(joined) if isinstance(each, dict))
+        place = next((at for at in named if joined[at].get("name") == ours["name"]), None)
+        if place is None:
+            joined.append(ours)
+        else:
+            results = _joined_results(joined[place].get("results") or [], ours["results"])
+            joined[place] = {**joined[place], "results": results}
+    return joined
+
+
+def _joined_results(old: Any, new: list[dict]) -> list[dict]:
+    if not _are_dicts(old) or not all(_are_dicts(each.get("metrics")) for each in old):
+        raise _unreadable(f"{MODEL_INDEX} holds results without metrics")
+    joined = [{**each, "metrics": list(each["metrics"])} for each in old]
+    for ours in new:
+        replaced = [_measured(metric) for metric in ours["metrics"]]
+        same = [each for each in joined if all(each.get(key) == ours.get(key) for key in RESULT_KEYS)]
+        for each in same:
+            each["metrics"] = [metric for metric in each["metrics"] if _measured(metric) not in replaced]
+        if same:
+            same[0]["metrics"] += ours["metrics"]
+        else:
+            joined.append(ours)
+    return joined
+
+
+def _are_dicts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(each, dict) for each in found)
+
+
+def _measured(metric: dict) -> list:
+    return [metric.get(key) for key in METRIC_KEYS]
+
+
+def _rewritten(block: str, old: Metadata, new: Metadata, line_break: str) -> str:
+    """A block of YAML that says `new`, in which what has not changed stays to the byte, with all comments."""
+    import yaml
+    from huggingface_hub.utils import yaml_dump
+
+    def dumped(names: Iterable[Any]) -> str:
+        found = {name: new[name] for name in names}
+        return yaml_dump(found, sort_keys=False, line_break=line_break).strip() if found else ""
+
+    composed = yaml.compose(block, Loader=yaml.SafeLoader) if old else None
+    starts = [key.start_mark.index for key, _ in composed.value] if composed else []
+    pieces = [block[: starts[0]] if starts else block]
+    for name, start, end in zip(old, starts, [*starts[1:], len(block)], strict=False):
+        piece = block[start:end]
+        if name not in new or new[name] != old[name]:
+            piece = dumped({name} & new.keys()) + LAST_COMMENTS.search(piece)[0]
+        pieces.append(piece)
+    added = dumped(name for name in new if name not in old)
+    rewritten = line_break.join(filter(None, ("".join(pieces), added)))
+    try:
+        is_right = yaml.safe_load(rewritten) == new
+    except yaml.YAMLError:
+        is_right = False
+    # As of a block in braces, or of one with references to what has changed.
+    return rewritten if is_right else dumped(new)

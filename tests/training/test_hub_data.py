@@ -90,7 +90,5 @@ def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(s
     assert len(tokenizer) == len(loading.load_tokenizer(str(prepared / "tokenizer")))
     [part] = snapshot.glob("data/train-*")
     part.rename(part.with_name("train-00000-of-00002.parquet"))
-    with pytest.raises(
-        UserError, match=r"^--data someone/talk: not all files data/train-.* are there"
-    ):
+    with pytest.raises(UserError, match=r"^--data someone/talk: not all files data/train-.* are there"):
         loading.load_tokenized("someone/talk")

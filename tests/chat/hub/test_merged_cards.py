@@ -1,6 +1,7 @@
 """Two cards made one: figures are brought up to date, and nothing that somebody else wrote is lost."""
 
 import pytest
+import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from chat.cli import UserError
@@ -102,3 +103,62 @@ def test_metadata_of_others_stays_lists_are_joined_and_what_is_ours_to_say_is_sa
 def test_metadata_that_cannot_be_read_is_not_lost(there):
     with pytest.raises(UserError, match="metadata cannot be read"):
         merged_card(there, card(ours("# New")), OWN_PART)
+
+
+def index(name: str, *metrics: dict) -> dict:
+    where = {"task": {"type": "text-generation"}, "dataset": {"type": "talks", "name": "talks"}}
+    return {"name": name, "results": [{**where, "metrics": [*metrics]}]}
+
+
+def metadata_of(text: str) -> dict:
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_figures_stay_under_the_name_of_the_model_that_they_are_of():
+    perplexity, other = (
+        {"type": "perplexity", "value": 9.0, "stderr": 0.1},
+        {"type": "f1", "value": 0.2, "x": 1},
+    )
+    old = [index("another", perplexity, other), "strange", index("m", perplexity, other)]
+    there = f"---\n{yaml.safe_dump({'model-index': old})}---\n# Mine"
+    rendered = card(ours("# New"), EvalResult("text-generation", "talks", "talks", "perplexity", 3.0))
+    merged = merged_card(there, rendered, OWN_PART)
+    mine = index("m", other, {"type": "perplexity", "value": 3.0})
+    assert metadata_of(merged) == {"model-index": [*old[:2], mine]}
+    assert merged_card(merged, rendered, OWN_PART) == merged
+    alone = merged_card("---\nmodel-index:\n- name: another\n---\n# Mine", rendered, OWN_PART)
+    assert [each["name"] for each in metadata_of(alone)["model-index"]] == ["another", "m"]
+
+
+def test_metadata_that_are_no_strings_stay_as_they_are():
+    rendered = card(ours("# New"), tags=["x"], metrics=["f1"])
+    there = "---\n1: one\ntags:\n- name: y\nmetrics: [{a: b}, f1]\n---\n# Mine"
+    assert metadata_of(merged_card(there, rendered, OWN_PART)) == {
+        1: "one",
+        "tags": [{"name": "y"}, "x"],
+        "metrics": [{"a": "b"}, "f1"],
+    }
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_what_does_not_change_stays_to_the_byte_with_all_comments(line_break):
+    block = "# Mine\nlanguage: no\nversion: 1.10 # of the day\ntags: [a]\n\n# Who\nauthor: 'me'\n# End"
+    rendered = card(ours("# New"), tags=["b"], library_name="transformers")
+    there = f"---\n{block}\n---\n# Mine\n".replace("\n", line_break)
+    merged = merged_card(there, rendered, OWN_PART)
+    expected = block.replace("tags: [a]", "tags:\n- a\n- b") + "\nlibrary_name: transformers"
+    assert merged == f"---\n{expected}\n---\n# Mine\n".replace("\n", line_break)
+
+
+@pytest.mark.parametrize("block", ["{tags: [a], x: &y 1, z: *y}", "tags: &t [a]\nx: 1\nz: *t", "x: 1\nx: 2"])
+def test_what_cannot_be_changed_in_its_place_is_written_anew(block):
+    merged = metadata_of(merged_card(f"---\n{block}\n---\n# Mine", card("# New", tags=["b"]), OWN_PART))
+    assert merged == yaml.safe_load(block) | {"tags": [*yaml.safe_load(block).get("tags", []), "b"]}
+
+
+@pytest.mark.parametrize(
+    "index", ["none", "[{name: m, results: [x]}]", "[{name: m, results: [{metrics: 1}]}]", "{name: m}"]
+)
+def test_an_index_that_cannot_be_read_is_not_lost(index):
+    with pytest.raises(UserError, match="metadata cannot be read"):
+        merged_card(f"---\nmodel-index: {index}\n---\n# Mine", card(ours("# New"), result(3.0)), OWN_PART)
