@@ -18,7 +18,7 @@ from chat.cli import UserError, parse_arguments, run
 from chat.hub.cards import CARD_FILE
 from chat.hub.loading import MODEL_FILES
 from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
-from chat.hub.repositories import Destination, check_tag_is_free, make_ready
+from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
 from eval.card import merge_with_hub, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, own_statistics, read_model_folder
@@ -45,6 +45,10 @@ class PublishModelArguments:
         default=False,
         metadata={"help": "Whether all may see the model; else the repository must be private."},
     )
+
+    def __post_init__(self):
+        if self.hub_tag is not None:
+            check_tag_name(self.hub_tag)
 
 
 def publish(arguments: PublishModelArguments) -> Destination:

@@ -209,6 +209,10 @@ class TrainArguments:
                     f"--{name.replace('_', '-')}: tells how to push; give --push-to-hub USER/NAME, too"
                 )
         self.destination()
+        if self.hub_tag is not None:
+            from chat.hub.repositories import check_tag_name
+
+            check_tag_name(self.hub_tag)
 
     def destination(self) -> Destination | None:
         """Where the run is pushed to, if it is."""

@@ -54,7 +54,7 @@ def publish_folder(
         The commit's id; of the last one, where nothing has changed.
 
     Raises:
-        UserError: it is not on the Hub, and why; what is there is as it was.
+        UserError: it is not on the Hub, and why; what is there is as it was. Or it lacks its tag.
     """
 
     from chat.hub.cards import with_merged_card
@@ -64,14 +64,14 @@ def publish_folder(
         additions, parent = additions_of(folder, allow=allow), None
         if merge_card:
             additions, parent = with_merged_card(destination, additions, merge_card)
-        commit = commit_files(destination, additions, message=message, ours=ours, parent_commit=parent)
-        if tag:
-            set_tag(destination, tag, commit)
-        return commit
+        return commit_files(destination, additions, message=message, ours=ours, parent_commit=parent)
 
     what = what or str(folder)
     undone = f"{what} is not on the Hub, but whole on this machine"
     commit = persistently(publish, destination, undone=undone, again=again)
+    if tag:
+        undone = f"{what} is on the Hub, but without the tag {tag}"
+        persistently(lambda: set_tag(destination, tag, commit), destination, undone=undone, again=again)
     logger.info("%s is on the Hub: %s%s", what, destination.url, f" (tag {tag})" if tag else "")
     return commit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,12 @@ def _bound_waiting() -> None:
 def make_branch(destination: Destination, branch: str) -> None:
     """Begins a branch where `main` is, unless there is one of this name."""
     hub_api().create_branch(**destination.repository, branch=branch, exist_ok=True)
+
+
+def check_tag_name(tag: str) -> None:
+    """Raises UserError where no tag can be named so, as Git says (`git help check-ref-format`)."""
+    if re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@?$", tag):
+        raise UserError(f"--hub-tag {tag}: cannot be a tag's name; give one such as v1.0")
 
 
 def check_tag_is_free(destination: Destination, tag: str) -> None:

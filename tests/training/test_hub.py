@@ -337,6 +337,10 @@ def test_sigterm_pushes_the_checkpoint_and_the_rest_is_trained_elsewhere(reposit
     [
         ({"push_to_hub": "chat"}, "--push-to-hub chat: not a model's id; give USER/NAME"),
         ({"hub_tag": "v1"}, "--hub-tag: tells how to push; give --push-to-hub USER/NAME, too"),
+        (
+            {"push_to_hub": "a/b", "hub_tag": "v1 final"},
+            "--hub-tag v1 final: cannot be a tag's name; give one such as v1.0",
+        ),
         ({"hub_public": True}, "--hub-public: tells how to push; give --push-to-hub USER/NAME, too"),
         ({"hub_every_minutes": -1.0}, "--hub-every-minutes -1.0: give 0 or more"),
     ],

@@ -93,6 +93,42 @@ def test_a_folder_whose_card_is_merged_is_published_only_on_what_was_read(client
     assert client.create_commit.call_args.kwargs["parent_commit"] == "c0ffee"
 
 
+def test_a_tag_that_fails_is_told_apart_from_the_files_that_are_there(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("chat.hub.publishing.time.sleep", lambda _: None)
+    client.list_repo_refs.return_value.tags = []
+    client.create_tag.side_effect = [ConnectionError("down"), ValueError("no tag")]
+    told = "m is on the Hub, but without the tag v1 .no tag.; mend that, then give the same command again"
+    with pytest.raises(UserError, match=told):
+        publishing.publish_folder(tmp_path, Destination(CHAT), message="Model", tag="v1", what="m")
+    assert client.create_commit.call_count == 1 and client.create_tag.call_count == 2
+
+
+def test_what_git_takes_for_no_tags_name_is_refused():
+    for tag in ("v1.0", "2026-11-29", "release/1", "été", "v1@home"):
+        repositories.check_tag_name(tag)
+    for tag in (
+        "v1 final",
+        "",
+        "-v1",
+        ".v1",
+        "v1.",
+        "a..b",
+        "a~1",
+        "a^",
+        "a:b",
+        "a?",
+        "a*",
+        "a[b",
+        "a\\b",
+        "@",
+    ):
+        with pytest.raises(UserError, match=r"^--hub-tag .*: cannot be a tag's name; give one such as v1.0$"):
+            repositories.check_tag_name(tag)
+    for tag in ("/a", "a/", "a//b", "a/.b", "a.lock", "a.lock/b", "a@{b", "a\x7f"):
+        with pytest.raises(UserError, match="cannot be a tag's name"):
+            repositories.check_tag_name(tag)
+
+
 @pytest.mark.parametrize(
     ("private", "gated", "is_private"),
     [(False, False, False), (True, False, True), (False, "manual", True), (False, "auto", True)],
