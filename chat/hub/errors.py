@@ -12,6 +12,9 @@ from chat.folders import DISK_FULL
 from chat.hub.secrets import own_token
 
 TOKEN_PATTERN = re.compile(r"\b(hf|api_org|hf_oauth)_[A-Za-z0-9_]{4,}")
+# As "Private repository storage limit reached, please upgrade your plan".
+FULL_STORAGE = re.compile(r"storage (limit|quota|space)|quota", re.IGNORECASE)
+BILLING = "https://huggingface.co/settings/billing"
 NEW_TOKEN = "set HF_TOKEN to a token that may do this (https://huggingface.co/settings/tokens)"
 
 
@@ -51,6 +54,12 @@ def failure_of(error: BaseException) -> Failure:
         # The client's own checks, such as of a card's metadata, tell more than what they were raised from.
         return Failure(without_tokens(" ".join(str(error).split())), "mend that", is_lasting=True)
     for each in _causes(error):
+        if isinstance(each, UnicodeEncodeError) and not (own_token() or "").isascii():
+            return Failure(
+                "the token holds characters that no token has, such as typographic quotes",
+                "set HF_TOKEN to the token alone",
+                is_lasting=True,
+            )
         if isinstance(each, OfflineModeIsEnabled):
             return Failure(
                 "the Hub cannot be reached (offline mode)", "unset HF_HUB_OFFLINE", is_lasting=True
@@ -76,6 +85,13 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(one_line(error), "mend that" if is_lasting else "try again", is_lasting)
 
 
+def is_gated(error: BaseException) -> bool:
+    """Whether the Hub, in the error or in what it was raised from, lets only some people in."""
+    from huggingface_hub.errors import GatedRepoError
+
+    return any(isinstance(each, GatedRepoError) for each in _causes(error))
+
+
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, or its type; tokens are blotted out."""
     return without_tokens(first_line(error))
@@ -96,25 +112,31 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _refusal(error) -> Failure:
     """The failure of an answer of status 400 or more."""
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     status = error.response.status_code
     said = without_tokens(" ".join(str(error.server_message or "").split()))
     detail = f"{status}: {said}" if said else str(status)
     if isinstance(error, RevisionNotFoundError):
         return Failure(f"the Hub has no such revision ({status})", "name one that it has", is_lasting=True)
+    if isinstance(error, GatedRepoError):
+        return Failure(
+            f"it is gated, and the token's owner was not let in ({status})",
+            "ask for access on its page on the Hub, and set HF_TOKEN to a token that may read it",
+            is_lasting=True,
+        )
     if isinstance(error, RepositoryNotFoundError):
         return Failure(
             f"the Hub has no such repository, or the token may not see it ({status})",
             f"check the spelling, or {NEW_TOKEN}",
             is_lasting=True,
         )
+    if status == 403 and FULL_STORAGE.search(said):
+        return Failure(f"the Hub has no more room for this ({detail})", f"make room, or see {BILLING}", True)
     if status in (401, 403):
         return Failure(f"the Hub refuses the token ({detail})", NEW_TOKEN, is_lasting=True)
     if status == 402:
-        return Failure(
-            f"the Hub wants payment for this ({detail})", "see https://huggingface.co/settings/billing", True
-        )
+        return Failure(f"the Hub wants payment for this ({detail})", f"see {BILLING}", True)
     if status == 429:
         seconds = _retry_after_seconds(error.response.headers)
         return Failure(

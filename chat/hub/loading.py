@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.folders import full_disk
-from chat.hub.errors import failure_of, one_line
+from chat.hub.errors import failure_of, is_gated, one_line
 from chat.hub.repositories import hub_api
 from chat.template import has_chat_format
 
@@ -94,6 +94,8 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
                 f"{flag} {name}: no such folder, and {unreachable}; check the network, or give the "
                 f"{what}'s path"
             ) from error
+        if is_gated(error):
+            raise UserError(f"{flag} {name}: {failure_of(error)}") from error
         raise UserError(f"{flag} {name}: the Hub has it, but not as a usable {what} ({reason})") from error
 
 
@@ -115,12 +117,19 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
     Raises:
         UserError: the Hub answers that there is no such repository, or that it may not be read.
     """
-    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
 
     try:
         hub_api().repo_info(name, repo_type=repo_type, timeout=10)
     except HFValidationError:
         raise UserError(f"{flag} {name}: neither an existing path nor a Hub id (user/name)") from None
+    except GatedRepoError as error:
+        raise UserError(f"{flag} {name}: {failure_of(error)}") from error
     except RepositoryNotFoundError:
         raise UserError(
             f"{flag} {name}: neither a local folder nor a {repo_type} on the Hub; check the spelling, and "

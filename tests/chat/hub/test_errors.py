@@ -2,10 +2,15 @@
 
 import errno
 import json
+from unittest.mock import patch
 
+import httpx2
 import pytest
+from huggingface_hub.errors import GatedRepoError
 
+from chat.cli import UserError
 from chat.hub.errors import failure_of, one_line
+from chat.hub.loading import explained
 
 
 def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
@@ -20,7 +25,6 @@ def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
 
 def refusal(status: int, said: str = "", **headers: str):
     """The error of the Hub's client for such an answer."""
-    import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
     request = httpx2.Request("POST", "https://hub/api/models/someone/chat/commit/main")
@@ -54,6 +58,39 @@ def test_another_try_may_help_where_the_fault_or_the_moment_is_the_hubs(status, 
 def test_it_waits_as_long_as_the_hub_says(headers, seconds):
     for status in (429, 503):
         assert failure_of(refusal(status, **headers)).retry_after_seconds == seconds
+
+
+def test_a_hub_without_room_is_no_fault_of_the_token():
+    said = "Private repository storage limit reached, please upgrade your plan to increase it."
+    told = (
+        f"the Hub has no more room for this (403: {said}); make room, or see https://huggingface.co/settings/"
+    )
+    assert str(failure_of(refusal(403, said))).startswith(told)
+    assert "the Hub refuses the token (403: Forbidden); set HF_TOKEN" in str(
+        failure_of(refusal(403, "Forbidden"))
+    )
+
+
+def test_a_token_in_typographic_quotes_is_named(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "\u201chf_ofsomeone\u201d")
+    with pytest.raises(UnicodeEncodeError) as raised:
+        httpx2.Request("GET", "http://hub", headers={"authorization": "Bearer \u201chf_ofsomeone\u201d"})
+    failure = failure_of(raised.value)
+    assert failure.is_lasting and "set HF_TOKEN to the token alone" in str(failure)
+    assert "hf_ofsomeone" not in str(failure)
+
+
+def test_a_gated_model_is_told_with_what_to_do():
+    answer = httpx2.Response(
+        403, request=httpx2.Request("GET", "https://hub/someone/chat/resolve/main/config.json")
+    )
+    told = r"^--model someone/chat: it is gated, .*; ask for access on its page on the Hub, and set HF_TOKEN"
+    with (
+        patch("chat.hub.loading._why_unreachable", return_value=None),
+        pytest.raises(UserError, match=told),
+        explained("--model", "someone/chat", "model"),
+    ):
+        raise OSError("You are trying to access a gated repo.") from GatedRepoError("gated", response=answer)
 
 
 def test_ones_own_token_is_not_told_whatever_it_looks_like(monkeypatch):
