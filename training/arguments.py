@@ -266,6 +266,8 @@ class TrainArguments:
             logging_strategy="steps",
             logging_steps=self.log_every_steps,
             logging_first_step=True,
+            # A loss that is no number would be logged as 0.
+            logging_nan_inf_filter=False,
             prediction_loss_only=True,
             ddp_find_unused_parameters=False,
             # TensorBoard is written by `SampleReplies`.

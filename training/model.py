@@ -33,7 +33,8 @@ def build_model(
         decoding: the model's decoding defaults (None: ours).
 
     Raises:
-        UserError: the base cannot be loaded, has another tokenizer than the dataset, or too few positions.
+        UserError: the base cannot be loaded, has another tokenizer than the dataset, too few positions, or
+            sees what comes after.
     """
     from_config = base.endswith(".json")
     model = model_from_config(base, tokenizer) if from_config else _from_weights(base, tokenizer)
@@ -79,9 +80,28 @@ def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
             f"with --tokenizer {base}"
         )
     model = load_causal_lm(base, "--base")
+    _check_causal(model, base)
     if model.get_input_embeddings().num_embeddings < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     return model
+
+
+def _check_causal(model: PreTrainedModel, base: str) -> None:
+    """
+    Raises:
+        UserError: it sees what comes after, and would learn to copy it; `transformers` takes encoders, such
+            as BERT, for causal language models, too.
+    """
+    import torch
+
+    first, second = torch.tensor([[5, 6, 7, 8], [5, 6, 9, 10]]) % model.get_input_embeddings().num_embeddings
+    with torch.no_grad():
+        logits = [model(input_ids=ids[None]).logits[0, :2] for ids in (first, second)]
+    if not torch.allclose(*logits, atol=1e-4):
+        raise UserError(
+            f"--base {base}: a {model.config.model_type} that sees the tokens which come after; give a model "
+            "that reads from left to right, such as GPT-2"
+        )
 
 
 def _set_attention(model: PreTrainedModel, attn_implementation: str) -> None:

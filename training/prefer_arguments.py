@@ -150,6 +150,7 @@ class PreferArguments:
             prediction_loss_only=True,
             ddp_find_unused_parameters=False,
             logging_steps=self.log_every_steps,
+            logging_nan_inf_filter=False,
             report_to="tensorboard",
             dataloader_pin_memory=not use_cpu,
             use_cpu=use_cpu,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 
 from chat.cli import UserError
 from chat.feedback import LIKED, REPLY
+
+# Seconds and tokens, of which a reply has few; numbers may be of any size in JSON.
+MOST = 1e9
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def _take(line: bytes, log: Log, opinions: dict) -> bool:
     try:
         event = json.loads(line)
         time = datetime.fromisoformat(event["time"])
-        if time.tzinfo is None:
+        # Years that no plot has.
+        if time.tzinfo is None or not 1970 <= time.year < 2200:
             return False
         time = time.astimezone(UTC)
         if event["event"] == REPLY:
@@ -137,6 +140,6 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST:
         raise TypeError
     return value

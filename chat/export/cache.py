@@ -128,7 +128,8 @@ def _problem(folder: Path, made_from: str) -> str | None:
     if recorded.get("fingerprint") != made_from:
         return "was not made from the weights beside it"
     # Older versions noted no sizes.
-    if not is_whole(folder, recorded.get("files", {})):
+    files = recorded.get("files", {})
+    if not isinstance(files, dict) or not is_whole(folder, files):
         return "is not whole (files are missing, or cut short)"
     return None
 

@@ -110,7 +110,9 @@ class SideBar:
 
     def arrives(self, event: gr.events.Dependency) -> None:
         """Tells the browser that the conversation which an event brings is there, or none will be."""
-        event.then(None, None, self.listing, js="() => gpt2chat.arrived()", **UNQUEUED)
+        # After an error Gradio's `then` does not come.
+        for ends in (event.then, event.failure):
+            ends(None, None, self.listing, js="() => gpt2chat.arrived()", **UNQUEUED)
 
     def _wire_keeping(self, places: Places) -> None:
         # A `gr.State` would tell no changes by events that are not queued (Gradio 6.31).

@@ -213,7 +213,7 @@ window.gpt2chat = (() => {
                 input.remove();
                 if (!file) done(null);
                 else if (file.size > MAX_IMPORT_BYTES) done(tooLarge);
-                else done((await leaving(), await file.text()));
+                else done((await leaving(), await file.text().catch(() => "")));
             });
             document.body.append(input);
             input.click();

@@ -112,3 +112,10 @@ def test_flash_attention_takes_packed_rows_one_at_a_time():
         "per_device_train_batch_size": 1,
     }
     assert TrainArguments(**given).batching == "packed"
+
+
+def test_a_loss_that_is_no_number_is_logged_as_that():
+    """The Trainer's default shows the best of all losses, 0."""
+    training = TrainArguments().to_training_arguments()
+    tuning = PreferArguments("marks.jsonl").to_training_arguments(with_evaluation=False)
+    assert not training.logging_nan_inf_filter and not tuning.logging_nan_inf_filter

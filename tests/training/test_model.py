@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from chat.cli import UserError
+from tests.tiny_models import tiny_model
 from training.model import build_model
 
 
@@ -130,3 +131,10 @@ def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):
         with pytest.raises(UserError) as error:
             build_model(base, tokenizer, longest_sequence=8)
         assert str(error.value).startswith(f"--base {base}: ") and problem in str(error.value)
+
+
+def test_an_encoder_that_sees_what_comes_after_is_refused(tokenizer, tmp_path):
+    tiny_model("bert", len(tokenizer)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"^--base .*: a bert that sees the tokens which come after"):
+        build_model(str(tmp_path), tokenizer, longest_sequence=8)

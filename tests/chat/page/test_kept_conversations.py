@@ -119,6 +119,20 @@ def test_what_is_sent_on_the_way_to_another_conversation_is_said_in_that_one(vis
     assert ("user", "I have two dogs.") not in visitor.messages()
 
 
+def test_what_brings_no_conversation_holds_nothing_up(visitor, tmp_path):
+    (tmp_path / "list.json").write_text("[1, 2]")
+    visitor.say("Precious conversation")
+    visitor.open_side_bar()
+    visitor.import_file(tmp_path / "list.json")
+    visitor.read_toast("This file was not imported")
+    visitor.page.get_by_text("Summary of this conversation").click()
+    visitor.press("who you said you are")
+    visitor.read_toast("The summary has nothing of that side")
+    visitor.type("Do you hear me?")
+    visitor.until(lambda: ("user", "Do you hear me?") in visitor.messages(), seconds=10)
+    visitor.reply_after(3)
+
+
 def test_a_reload_keeps_what_is_in_the_field(visitor):
     visitor.page.locator("#message textarea").fill("A long thought")
     visitor.page.goto(visitor.address, wait_until="commit")
