@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
+from chat.hub.errors import one_line
 from chat.hub.feedback import feedback_scheduler
 from chat.session import message_from, persona_from
 
@@ -121,8 +122,10 @@ class FeedbackLog:
             scheduler.trigger().result(timeout=LAST_PUSH_SECONDS)
         # Whatever keeps the Hub from taking it, the file is still here.
         except Exception as error:
+            no_answer = f"no answer of the Hub in {LAST_PUSH_SECONDS} s"
+            reason = no_answer if isinstance(error, TimeoutError) else one_line(error)
             LOGGER.warning(
-                f"the last feedback was not pushed ({error or type(error).__name__}); it is in {self.file}, "
+                f"the last feedback was not pushed ({reason}); it is in {self.file}, "
                 "which `hf upload --repo-type dataset` pushes"
             )
         finally:

@@ -27,7 +27,7 @@ def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str
     Raises:
         UserError: no token, none that may write there, a public dataset, or no Hub.
     """
-    from huggingface_hub import CommitScheduler
+    from chat.hub.scheduler import QuietScheduler
 
     destination = Destination(dataset, "dataset", flag=flag, public_flag=None)
     if make_ready(destination):
@@ -38,6 +38,6 @@ def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str
             again=f"start again, or unset {flag} to log on this machine only",
             attempts=ATTEMPTS_AT_START,
         )
-    return CommitScheduler(
+    return QuietScheduler(
         **destination.repository, folder_path=file.parent, allow_patterns=[file.name], every=every_minutes
     )

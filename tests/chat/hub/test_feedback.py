@@ -8,6 +8,7 @@ import sys
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
+from tests.processes import python
 
 TOKEN = "hf_of_someone"
 SCRIPT = """
@@ -46,6 +47,17 @@ errors.append(error(folder, "someone/talks", "hf_of_nobody"))
 print(json.dumps({"file": str(log.file), "cut_off": str(cut_off.file), "errors": errors}))
 """
 
+SILENT = """
+import sys
+from pathlib import Path
+from chat import feedback
+
+feedback.LAST_PUSH_SECONDS = 0.5
+log = feedback.FeedbackLog(Path(sys.argv[1]), "someone/talks")
+log.liked(True, "c0ffee", "First.", "Hi!", True)
+log.close()
+"""
+
 
 def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     (tmp_path / "feedback").mkdir()
@@ -79,3 +91,29 @@ def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     assert is_no_id == "FEEDBACK_DATASET someone/ talks: not a dataset's id; give USER/NAME"
     for each in refused:
         assert "the Hub refuses the token (40" in each and "set HF_TOKEN to a token that may do this" in each
+
+
+def test_a_process_ends_and_says_why_feedback_was_not_pushed_where_the_hub_does_not_answer(tmp_path):
+    repositories = Repositories(token=TOKEN)
+    repositories.faults.add("POST .*/(preupload|commit)/", hangs=True, times=9)
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        try:
+            done = python("-c", SILENT, tmp_path / "feedback", environment=environment, timeout=30)
+        finally:
+            repositories.faults.clear()
+    assert done.returncode == 0
+    assert "the last feedback was not pushed (no answer of the Hub in 0.5 s); it is in " in done.stderr
+
+
+def test_feedback_that_the_hub_refuses_is_told_in_one_line_with_what_to_do(tmp_path):
+    repositories = Repositories(token=TOKEN)
+    repositories.faults.add("POST .*/(preupload|commit)/", status=403, times=9, message="No.")
+    with hub(repositories) as endpoint:
+        environment = client_environment(endpoint, tmp_path / "home", TOKEN)
+        done = python("-c", SILENT, tmp_path / "feedback", environment=environment)
+    assert done.returncode == 0
+    *pushes, last = done.stderr.splitlines()
+    told = "the Hub refuses the token (403: No.); set HF_TOKEN to a token that may do this ("
+    assert f"the last feedback was not pushed ({told}" in last
+    assert pushes and all(f"Error while pushing to Hub: {told}" in each for each in pushes), done.stderr
