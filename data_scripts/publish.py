@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, first_line, numbers_by_name
 from chat.folders import is_write_failure
-from chat.hub.cards import state_of
+from chat.hub.cards import check_card, state_of
 from chat.hub.errors import Failure
 from chat.hub.loading import STATISTICS_FILE
 from chat.hub.merged_cards import OwnPart, merged_card
@@ -59,8 +59,11 @@ def make_dataset_ready(destination: Destination) -> Failure | None:
 
 
 def refuse_another(destination: Destination) -> None:
-    """Raises UserError where the repository holds what we did not write, and what the Hub's client raises."""
-    files = set(state_of(destination).files) - STARTERS
+    """Raises UserError where the repository holds what we did not write, or a card that cannot be read, and
+    what the Hub's client raises."""
+    state = state_of(destination)
+    check_card(destination, state)
+    files = set(state.files) - STARTERS
     if files and STATISTICS_FILE not in files:
         raise UserError(f"{destination}: is another dataset, which this would overwrite; name another")
 

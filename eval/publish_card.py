@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
-from chat.hub.cards import change_card, changeable_card, checksums
+from chat.hub.cards import change_card, changeable_card, check_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
 from chat.hub.repositories import Destination
@@ -24,10 +24,12 @@ def card_destination(model_id: str, folder: Path) -> Destination:
     """Where the card of the model in `folder` goes, checked before the work whose results it is to tell.
 
     Raises:
-        UserError: there is no such repository, the token may not write there, or it holds another model.
+        UserError: there is no such repository, the token may not write there, or it holds another model, or a card
+            that cannot be read.
     """
     destination = Destination(model_id, public=True)
     state = changeable_card(destination)
+    check_card(destination, state, model_id)
     there = {path for path in state.files if Path(path).match(WEIGHTS) and "/" not in path}
     here = {path.name: _sha256(path) for path in folder.glob(WEIGHTS)}
     if not there or here != checksums(destination, there):

@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from chat.cli import UserError
 from chat.hub.background import NewestPush, Push
+from chat.hub.cards import check_card, state_of
 from chat.hub.loading import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
 from chat.hub.repositories import (
@@ -64,9 +65,11 @@ def begin(arguments: TrainArguments, destination: Destination) -> bool:
 
 
 def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -> None:
+    """Raises UserError where what is there would be replaced, or could not be, and what the client raises."""
     refuse_other_run(destination)
     if arguments.hub_tag:
         check_tag_is_free(destination, arguments.hub_tag)
+    check_card(destination, state_of(destination))
 
 
 class PushCheckpoints(TrainerCallback):

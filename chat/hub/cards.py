@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
+from chat.hub.merged_cards import check_mergeable
 from chat.hub.publishing import MAIN, persistently
 from chat.hub.repositories import Destination, hub_api
 from chat.hub.secrets import own_token
@@ -90,6 +91,14 @@ def state_of(destination: Destination) -> RepositoryState:
         path = api.hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
         card = Path(path).read_text(encoding="utf-8")
     return RepositoryState(info.sha, files, card)
+
+
+def check_card(destination: Destination, state: RepositoryState, model: str | None = None) -> None:
+    """Raises UserError where ours could not be merged with the card that is there; see `check_mergeable`."""
+    try:
+        check_mergeable(state.card, model)
+    except UserError as error:
+        raise UserError(f"{destination}: {error}") from error
 
 
 def readable_state(destination: Destination) -> RepositoryState:

@@ -68,6 +68,17 @@ def merged_card(there: str | None, ours: str, own_part: OwnPart, own_metadata: I
     return f"---{line_break}{block}{line_break}---{line_break}{own_part.replaced(old_text, new_text)}"
 
 
+def check_mergeable(there: str | None, model: str | None = None) -> None:
+    """Raises UserError where a card could not be merged with the one that is there.
+
+    Args:
+        model: whose figures are to come into it.
+    """
+    _, metadata, _ = _parts(there or "")
+    if model:
+        _joined_index(metadata.get(MODEL_INDEX), [{"name": model, "results": []}])
+
+
 def _parts(card: str) -> tuple[str, Metadata, str]:
     """The YAML of a card's metadata, what it says, and the card's text.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.cli import UserError, command_line
+from chat.hub.cards import RepositoryState
 from chat.hub.repositories import Destination
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
@@ -169,6 +170,7 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
 
     monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
     monkeypatch.setattr(pushes, "make", lambda _: None)
+    monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "make_ready", lambda _: None)
     monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
     monkeypatch.setattr("eval.card.write_card_without_results", lambda *_: None)
@@ -182,6 +184,29 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
     assert pushes.begin(run, destination)
     pushes.publish_final_model(run, destination, True, 6)
     assert published == [1] and answers == [[]]
+
+
+def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, monkeypatch):
+    from data_scripts import publish
+    from eval import publish_card
+    from training import hub as pushes
+
+    card, index = "---\na: [\n---\n# Mine", "---\nmodel-index: none\n---\n# Mine"
+    monkeypatch.setattr(pushes, "make_ready", lambda _: None)
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
+    monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), card))
+    monkeypatch.setattr(publish, "state_of", pushes.state_of)
+    monkeypatch.setattr(publish_card, "changeable_card", lambda _: RepositoryState("c0ffee", (), index))
+    destination = Destination("someone/chat")
+    for begin in (
+        lambda: pushes.begin(short_run(), destination),
+        lambda: publish.refuse_another(destination),
+        lambda: publish_card.card_destination("someone/chat", Path("model")),
+    ):
+        with pytest.raises(
+            UserError, match=r"^--push-to-hub someone/chat: the card's metadata cannot be read"
+        ):
+            begin()
 
 
 def write_checkpoints(folder: Path, *steps: int, **state) -> None:
