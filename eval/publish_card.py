@@ -24,8 +24,8 @@ def card_destination(model_id: str, folder: Path) -> Destination:
     """Where the card of the model in `folder` goes, checked before the work whose results it is to tell.
 
     Raises:
-        UserError: there is no such repository, the token may not write there, or it holds another model, or a card
-            that cannot be read.
+        UserError: there is no such repository, the token may not write there, or it holds another model, or a
+            card that cannot be read.
     """
     destination = Destination(model_id, public=True)
     state = changeable_card(destination)
