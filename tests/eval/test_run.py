@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -240,8 +241,9 @@ def test_what_a_bases_own_configuration_says_of_repetition_does_not_hold(model_f
 @pytest.fixture
 def nothing_to_evaluate(monkeypatch):
     """Neither data nor models: what is done before and after the work."""
+    mute = SimpleNamespace(positions=512, generates=False)
     monkeypatch.setattr(run, "read_views", lambda *_: {})
-    monkeypatch.setattr(run, "load_contenders", lambda *_: ([], DecodingSettings()))
+    monkeypatch.setattr(run, "load_contenders", lambda *_: ([mute], DecodingSettings()))
     monkeypatch.setattr(run, "same_reply_ids", lambda _: True)
 
 

@@ -25,7 +25,13 @@ VIEW = Dialogue(
 def contender(positions: int, vocab_size: int) -> SimpleNamespace:
     config = SimpleNamespace(max_position_embeddings=positions)
     format_ = SimpleNamespace(tokenizer=[""] * vocab_size)
-    return SimpleNamespace(row="model", model=SimpleNamespace(config=config), format=format_, generates=True)
+    return SimpleNamespace(
+        row="model",
+        model=SimpleNamespace(config=config),
+        positions=positions,
+        format=format_,
+        generates=True,
+    )
 
 
 def evaluation(*contenders: SimpleNamespace) -> SourceEvaluation:
@@ -38,7 +44,7 @@ def test_all_contenders_are_measured_within_what_the_smallest_can_read(places, m
     """Nor do their figures depend on their order: what is expected of texts is of the largest vocabulary."""
     both = contender(512, 400), contender(1024, 300)
     found = evaluation(*(both[place] for place in places))
-    assert found.positions == 512
+    assert found.lengths.positions == 512
     sizes = []
     monkeypatch.setattr(figures, "text_figures", lambda replies, before, size, are_human: sizes.append(size))
     found._text_figures(["Hi."], are_human=False)
