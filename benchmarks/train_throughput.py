@@ -122,7 +122,7 @@ def benchmark(arguments: ThroughputArguments) -> dict:
     from transformers import set_seed
 
     from chat.devices import computes_in_bfloat16, fastest_device
-    from chat.hub.loading import load_tokenized
+    from chat.hub.data import load_tokenized
     from training.model import build_model
 
     device = fastest_device()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from chat.cli import UserError
 from chat.dialogue import Dialogue, alternating_turns
-from chat.hub.loading import load_corpus
+from chat.hub.data import load_corpus
 from data_scripts.cleaning import clean_spaced_text
 
 NAME = "daily_dialog"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, swapped
-from chat.hub.loading import load_corpus
+from chat.hub.data import load_corpus
 from data_scripts.cleaning import clean_spaced_text
 from data_scripts.personas import shares_told
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, swapped, with_distractors
-from chat.hub.loading import load_corpus
+from chat.hub.data import load_corpus
 from data_scripts.cleaning import clean_spaced_text
 from data_scripts.personas import shares_told
 

@@ -171,7 +171,7 @@ def _dialogues(
     """
     import numpy as np
 
-    from chat.hub.loading import load_tokenized
+    from chat.hub.data import load_tokenized
 
     dataset, its_tokenizer = load_tokenized(arguments.data)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
@@ -186,7 +186,7 @@ def _dialogues(
 
 def _digests(arguments: PreferArguments) -> dict[str, str]:
     """Of what the marks and the dialogues are, by their flags."""
-    from chat.hub.loading import load_tokenized
+    from chat.hub.data import load_tokenized
     from training import data_digest
 
     found = {"--marks": data_digest.of_file(arguments.marks)}

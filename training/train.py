@@ -119,7 +119,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     import numpy as np
     from transformers import set_seed
 
-    from chat.hub.loading import load_tokenized
+    from chat.hub.data import load_tokenized
     from chat.template import padding_id
     from training import data_digest
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm

@@ -18,7 +18,6 @@ from chat.hub.repositories import hub_api
 from chat.template import has_chat_format
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
@@ -261,52 +260,6 @@ def without_bars() -> Iterator[None]:
         set_tqdm_hook(before)
 
 
-def load_corpus(name: str, columns: set[str]) -> DatasetDict:
-    """A text corpus in any layout that `datasets` reads, checked for its columns.
-
-    Raises:
-        UserError: it cannot be loaded, lacks a column, or has no rows.
-    """
-    from datasets import load_dataset
-
-    # `datasets` knows files of this machine by their times, which copies and archives keep.
-    mode = "force_redownload" if is_local(name) else None
-    with explained("--corpora", name, "dataset", repo_type="dataset"):
-        corpus = load_dataset(name, download_mode=mode)
-    for split, rows in corpus.items():
-        missing = sorted(columns - set(rows.column_names))
-        if missing:
-            raise UserError(
-                f"--corpora {name}: split `{split}` has no column {'`' + '`, `'.join(missing) + '`'} "
-                f"(it has {', '.join(rows.column_names)}); give a dataset with {', '.join(sorted(columns))}"
-            )
-    if not any(len(rows) for rows in corpus.values()):
-        raise UserError(f"--corpora {name}: the dataset is empty; give one with dialogues")
-    return corpus
-
-
-def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
-    """A tokenised dataset of `data_scripts.prepare`, memory-mapped, and its tokenizer: a folder or a Hub id.
-
-    Raises:
-        UserError: there is none, it is not whole, or it is no tokenised dataset.
-    """
-    if is_local(name) or looks_like_path(name) or "/" not in name:
-        dataset, tokenizer = _tokenized_folder(name)
-    else:
-        dataset, tokenizer = _tokenized_repository(name)
-    for split in ("train", "val"):
-        columns = dataset[split].column_names if split in dataset else []
-        missing = sorted({"input_ids", "labels", "length"} - set(columns))
-        if missing or not len(dataset[split]):
-            problem = f"has no column `{missing[0]}`" if missing else "is empty"
-            raise UserError(
-                f"--data {name}: split `{split}` {problem}; make a tokenised dataset with "
-                "`python -m data_scripts.prepare`"
-            )
-    return dataset, tokenizer
-
-
 def statistics_file(
     name: str, flag: str = "--data", what: str = "tokenised dataset", repo_type: str = "dataset"
 ) -> Path | None:
@@ -320,48 +273,3 @@ def statistics_file(
         with explained(flag, name, what, repo_type):
             folder = Path(snapshot_download(name, repo_type=repo_type, allow_patterns=[STATISTICS_FILE]))
     return folder / STATISTICS_FILE if (folder / STATISTICS_FILE).is_file() else None
-
-
-def _tokenized_folder(path: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
-    from datasets import load_from_disk
-
-    folder = Path(path).expanduser()
-    if not is_local(path):
-        raise UserError(
-            f"--data {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
-        )
-    with explained("--data", path, "tokenised dataset"):
-        for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
-            if not (folder / part).exists():
-                raise UserError(
-                    f"--data {path}: it has no `{part}`; make a tokenised dataset with `python -m "
-                    "data_scripts.prepare`"
-                )
-        return load_from_disk(str(folder)), load_tokenizer(str(folder / "tokenizer"), "--data")
-
-
-def _tokenized_repository(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
-    from datasets import load_dataset
-    from huggingface_hub import snapshot_download
-
-    # Rows and tokenizer of one commit, whatever is pushed in between: without a network `datasets` would give
-    # the rows that it has read last.
-    parts = ["tokenizer/*", "data/*.parquet"]
-    with explained("--data", name, "tokenised dataset", repo_type="dataset"):
-        folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=parts))
-    tokenizer = folder / "tokenizer"
-    if not tokenizer.is_dir():
-        raise UserError(
-            f"--data {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
-            "data_scripts.prepare` made"
-        )
-    files = {split: sorted(map(str, folder.glob(f"data/{split}-*.parquet"))) for split in ("train", "val")}
-    for split, there in files.items():
-        # Of a download that was cut, the cache has some.
-        if not there or not there[0].endswith(f"-of-{len(there):05d}.parquet"):
-            raise UserError(
-                f"--data {name}: not all files data/{split}-*.parquet are there; with the Hub in reach, give "
-                "a dataset that `python -m data_scripts.prepare` made"
-            )
-    with explained("--data", name, "tokenised dataset", repo_type="dataset"):
-        return load_dataset("parquet", data_files=files), load_tokenizer(str(tokenizer), "--data")

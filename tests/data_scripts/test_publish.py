@@ -22,7 +22,7 @@ TALK = ("dataset", "someone/talk")
 COMPARE = """
 import json, sys
 from datasets import load_dataset, load_from_disk
-from chat.hub.loading import load_tokenized
+from chat.hub.data import load_tokenized
 
 local, loaded = load_from_disk(sys.argv[1]), load_dataset("someone/talk")
 _, tokenizer = load_tokenized("someone/talk")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.cli import UserError
-from chat.hub import loading
+from chat.hub import data, loading
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 
@@ -83,7 +83,7 @@ def snapshot(published, tmp_path, monkeypatch) -> Path:
 def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(snapshot, prepared):
     from datasets import load_from_disk
 
-    dataset, tokenizer = loading.load_tokenized("someone/talk")
+    dataset, tokenizer = data.load_tokenized("someone/talk")
     assert {split: rows.to_list() for split, rows in dataset.items()} == {
         split: rows.to_list() for split, rows in load_from_disk(str(prepared)).items()
     }
@@ -91,4 +91,4 @@ def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(s
     [part] = snapshot.glob("data/train-*")
     part.rename(part.with_name("train-00000-of-00002.parquet"))
     with pytest.raises(UserError, match=r"^--data someone/talk: not all files data/train-.* are there"):
-        loading.load_tokenized("someone/talk")
+        data.load_tokenized("someone/talk")

@@ -13,7 +13,7 @@ LENGTH = 256
 STREAM = """
 import json, resource, sys
 import numpy as np
-from chat.hub.loading import load_tokenized
+from chat.hub.data import load_tokenized
 from training.collator import PackedCollator
 from training.packing import PackedRows
 from training.sampler import EpochSampler

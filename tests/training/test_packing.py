@@ -125,7 +125,7 @@ def test_training_on_packed_rows_sees_each_sequence_alone(short_run, train_rows)
 
 def test_packed_rows_of_a_model_that_mixes_their_dialogues_are_refused(short_run, prepared, tmp_path):
     from chat.cli import UserError
-    from chat.hub.loading import load_tokenized
+    from chat.hub.data import load_tokenized
     from training.train import build_trainer
 
     _, tokenizer = load_tokenized(str(prepared))
