@@ -15,14 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
-from chat.hub.cards import CARD_FILE
-from chat.hub.loading import MODEL_FILES
+from chat.hub.cards import CARD_FILE, state_of
+from chat.hub.loading import MODEL_FILES, TRAINING_FILES
 from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
-from eval.card import merge_with_hub, render_card, write_card_without_results
+from eval.card import OWN_PART, merge_with_hub, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, own_statistics, read_model_folder
 from eval.results_file import RESULTS_FILE, load_results, results_path
+
+WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf", ".h5", ".msgpack")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def publish(arguments: PublishModelArguments) -> Destination:
     """Publishes the model as the flags say; where.
 
     Raises:
-        UserError: the folder or the results cannot be used, a file holds a token, or the Hub refuses.
+        UserError: the folder or the results cannot be used, a file holds a token, the repository holds
+            another's model, or the Hub refuses.
     """
     destination = Destination(arguments.push_to_hub, public=arguments.hub_public)
     model = read_model_folder(arguments.model, "--model")
@@ -65,13 +68,14 @@ def publish(arguments: PublishModelArguments) -> Destination:
     card = _card_with_results(arguments, model, results) if results else None
     if failure := make_ready(destination):
         raise UserError(f"{destination}: {failure}")
-    if arguments.hub_tag:
-        persistently(
-            lambda: check_tag_is_free(destination, arguments.hub_tag),
-            destination,
-            undone="nothing was published",
-            again="give the same command again",
-        )
+
+    def refuse() -> None:
+        refuse_another_model(destination)
+        if arguments.hub_tag:
+            check_tag_is_free(destination, arguments.hub_tag)
+
+    undone, again = "nothing was published", "give the same command again"
+    persistently(refuse, destination, undone=undone, again=again)
     with _staged(model.path) as folder:
         if card:
             (folder / CARD_FILE).unlink(missing_ok=True)
@@ -87,6 +91,17 @@ def publish(arguments: PublishModelArguments) -> Destination:
             merge_card=merge_with_hub,
         )
     return destination
+
+
+def refuse_another_model(destination: Destination) -> None:
+    """Raises UserError where the repository holds a model that is none of this project's, and what the Hub's
+    client raises.
+    """
+    there = state_of(destination)
+    has_weights = any(name.endswith(WEIGHTS) for name in there.files)
+    is_ours = {*TRAINING_FILES} & {*there.files} or OWN_PART.begin in (there.card or "")
+    if has_weights and not is_ours:
+        raise UserError(f"{destination}: is another model, which this would overwrite; name another")
 
 
 def _card_with_results(arguments: PublishModelArguments, model: ModelFolder, results: str) -> str:

@@ -210,6 +210,18 @@ def test_a_destination_is_refused_before_the_evaluation(served, published, evalu
     assert not output.exists()
 
 
+def test_a_model_of_somebody_else_stays(served, tmp_path):
+    repositories, machine = served
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "modules.json").write_text("[]")
+    theirs = ("model", "someone/bert")
+    repositories.import_folder(theirs, tmp_path)
+    before = repositories.contents(theirs)
+    done = run(machine(), "-m", "eval.publish_model", "--model", str(POCKET), "--push-to-hub", theirs[1])
+    assert done.returncode == 2 and "is another model, which this would overwrite" in done.stderr, done.stderr
+    assert repositories.contents(theirs) == before
+
+
 def test_the_space_of_somebody_who_had_the_name_first_stays(served, tmp_path):
     repositories, machine = served
     for name, file in (("latency", "app.py"), ("bleu", "bleu.py")):

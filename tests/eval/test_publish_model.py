@@ -1,0 +1,28 @@
+"""What a repository may hold to which a model is published; more in `tests/test_published_model.py`."""
+
+import pytest
+
+from chat.cli import UserError
+from chat.hub.cards import RepositoryState
+from chat.hub.repositories import Destination
+from eval import publish_model
+from eval.card import OWN_PART
+
+
+@pytest.mark.parametrize(
+    ("files", "card", "is_refused"),
+    [
+        ((), None, False),
+        ((".gitattributes", "README.md"), "# Soon", False),
+        (("model.safetensors", "train_arguments.json"), None, False),
+        (("model.safetensors", "README.md"), f"# Mine\n{OWN_PART.begin}", False),
+        (("model.safetensors", "modules.json", "README.md"), "# My BERT", True),
+        (("pytorch_model.bin",), None, True),
+    ],
+)
+def test_a_model_of_others_is_not_replaced(files, card, is_refused, monkeypatch):
+    monkeypatch.setattr(publish_model, "state_of", lambda _: RepositoryState("c0ffee", files, card))
+    if not is_refused:
+        return publish_model.refuse_another_model(Destination("someone/model"))
+    with pytest.raises(UserError, match=r"someone/model: is another model, which this would overwrite"):
+        publish_model.refuse_another_model(Destination("someone/model"))
