@@ -217,7 +217,8 @@ def test_a_model_of_somebody_else_stays(served, tmp_path):
     theirs = ("model", "someone/bert")
     repositories.import_folder(theirs, tmp_path)
     before = repositories.contents(theirs)
-    done = run(machine(), "-m", "eval.publish_model", "--model", str(POCKET), "--push-to-hub", theirs[1])
+    flags = ["--model", str(POCKET), "--push-to-hub", theirs[1], "--hub-public", "true"]
+    done = run(machine(), "-m", "eval.publish_model", *flags)
     assert done.returncode == 2 and "is another model, which this would overwrite" in done.stderr, done.stderr
     assert repositories.contents(theirs) == before
 
