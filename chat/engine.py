@@ -23,7 +23,7 @@ from chat.cli import UserError
 from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
-from chat.hub.loading import is_local, load_chat_tokenizer, load_config
+from chat.hub.loading import check_ids, is_local, load_chat_tokenizer, load_config
 from chat.reply_checks import ReplyChecks, is_empty, is_looping, whole_sentences
 from chat.template import (
     MAX_PROMPT_TOKENS,
@@ -36,7 +36,7 @@ from chat.template import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 MAX_RETRIES = 3
 MAX_REQUESTS = 32
@@ -102,16 +102,12 @@ def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", *
         UserError: it cannot be loaded, was not trained in our format, or the engine cannot serve it.
     """
     tokenizer = load_chat_tokenizer(name, flag)
-    embeddings = load_config(name, flag).get_text_config().vocab_size
-    if (largest := max(tokenizer.get_vocab().values())) >= embeddings:
-        raise UserError(
-            f"{flag} {name}: its tokenizer has ids up to {largest}, and the model embeddings for "
-            f"{embeddings} ids; give a model beside its own tokenizer"
-        )
+    config = load_config(name, flag)
+    check_ids(max(tokenizer.get_vocab().values()), config.get_text_config().vocab_size, name, flag)
     # The library keeps this as state: a thread that called the tokenizer without it would undo it for all,
     # and a user could forge a turn.
     tokenizer.split_special_tokens = True
-    if (engine if engine != "auto" else _fastest_engine(name, flag)) == "openvino":
+    if (engine if engine != "auto" else _fastest_engine(config)) == "openvino":
         from chat.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine.load(name, tokenizer, flag, **options)
@@ -120,10 +116,10 @@ def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", *
     return TorchEngine.load(name, tokenizer, flag, **options)
 
 
-def _fastest_engine(name: str, flag: str) -> EngineName:
+def _fastest_engine(config: PretrainedConfig) -> EngineName:
     import torch
 
-    is_served = find_spec("openvino_genai") and load_config(name, flag).model_type == "gpt2"
+    is_served = find_spec("openvino_genai") and config.model_type == "gpt2"
     return "openvino" if is_served and not torch.accelerator.is_available() else "torch"
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, SYSTEM, USER
 from eval.processes import this_process
@@ -121,16 +120,14 @@ def _check_vocabulary(model: PreTrainedModel, format_: Format, name: str, flag: 
     Raises:
         UserError: texts may have ids for which the model has no embedding.
     """
+    from chat.hub.loading import check_ids
+
     tokenizer, roles = format_.tokenizer, (SYSTEM, USER, ASSISTANT)
     vocabulary, added = tokenizer.get_vocab(), tokenizer.get_added_vocab()
     framing = [id_ for role in roles for ids in format_.frame(role) for id_ in ids]
     of_texts = [id_ for token, id_ in vocabulary.items() if token not in added]
     largest, embeddings = max(*framing, *format_.start_ids, *of_texts), model.get_input_embeddings()
-    if largest >= embeddings.num_embeddings:
-        raise UserError(
-            f"{flag} {name}: its tokenizer has ids up to {largest}, and the model embeddings for "
-            f"{embeddings.num_embeddings} ids; give a model beside its own tokenizer"
-        )
+    check_ids(largest, embeddings.num_embeddings, name, flag)
 
 
 def _with_vocabulary(model: PreTrainedModel, size: int) -> PreTrainedModel:

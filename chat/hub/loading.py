@@ -159,6 +159,7 @@ def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerB
     Raises:
         UserError: there is none, or not all of it.
     """
+    check_path(flag, name)
     from transformers import AutoTokenizer
 
     with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
@@ -177,7 +178,6 @@ def load_chat_tokenizer(name: str, flag: str) -> PreTrainedTokenizerBase:
     Raises:
         UserError: there is none, or it was trained in no such format.
     """
-    check_path(flag, name)
     tokenizer = load_tokenizer(name, flag)
     if not has_chat_format(tokenizer):
         raise UserError(
@@ -185,6 +185,15 @@ def load_chat_tokenizer(name: str, flag: str) -> PreTrainedTokenizerBase:
             f"tokens); fine-tune it first with `accelerate launch -m training.train --base {name}`"
         )
     return tokenizer
+
+
+def check_ids(largest: int, embeddings: int, name: str, flag: str) -> None:
+    """Raises UserError where a tokenizer gives ids up to `largest`, and the model has fewer embeddings."""
+    if largest >= embeddings:
+        raise UserError(
+            f"{flag} {name}: its tokenizer has ids up to {largest}, and the model embeddings for "
+            f"{embeddings} ids; give a model beside its own tokenizer"
+        )
 
 
 def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
