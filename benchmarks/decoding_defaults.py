@@ -88,7 +88,7 @@ class Contexts:
     """The contexts that are answered, and the figures of any replies to them."""
 
     def __init__(self, arguments: DecodingArguments, tokenizer, positions: int):
-        from chat.template import is_reply
+        from chat.sequences import is_reply
         from eval.data import read_views
         from eval.figures import Context
         from eval.formats import TemplateFormat, prompt_ids

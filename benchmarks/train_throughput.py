@@ -79,7 +79,7 @@ class Variant:
         """One optimizer step: forward, backward, clipping, update."""
         import torch
 
-        from chat.template import IGNORED_LABEL
+        from chat.sequences import IGNORED_LABEL
 
         batch, useful = next(self.batches)
         device = self.model.device

@@ -1,4 +1,4 @@
-"""The one prompt format: special tokens, chat template, encoding and truncation.
+"""The one prompt format: special tokens, chat template, encoding, and which turns a prompt keeps.
 
 A message is its role token, its text, and the end-of-turn token:
 
@@ -13,20 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue, Turn
+from chat.dialogue import ASSISTANT, SYSTEM, USER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 ROLE_TOKENS = {SYSTEM: "<|persona|>", USER: "<|user|>", ASSISTANT: "<|assistant|>"}
 PAD_TOKEN = "<|pad|>"
-IGNORED_LABEL = -100
 MAX_PROMPT_TOKENS = 700
-MAX_SEQUENCE_TOKENS = 256
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -143,15 +140,15 @@ def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> l
             raise ValueError(f"role must be system, user or assistant, not {message['role']}")
         if message["role"] == SYSTEM and index:
             raise ValueError("only the first message may have the role system")
-    return _said(_pieces(tokenizer, messages))
+    return without_empty_personas(pieces_of(tokenizer, messages))
 
 
-def _said(pieces: Iterable[Piece]) -> list[Piece]:
-    """Without a persona that says nothing."""
+def without_empty_personas(pieces: Iterable[Piece]) -> list[Piece]:
+    """A system message without text says nothing, and is none."""
     return [piece for piece in pieces if piece.role != SYSTEM or len(piece.ids) > 2]
 
 
-def _pieces(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
+def pieces_of(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[Piece]:
     """One piece per message."""
     texts = encode_texts(tokenizer, [content_text(message["content"]) for message in messages])
     role_ids = {role: tokenizer.convert_tokens_to_ids(token) for role, token in ROLE_TOKENS.items()}
@@ -170,7 +167,7 @@ def divide_persona(pieces: Sequence[Piece], max_tokens: int) -> tuple[list[int],
     return persona, pieces[1:], max_tokens - len(persona)
 
 
-def _start_of_last(turns: Sequence[Piece], end: int, max_tokens: int) -> int:
+def start_of_last(turns: Sequence[Piece], end: int, max_tokens: int) -> int:
     """Index of the first turn of the longest run of whole turns that ends before `end` and fits."""
     start, used = end, 0
     while start > 0 and used + len(turns[start - 1].ids) <= max_tokens:
@@ -206,7 +203,7 @@ def first_kept_turn(turns: Sequence[Piece], max_tokens: int) -> int:
     for end, turn in enumerate(turns, 1):
         used += len(turn.ids)
         if used > max_tokens:
-            start = _start_of_last(turns, end, max(max_tokens // 2, len(turn.ids)))
+            start = start_of_last(turns, end, max(max_tokens // 2, len(turn.ids)))
             used = sum(len(each.ids) for each in turns[start:end])
     return start
 
@@ -218,96 +215,3 @@ def fit_positions(positions: int, max_prompt_tokens: int, max_new_tokens: int) -
     """
     new_tokens = max(1, min(max_new_tokens, positions // 2))
     return max(1, min(max_prompt_tokens, positions - new_tokens)), new_tokens
-
-
-@dataclass(frozen=True)
-class TrainingSequence:
-    """Model input with labels: `IGNORED_LABEL` but on the assistant's replies and their end of turn."""
-
-    input_ids: list[int]
-    labels: list[int]
-    replies: int
-    replies_cut: int
-
-
-def encode_dialogues(
-    tokenizer: PreTrainedTokenizerBase,
-    dialogues: Sequence[Dialogue],
-    max_length: int = MAX_SEQUENCE_TOKENS,
-    history_turns: int | None = None,
-) -> list[list[TrainingSequence]]:
-    """Dialogues, each seen from one side, as training sequences of at most `max_length` tokens.
-
-    Every assistant turn that answers a user is supervised exactly once; an opening that answers nobody is
-    context. A dialogue that fits is one sequence. A longer one goes on in further sequences, each with the
-    persona and up to half of the room in earlier turns as unsupervised context. With `history_turns` each
-    reply gives a sequence of its own with that many turns before it. A turn longer than half of the room is
-    cut (see `Piece.cut`); what comes after a sequence's last reply is left out, since nothing is learnt from
-    it.
-    """
-    messages = [dialogue.messages() for dialogue in dialogues]
-    pieces = iter(_pieces(tokenizer, [message for each in messages for message in each]))
-    return [_sequences(_said(islice(pieces, len(each))), max_length, history_turns) for each in messages]
-
-
-def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | None) -> list[TrainingSequence]:
-    persona, turns, room = divide_persona(pieces, max_length)
-    whole = [len(turn.ids) for turn in turns]
-    turns = [turn.cut(room // 2) for turn in turns]
-    marks = is_reply(turns)
-    sequences = []
-    for start, first, end in segments(turns, marks, room, history_turns):
-        replies = [index for index in range(first, end) if marks[index]]
-        if not replies:
-            continue
-        input_ids, labels = list(persona), [IGNORED_LABEL] * len(persona)
-        for index in range(start, replies[-1] + 1):
-            ids = list(turns[index].ids)
-            input_ids += ids
-            labels += [IGNORED_LABEL, *ids[1:]] if index in replies else [IGNORED_LABEL] * len(ids)
-        cut = sum(len(turns[index].ids) < whole[index] for index in replies)
-        sequences.append(TrainingSequence(input_ids, labels, len(replies), cut))
-    return sequences
-
-
-def is_reply(turns: Sequence[Piece | Turn]) -> list[bool]:
-    """Per turn, whether it is the assistant's and answers a user; an opening answers nobody."""
-    first_user = next((index for index, turn in enumerate(turns) if turn.role == USER), len(turns))
-    return [turn.role == ASSISTANT and index > first_user for index, turn in enumerate(turns)]
-
-
-def segments(
-    turns: Sequence[Piece], marks: Sequence[bool], room: int, history_turns: int | None = None
-) -> list[tuple[int, int, int]]:
-    """How a dialogue becomes sequences of at most `room` tokens, in which every reply is scored once.
-
-    Args:
-        turns: none longer than `room`.
-        marks: per turn, whether it is a reply.
-        history_turns: as in `encode_dialogues`.
-
-    Returns:
-        Per sequence (start, first, end): it holds the turns from `start` to `end`, of which those before
-        `first` are context that an earlier sequence has scored.
-    """
-    if history_turns is not None:
-        return [
-            (
-                max(index - history_turns, _start_of_last(turns, index, room - len(turns[index].ids))),
-                index,
-                index + 1,
-            )
-            for index in range(len(turns))
-            if marks[index]
-        ]
-    found, first = [], 0
-    while first < len(turns):
-        start = _start_of_last(turns, first, min(room // 2, room - len(turns[first].ids)))
-        used = sum(len(turn.ids) for turn in turns[start:first])
-        end = first
-        while end < len(turns) and used + len(turns[end].ids) <= room:
-            used += len(turns[end].ids)
-            end += 1
-        found.append((start, first, end))
-        first = end
-    return found

@@ -33,7 +33,7 @@ def encode_corpora(
     """Training sequences from every side that is learnt, per split one dataset a corpus, with `COUNTS`.
 
     Args:
-        max_length, history_turns: as of `chat.template.encode_dialogues`.
+        max_length, history_turns: as of `chat.sequences.encode_dialogues`.
         plain_text: instead, as of `data_scripts.plain_text`, each dialogue once.
         both_sides: corpora of whose training dialogues with a persona the user's side is learnt, too.
         num_proc: at most so many processes tokenise.
@@ -96,7 +96,7 @@ def _encode_batch(
     from_both_sides: list[int],
 ) -> dict[str, list]:
     """Of the parts `from_both_sides`, dialogues with a persona are learnt from the user's side, too."""
-    from chat.template import encode_dialogues
+    from chat.sequences import encode_dialogues
     from data_scripts.plain_text import encode_plain_texts
 
     tokenizer = _unpickled(pickled_tokenizer)
@@ -156,7 +156,7 @@ def _split_statistics(dialogues: list[Dialogue], sequences: Dataset) -> dict:
     import numpy as np
     import pyarrow.compute as pc
 
-    from chat.template import IGNORED_LABEL
+    from chat.sequences import IGNORED_LABEL
 
     columns = sequences.with_format("numpy")
     lengths = np.asarray(columns["length"][:]) if len(sequences) else np.zeros(1, dtype=int)

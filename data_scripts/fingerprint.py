@@ -20,7 +20,15 @@ from data_scripts.provenance import PROVENANCE
 DIGESTED_BYTES = 64 * 2**20
 LIBRARIES = ("convokit", "datasets", "pyarrow", "tokenizers", "transformers")
 CODE = Path(__file__).parent
-CHAT_CODE = ("dialogue.py", "jsonl.py", "template.py", "chat_template.jinja", "hub/data.py", "hub/loading.py")
+CHAT_CODE = (
+    "dialogue.py",
+    "jsonl.py",
+    "template.py",
+    "sequences.py",
+    "chat_template.jinja",
+    "hub/data.py",
+    "hub/loading.py",
+)
 BY_NAME = "by name"
 
 

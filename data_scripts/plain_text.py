@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chat.dialogue import Dialogue
-from chat.template import IGNORED_LABEL, TrainingSequence, encode_texts
+from chat.sequences import IGNORED_LABEL, TrainingSequence
+from chat.template import encode_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,7 +12,7 @@ from pathlib import Path
 from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue
-from chat.template import is_reply
+from chat.sequences import is_reply
 
 
 def read_views(

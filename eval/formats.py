@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING
 
 from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue
 from chat.reply_checks import whole_sentences
-from chat.template import (
-    ROLE_TOKENS,
-    Piece,
-    divide_persona,
-    encode_texts,
-    first_kept_turn,
-    is_reply,
-    segments,
-)
+from chat.sequences import is_reply, segments
+from chat.template import ROLE_TOKENS, Piece, divide_persona, encode_texts, first_kept_turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import Dialogue
-from chat.template import is_reply
+from chat.sequences import is_reply
 from eval import figures
 from eval.contenders import Contender
 from eval.formats import prompt_ids

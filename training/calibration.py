@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chat.cli import UserError
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
 
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from chat.cli import UserError
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 from training.muon import MuonWithAdamW
 from training.resumable_trainer import ResumableTrainer
 from training.sampler import EpochOrder, EpochSampler

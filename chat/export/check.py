@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chat.cli import UserError
-from chat.template import IGNORED_LABEL, TrainingSequence, control_token_ids, encode_dialogues
+from chat.sequences import IGNORED_LABEL, TrainingSequence, encode_dialogues
+from chat.template import control_token_ids
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from chat.dialogue import Dialogue, Turn
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 from data_scripts.plain_text import encode_plain_texts
 
 DIALOGUE = Dialogue(

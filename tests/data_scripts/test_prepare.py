@@ -14,7 +14,7 @@ import pytest
 from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue, Turn
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 from data_scripts import encode
 from data_scripts.arguments import PrepareArguments
 from data_scripts.corpora import Corpus
@@ -41,7 +41,7 @@ def replies_of(folder, split, both_sides: str = ""):
     Args:
         both_sides: a corpus of which the user's side is learnt, too.
     """
-    from chat.template import is_reply
+    from chat.sequences import is_reply
 
     dialogues = jsonl.read(folder / "dialogues" / f"{split}.jsonl")
     views = [view for each in dialogues for view in each.views(each.source == both_sides)]

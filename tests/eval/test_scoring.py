@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from chat import jsonl
 from chat.dialogue import Dialogue, Turn
-from chat.template import add_chat_format, is_reply
+from chat.sequences import is_reply
+from chat.template import add_chat_format
 from eval import batches
 from eval.figures import metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences

@@ -2,7 +2,7 @@
 
 import torch
 
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 from training.collator import PaddedCollator
 
 

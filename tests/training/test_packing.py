@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 from tests.tiny_models import tiny_model
 from training.collator import PackedCollator, PaddedCollator
 from training.packing import PackedRows, best_fit

@@ -15,7 +15,8 @@ from chat.best_of import reply_log_probs
 from chat.cli import UserError
 from chat.hub.data import load_tokenized
 from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenizer
-from chat.template import IGNORED_LABEL, add_chat_format, encode_prompt, encode_texts
+from chat.sequences import IGNORED_LABEL
+from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
 from tests.tiny_models import tiny_model

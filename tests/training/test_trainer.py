@@ -8,7 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from chat.cli import UserError
-from chat.template import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL
 from tests.training.short_data import of_rows
 from training.checkpoints import checkpoints
 from training.train import build_trainer, train

@@ -1,0 +1,51 @@
+"""Dialogues as training sequences: every reply is learnt once, and what is long is divided or cut."""
+
+from chat.dialogue import ASSISTANT, USER, Turn
+from chat.sequences import IGNORED_LABEL, encode_dialogues, segments
+from chat.template import Piece
+from tests.chat.test_template import PERSONA, dialogue, long_dialogue
+
+
+def test_a_long_dialogue_supervises_every_reply_once(tokenizer):
+    long = long_dialogue(40)
+    [sequences] = encode_dialogues(tokenizer, [long], max_length=128)
+    assert len(sequences) > 1 and all(len(sequence.input_ids) <= 128 for sequence in sequences)
+    learnt = [
+        tokenizer.decode([label for label in sequence.labels if label != IGNORED_LABEL])
+        for sequence in sequences
+    ]
+    replies = [turn.text for turn in long.turns if turn.role == ASSISTANT]
+    assert "".join(learnt) == "".join(f"{reply}<|endoftext|>" for reply in replies)
+    assert all(tokenizer.decode(sequence.input_ids).startswith("<|persona|>") for sequence in sequences)
+
+
+def test_what_goes_before_a_further_sequence_takes_at_most_half_of_its_room():
+    turns = [Piece((USER, ASSISTANT)[index % 2], (index,) * 4) for index in range(12)]
+    marks = [turn.role == ASSISTANT for turn in turns]
+    found = segments(turns, marks, room=20)
+    assert found == [(0, 0, 5), (3, 5, 8), (6, 8, 11), (9, 11, 12)]
+
+
+def test_a_persona_that_says_nothing_moves_no_other_dialogue(tokenizer):
+    found = [dialogue(persona) for persona in (PERSONA, (" ",), PERSONA, ())]
+    silent = dialogue((" ",)), dialogue(())
+    together = encode_dialogues(tokenizer, found)
+    assert together == [encode_dialogues(tokenizer, [each])[0] for each in found]
+    assert (
+        together[0] == together[2] != together[1] == together[3]
+        and silent[0].messages() == silent[1].messages()
+    )
+
+
+def test_windowed_pairs_have_the_turns_asked_for(tokenizer):
+    [sequences] = encode_dialogues(tokenizer, [long_dialogue(8)], history_turns=3)
+    texts = [tokenizer.decode(sequence.input_ids) for sequence in sequences]
+    assert [text.count("<|user|>") + text.count("<|assistant|>") for text in texts] == [2, 4, 4, 4]
+    assert all(sequence.replies == 1 for sequence in sequences)
+
+
+def test_a_cut_reply_has_no_end_of_turn_and_is_counted(tokenizer):
+    turns = (Turn(USER, "Tell me."), Turn(ASSISTANT, "Once upon a time " * 100))
+    [[sequence]] = encode_dialogues(tokenizer, [dialogue(turns=turns)], max_length=64)
+    assert sequence.replies_cut == 1 and sequence.labels[-1] != tokenizer.eos_token_id
+    assert len(sequence.input_ids) <= 64
