@@ -147,6 +147,13 @@ def test_a_reload_keeps_what_is_in_the_field(visitor):
     assert visitor.page.locator("#message textarea").input_value() == ""
 
 
+def test_a_page_opens_on_a_store_that_is_none(visitor):
+    visitor.page.evaluate("localStorage.setItem('gpt2-chat-conversations', '[null, 5]')")
+    visitor.open()
+    assert visitor.say("Hello")
+    visitor.until(lambda: "Hello" in visitor.kept())
+
+
 @pytest.mark.slow
 def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
     asked, stream = [], pocket.stream
