@@ -13,6 +13,7 @@ from chat.export.graph import GraphOfGPT2, Shape
 
 if TYPE_CHECKING:
     import numpy as np
+    from onnx import GraphProto
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 FILES = {"fp32": "model.onnx", "int8": "model_quantized.onnx", "int4": "model_q4.onnx"}
@@ -85,9 +86,27 @@ def _quantize(source: Path, target: Path, weights: str) -> None:
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    quantizer = MatMulNBitsQuantizer(onnx.load(str(source)), block_size=INT4_BLOCK, is_symmetric=True)
+    graph = onnx.load(str(source))
+    _divide_products_and_sums(graph.graph)
+    quantizer = MatMulNBitsQuantizer(graph, block_size=INT4_BLOCK, is_symmetric=False)
     quantizer.process()
     quantizer.model.save_model_to_file(str(target))
+
+
+def _divide_products_and_sums(graph: GraphProto) -> None:
+    """GPT-2's layers are traced as `Gemm`; the quantizer to 4 bits takes `MatMul` alone."""
+    from onnx.helper import make_node
+
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        if node.op_type != "Gemm":
+            graph.node.append(node)
+            continue
+        values, weights, bias = node.input
+        product = f"{node.output[0]}/product"
+        graph.node.append(make_node("MatMul", [values, weights], [product], f"{node.name}/MatMul"))
+        graph.node.append(make_node("Add", [product, bias], list(node.output), f"{node.name}/Add"))
 
 
 class OnnxDecoder:

@@ -41,7 +41,8 @@ def export_openvino(
     parts = convert_tokenizer(tokenizer, with_detokenizer=True)
     for name, part in zip(("tokenizer", "detokenizer"), parts, strict=True):
         openvino.save_model(part, folder / f"openvino_{name}.xml")
-    model.config.save_pretrained(folder)
+    for part in (model.config, model.generation_config):
+        part.save_pretrained(folder)
 
 
 def _stateful_graph(model: PreTrainedModel, suppressed: list[int]) -> openvino.Model:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from chat.cli import UserError
+from chat.decoding import DecodingSettings
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.check import check
 from chat.export.graph import check_exportable
@@ -66,6 +67,20 @@ def test_onnx_has_the_files_and_names_that_its_users_expect(exports):
         assert session.get_inputs()[3].shape == ["batch", 2, "past_length", 16]
 
 
+def test_onnx_in_few_bits_has_no_matrix_of_a_layer_in_float32(exports):
+    import onnx
+
+    for weights, name in (("int8", "model_quantized.onnx"), ("int4", "model_q4.onnx")):
+        graph = onnx.load(str(exports("onnx", weights)[0] / "onnx" / name)).graph
+        whole = [
+            each.name
+            for each in graph.initializer
+            if len(each.dims) > 1 and each.data_type == onnx.TensorProto.FLOAT and "scale" not in each.name
+        ]
+        assert not [name for name in whole if "transformer.h" in name or "MatMul" in name], weights
+        assert len(whole) == (2 if weights == "int4" else 0)
+
+
 def test_onnx_brings_the_chat_template_where_transformers_js_looks_for_it(exports, tokenizer):
     from transformers import AutoTokenizer
 
@@ -74,12 +89,17 @@ def test_onnx_brings_the_chat_template_where_transformers_js_looks_for_it(export
     assert AutoTokenizer.from_pretrained(folder).chat_template == tokenizer.chat_template
 
 
-def test_openvino_genai_loads_the_folder_by_itself(exports):
+def test_openvino_genai_chats_by_the_folder_alone(exports, tokenizer):
     import openvino_genai
 
     folder, _ = exports("openvino", "int8")
-    settings = {"max_new_tokens": 4, "ignore_eos": True, "apply_chat_template": False}
-    assert openvino_genai.LLMPipeline(str(folder), "CPU").generate("Hello", **settings)
+    pipeline = openvino_genai.LLMPipeline(str(folder), "CPU")
+    assert pipeline.generate("Hello", max_new_tokens=4, ignore_eos=True)
+    assert pipeline.get_generation_config().top_k == DecodingSettings().top_k
+    messages = [{"role": "system", "content": " I sing. "}, {"role": "user", "content": "<|user|> Hi"}]
+    expected = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    found = pipeline.get_tokenizer().apply_chat_template(messages, add_generation_prompt=True)
+    assert found == expected and "< |user|> Hi" in found
 
 
 def test_an_export_that_says_something_else_is_refused_with_the_figure(model_folder, tmp_path, monkeypatch):
