@@ -12,6 +12,9 @@ window.gpt2chat = (() => {
     const MAX_STOPPING_MILLISECONDS = 3000;
     const NARROW = "(max-width: 899px)";
 
+    // In milliseconds, for durations: the clock may be put back, and what waits for it would wait as long.
+    const now = () => performance.now();
+
     // Where the browser allows no storage (some do not inside another site's frame), or has no room for it, this
     // page's life is all.
     const store = (area) => {
@@ -111,8 +114,8 @@ window.gpt2chat = (() => {
     // From the click, and from the page's start, until the server's answer has come, messages and conversation
     // may not belong together: what is sent meanwhile waits for it, or until it must have been lost.
     const MAX_LEAVING_MILLISECONDS = 15_000;
-    let leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
-    const isLeaving = () => Date.now() < leavingUntil;
+    let leavingUntil = now() + MAX_LEAVING_MILLISECONDS;
+    const isLeaving = () => now() < leavingUntil;
 
     let isSending = false;
     async function sendOnArrival() {
@@ -131,15 +134,15 @@ window.gpt2chat = (() => {
     async function stopped() {
         if (!stopButton()) return;
         stopButton().click();
-        const end = Date.now() + MAX_STOPPING_MILLISECONDS;
-        while (stopButton() && Date.now() < end) await sleep(50);
+        const end = now() + MAX_STOPPING_MILLISECONDS;
+        while (stopButton() && now() < end) await sleep(50);
         await sleep(KEEP_EVERY_MILLISECONDS + 100);
     }
 
     // Before the server is asked for another conversation; `arrived` is after its answer, or its error.
     async function leaving() {
         await stopped();
-        leavingUntil = Date.now() + MAX_LEAVING_MILLISECONDS;
+        leavingUntil = now() + MAX_LEAVING_MILLISECONDS;
     }
 
     // Leaves the conversation for a new one.
@@ -187,11 +190,11 @@ window.gpt2chat = (() => {
         if (waiting) return undefined;
         waiting = true;
         // At least as long as a click needs that changes what is shown and leaves the conversation.
-        await sleep(Math.max(last + KEEP_EVERY_MILLISECONDS - Date.now(), 50));
+        await sleep(Math.max(last + KEEP_EVERY_MILLISECONDS - now(), 50));
         while (isLeaving()) await sleep(50);
         waiting = false;
-        last = Date.now();
-        return String(performance.now());
+        last = now();
+        return String(last);
     }
 
     function download(text) {
@@ -298,7 +301,10 @@ window.gpt2chat = (() => {
     // Gradio sends an empty message, too, and lets a reply be drawn into another one.
     function refuse(event) {
         const isClick = event.type === "click";
-        const isEnter = event.key === "Enter" && !event.shiftKey && event.target.matches("#message textarea");
+        // That which ends a composition (of Japanese, say) is none; Safari tells so by the code 229 alone.
+        const isEnter =
+            event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229 &&
+            event.target.matches("#message textarea");
         const isSend = isEnter || (isClick && event.target.closest("#message .submit-button"));
         const isAgain = isClick && event.target.closest("#again, #chatbot [aria-label=Submit]");
         const isEmpty = isSend && !field()?.value.trim();

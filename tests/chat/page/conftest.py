@@ -96,6 +96,18 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture
+def script_page(chromium):
+    """A page of `page.js` alone, without a server, in a browser profile of its own."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route("**", lambda each: each.fulfill(body="<p>", content_type="text/html"))
+    page.goto("http://localhost")
+    page.add_script_tag(path=ROOT / "chat" / "page" / "page.js")
+    yield page
+    context.close()
+
+
 class Visitor:
     """Somebody at the page, in a browser profile of their own."""
 

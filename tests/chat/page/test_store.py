@@ -2,9 +2,6 @@
 
 import pytest
 
-from tests.conftest import ROOT
-
-SCRIPT = ROOT / "chat" / "page" / "page.js"
 KEY = "gpt2-chat-conversations"
 
 
@@ -14,23 +11,11 @@ def conversation(number: int, *texts: str) -> dict:
 
 
 @pytest.fixture
-def page(chromium):
-    """A page of this script alone, in a browser profile of its own."""
-    context = chromium.new_context()
-    page = context.new_page()
-    page.route("**", lambda each: each.fulfill(body="<p>", content_type="text/html"))
-    page.goto("http://localhost")
-    page.add_script_tag(path=SCRIPT)
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def keep(page):
+def keep(script_page):
     """Keeps a conversation; what is in the list then."""
 
     def function(kept: dict | None) -> list:
-        return page.evaluate("kept => gpt2chat.keep(kept)", kept)["choices"]
+        return script_page.evaluate("kept => gpt2chat.keep(kept)", kept)["choices"]
 
     return function
 
@@ -61,16 +46,16 @@ def test_where_the_browser_has_no_more_room_the_oldest_go(keep):
 
 
 @pytest.mark.parametrize("stored", ["nonsense", "5", "null", '{"id": "1"}', '[null, 5, {"id": 1}]'])
-def test_what_is_no_store_is_an_empty_one(page, keep, stored):
-    page.evaluate("([key, text]) => localStorage.setItem(key, text)", [KEY, stored])
+def test_what_is_no_store_is_an_empty_one(script_page, keep, stored):
+    script_page.evaluate("([key, text]) => localStorage.setItem(key, text)", [KEY, stored])
     assert keep(None) == []
     assert keep(conversation(1, "Hi", "Hello")) == [["Hi", "1"]]
 
 
 @pytest.mark.parametrize("turns", [[None], [{"role": "user", "content": ["Hi"]}], [{}]])
-def test_one_that_cannot_be_read_leaves_the_others_in_the_list(page, keep, turns):
+def test_one_that_cannot_be_read_leaves_the_others_in_the_list(script_page, keep, turns):
     keep(conversation(1, "Hi", "Hello"))
-    page.evaluate(
+    script_page.evaluate(
         """([key, turns]) => {
             const other = { id: "2", persona: [], turns, replies: {} };
             localStorage.setItem(key, JSON.stringify([other, ...JSON.parse(localStorage.getItem(key))]));
@@ -80,8 +65,8 @@ def test_one_that_cannot_be_read_leaves_the_others_in_the_list(page, keep, turns
     assert keep(None)[1] == ["Hi", "1"]
 
 
-def test_where_the_browser_has_no_room_at_all_the_page_keeps_them(page, keep):
-    page.evaluate(
+def test_where_the_browser_has_no_room_at_all_the_page_keeps_them(script_page, keep):
+    script_page.evaluate(
         """() => {
             const fill = (key, text) => localStorage.setItem(key, (localStorage.getItem(key) ?? "") + text);
             for (let size = 2 ** 22; size >= 1; size /= 2) {
@@ -91,9 +76,9 @@ def test_where_the_browser_has_no_room_at_all_the_page_keeps_them(page, keep):
     )
     assert keep(conversation(1, "Hi", "Hello")) == [["Hi", "1"]]
     assert keep(conversation(2, "Bye", "Oh")) == [["Bye", "2"], ["Hi", "1"]]
-    page.evaluate("localStorage.clear()")
+    script_page.evaluate("localStorage.clear()")
     assert keep(conversation(3, "Well", "Yes")) == [["Well", "3"], ["Bye", "2"], ["Hi", "1"]]
-    assert "Bye" in page.evaluate("key => localStorage.getItem(key)", KEY)
+    assert "Bye" in script_page.evaluate("key => localStorage.getItem(key)", KEY)
 
 
 def test_the_title_is_what_was_first_said(keep):
