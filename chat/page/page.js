@@ -298,6 +298,9 @@ window.gpt2chat = (() => {
         event.preventDefault();
     });
 
+    // The first of two buttons under the field; their names are in the visitor's language.
+    const SUBMIT_EDIT = "#chatbot .message-row:has(.edit-textarea) + .message-buttons button:first-of-type";
+
     // Gradio sends an empty message, too, and lets a reply be drawn into another one.
     function refuse(event) {
         const isClick = event.type === "click";
@@ -306,7 +309,7 @@ window.gpt2chat = (() => {
             event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229 &&
             event.target.matches("#message textarea");
         const isSend = isEnter || (isClick && event.target.closest("#message .submit-button"));
-        const isAgain = isClick && event.target.closest("#again, #chatbot [aria-label=Submit]");
+        const isAgain = isClick && event.target.closest(`#again, ${SUBMIT_EDIT}`);
         const isEmpty = isSend && !field()?.value.trim();
         const isEarly = isLeaving() && (isSend || isAgain || (isClick && event.target.closest("#chatbot")));
         if (isEarly && isSend && !isEmpty) sendOnArrival();

@@ -42,19 +42,20 @@ def test_the_closed_side_bar_is_passed_over(visitor):
 
 @pytest.mark.slow
 def test_no_other_reply_can_be_asked_for_while_one_is_drawn(chromium, slow_address):
-    visitor = Visitor(chromium, slow_address)
+    """In German: Gradio's buttons have other names there."""
+    visitor = Visitor(chromium, slow_address, locale="de-DE")
     visitor.set_decoding(Longest_reply="3")
     visitor.say("Hello")
     visitor.set_decoding(Longest_reply="60")
-    visitor.press("Edit")
+    visitor.press("Bearbeiten")
     visitor.page.locator("#chatbot textarea").fill("Goodbye")
     visitor.type("Tell me more")
     visitor.page.get_by_role("button", name="Stop").wait_for()
-    visitor.page.get_by_role("button", name="Submit").click()
+    visitor.press("Senden")
     visitor.page.locator("#again").focus()
     visitor.page.keyboard.press("Enter")
     visitor.until(visitor.is_idle)
-    visitor.press("Cancel")
+    visitor.press("Abbrechen")
     visitor.reply_after(3)
     assert [who for who, _ in visitor.messages()] == ["user", "bot", "user", "bot"]
     assert visitor.messages()[2] == ("user", "Tell me more")
