@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,6 +45,20 @@ def python(
     """Runs Python from the project's root, on one thread, to its end; `says` is what a user types."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, input=says, capture_output=True, timeout=timeout, **_settings(environment))
+
+
+def launched(*arguments: object, timeout: float) -> subprocess.CompletedProcess:
+    """Runs a launcher of several processes as one finds it; past the time limit, none of them is left."""
+    command = [sys.executable, *map(str, arguments)]
+    settings = {"cwd": ROOT, "text": True, "env": without_told_device(), "start_new_session": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            # The launcher first would leave its processes waiting for one another, and holding the pipes.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def started(*arguments: object, environment: dict[str, str]) -> subprocess.Popen:

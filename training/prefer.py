@@ -106,7 +106,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
         eval_dataset=held_out or None,
         data_loss_weight=arguments.data_loss_weight,
         data_digests=_digests(arguments),
-        data_collator=RepliesCollator(padding_id(tokenizer)),
+        data_collator=RepliesCollator(padding_id(tokenizer), with_dialogues=bool(arguments.data)),
         processing_class=tokenizer,
         callbacks=[StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)],
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from chat.sequences import IGNORED_LABEL
 from training.collator import PaddedCollator
 from training.resumable_trainer import ResumableTrainer
 from training.shared_context import Row, lay_out, token_log_probs
@@ -25,15 +26,22 @@ class RepliesCollator:
     An example has `prompt_ids`, `replies` (ids, each with its end of turn) and `good` (of each reply). A
     batch is that of `training.shared_context.lay_out`, with whether each reply is `good`. An example may
     bring a training `sequence` of `input_ids` and `labels`; these are padded as `dialogues`.
+
+    Attributes:
+        with_dialogues: gives every batch `dialogues`, a row without label where no example brings one: a
+            process that computed its model less often than the others would leave them waiting for ever.
     """
 
     pad_token_id: int
+    with_dialogues: bool = False
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         batch = lay_out([row_of(example) for example in examples], self.pad_token_id)
         batch["good"] = torch.tensor([each for example in examples for each in example["good"]])
-        if dialogues := [example["sequence"] for example in examples if "sequence" in example]:
-            batch["dialogues"] = PaddedCollator(self.pad_token_id)(dialogues)
+        if self.with_dialogues:
+            blank = {"input_ids": [self.pad_token_id], "labels": [IGNORED_LABEL]}
+            dialogues = [example["sequence"] for example in examples if "sequence" in example]
+            batch["dialogues"] = PaddedCollator(self.pad_token_id)(dialogues or [blank])
         return batch
 
 

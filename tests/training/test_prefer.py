@@ -19,6 +19,7 @@ from chat.sequences import IGNORED_LABEL
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
+from tests.processes import launched
 from tests.tiny_models import tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.calibration import divide_logits
@@ -186,6 +187,21 @@ def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_fol
     assert done.returncode == 0, done.stderr
     log = json.loads((tmp_path / "tuned" / "prefer_state.json").read_text())["log_history"]
     assert [entry["eval_pairs"] for entry in log if "eval_pairs" in entry] == [3]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_dialogues_beside_of_which_one_gets_none(tmp_path, marks, prepared, tokenizer):
+    """A Llama, as DDP's processes exchange its buffers at each forward: one forward less would never end."""
+    base = tmp_path / "llama"
+    tiny_model("llama", len(tokenizer)).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    beside = ("--data", prepared, "--per-device-train-batch-size", 2, "--places-per-dialogue", 4)
+    given = flags(tmp_path, marks, base, *beside, "--held-out-share", 0, "--log-every-steps", 1)
+    done = launched(*LAUNCHERS[2][1:], "training.prefer", *given, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    state = json.loads((tmp_path / "tuned" / "prefer_state.json").read_text())
+    assert state["global_step"] == 3 == len([entry for entry in state["log_history"] if "loss" in entry])
 
 
 def loss_of_dialogues(folder, prepared, split):

@@ -7,7 +7,9 @@ import torch
 
 from chat.best_of import reply_log_probs
 from chat.hub.loading import load_causal_lm
+from chat.sequences import IGNORED_LABEL
 from training.preference_trainer import PreferenceLoss, RepliesCollator, log_probs_of_replies
+from training.trainer import row_losses
 
 PLACES = [
     {
@@ -35,6 +37,23 @@ def test_each_reply_is_scored_as_if_it_stood_alone(model_folder):
     assert torch.allclose(together, torch.tensor(alone), atol=1e-4)
     assert batch["place"].tolist() == [0, 0, 0, 1, 1]
     assert batch["good"].tolist() == [True, False, False, False, True]
+
+
+def test_a_batch_has_dialogues_to_compute_also_where_no_place_brings_one(model_folder):
+    """Or the processes that have one would wait for ever for those that have none."""
+    model, collate = load_causal_lm(str(model_folder)), RepliesCollator(pad_token_id=0, with_dialogues=True)
+    sequence = {"input_ids": [5, 6, 7], "labels": [IGNORED_LABEL, 6, 7]}
+    learnt = collate([{**PLACES[0], "sequence": sequence}, PLACES[1]])["dialogues"]
+    blank = collate(PLACES)["dialogues"]
+    assert learnt["input_ids"].tolist() == [[5, 6, 7]] and learnt["labels"].tolist() == [sequence["labels"]]
+    assert blank.keys() == learnt.keys() and (blank["labels"] == IGNORED_LABEL).all()
+
+    nats, tokens = row_losses(model, blank)
+    nats.sum().backward()
+    assert (nats.tolist(), tokens.tolist()) == ([0], [0])
+    # Through the model all the same: where weights are divided, gradients are gathered from all processes.
+    assert not any(weights.grad.any() for weights in model.parameters())
+    assert "dialogues" not in RepliesCollator(pad_token_id=0)(PLACES)
 
 
 def batch_of(good, place, lengths):
