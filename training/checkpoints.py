@@ -65,7 +65,11 @@ def check_same_model(checkpoint: Path, model) -> None:
     file = checkpoint / "model.safetensors"
     if not file.is_file():
         return
-    shapes = {name: tuple(weights.shape) for name, weights in model.state_dict().items()}
+    # ZeRO-3 leaves each process a part of the weights, which tell the shape of the whole.
+    shapes = {
+        name: tuple(getattr(weights, "ds_shape", weights.shape))
+        for name, weights in model.state_dict(keep_vars=True).items()
+    }
     with safe_open(file, framework="pt") as saved:
         for name in saved.keys():  # noqa: SIM118
             shape = tuple(saved.get_slice(name).get_shape())

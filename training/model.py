@@ -94,10 +94,18 @@ def _check_causal(model: PreTrainedModel, base: str) -> None:
     """
     import torch
 
-    first, second = torch.tensor([[5, 6, 7, 8], [5, 6, 9, 10]]) % model.get_input_embeddings().num_embeddings
-    with torch.no_grad():
-        logits = [model(input_ids=ids[None]).logits[0, :2] for ids in (first, second)]
-    if not torch.allclose(*logits, atol=1e-4):
+    from chat.best_of import log_probs_of
+    from training.layouts import reads_as_alone
+
+    vocab_size = model.get_input_embeddings().num_embeddings
+    begun = [id_ % vocab_size for id_ in range(5, 21)]
+    row = torch.tensor([[*begun, *(id_ % vocab_size for id_ in range(21, 29))]])
+
+    def with_more_after() -> list[torch.Tensor]:
+        ids = row.to(model.device)
+        return [log_probs_of(ids, model(input_ids=ids).logits)[0, : len(begun) - 1]]
+
+    if not reads_as_alone(model, with_more_after, [begun]):
         raise UserError(
             f"--base {base}: a {model.config.model_type} that sees the tokens which come after; give a model "
             "that reads from left to right, such as GPT-2"

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chat.cli import UserError
+from tests.training.divided import as_zero3_leaves_them
 from training.checkpoints import (
     check_same_model,
     checkpoints,
@@ -69,7 +70,10 @@ def test_rotation_keeps_the_newest_and_the_best(tmp_path, limit, best, left):
     assert [int(path.name.rpartition("-")[2]) for path in checkpoints(tmp_path)] == left
 
 
-def test_a_checkpoint_of_another_model_is_named(tmp_path, model_folder, tiny_config_file, tokenizer):
+@pytest.mark.parametrize("divided", [False, True])
+def test_a_checkpoint_of_another_model_is_named(
+    tmp_path, model_folder, tiny_config_file, tokenizer, monkeypatch, divided
+):
     import shutil
 
     from training.model import build_model
@@ -77,11 +81,15 @@ def test_a_checkpoint_of_another_model_is_named(tmp_path, model_folder, tiny_con
     same = build_model(str(tiny_config_file), tokenizer, longest_sequence=8)
     folder = checkpoint(tmp_path, 10, "{}")
     shutil.copy(model_folder / "model.safetensors", folder)
-    check_same_model(folder, same)
     wider = tmp_path / "wider.json"
     wider.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_embd": 64}))
+    other = build_model(str(wider), tokenizer, longest_sequence=8)
+    if divided:
+        for model in (same, other):
+            as_zero3_leaves_them(model, monkeypatch)
+    check_same_model(folder, same)
     with pytest.raises(UserError) as error:
-        check_same_model(folder, build_model(str(wider), tokenizer, longest_sequence=8))
+        check_same_model(folder, other)
     message = str(error.value)
     assert "checkpoint-10 is of another model than --base (`transformer." in message
     assert "(96,) there, (192,) here" in message

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from chat.cli import UserError
+from chat.hub.loading import load_causal_lm
 from tests.tiny_models import tiny_model
+from tests.training.divided import as_zero3_leaves_them
 from training.model import build_model
 
 
@@ -136,5 +138,22 @@ def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):
 def test_an_encoder_that_sees_what_comes_after_is_refused(tokenizer, tmp_path):
     tiny_model("bert", len(tokenizer)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"^--base .*: a bert that sees the tokens which come after"):
+        build_model(str(tmp_path), tokenizer, longest_sequence=8)
+
+
+def test_weights_that_zero3_divided_as_it_loaded_them_are_a_base_like_any(
+    model_folder, tokenizer, tmp_path, monkeypatch
+):
+    tiny_model("bert", len(tokenizer)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    def divided(name, flag):
+        model = load_causal_lm(name, flag)
+        as_zero3_leaves_them(model, monkeypatch)
+        return model
+
+    monkeypatch.setattr("training.model.load_causal_lm", divided)
+    assert build_model(str(model_folder), tokenizer, longest_sequence=8).dtype == torch.float32
     with pytest.raises(UserError, match=r"^--base .*: a bert that sees the tokens which come after"):
         build_model(str(tmp_path), tokenizer, longest_sequence=8)
