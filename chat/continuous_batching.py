@@ -10,8 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chat.compiled_models import in_a_passing_thread
 from chat.engine import EngineClosed
-from chat.export.openvino import in_a_passing_thread
 
 if TYPE_CHECKING:
     import openvino_genai

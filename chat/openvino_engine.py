@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from chat.best_of import Candidate
 from chat.cli import UserError
+from chat.compiled_models import MODEL_FILE, in_a_passing_thread, log_softmax
 from chat.continuous_batching import Server, load_pipeline
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
-from chat.export.openvino import MODEL_FILE, in_a_passing_thread
-from chat.export.quiet import without_telemetry
 from chat.hub.loading import load_config, load_generation_config, model_folder
+from chat.quiet import without_telemetry
 
 if TYPE_CHECKING:
     import openvino_genai
@@ -177,8 +177,6 @@ class Scorer:
 
     def _batch(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
         import numpy as np
-
-        from chat.export.check import log_softmax
 
         texts = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
         ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)

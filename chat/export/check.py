@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chat.cli import UserError
+from chat.compiled_models import log_softmax
 from chat.sequences import IGNORED_LABEL, TrainingSequence, encode_dialogues
 from chat.template import control_token_ids
 
@@ -169,15 +170,6 @@ def _perplexity(decoder: Decoder, sequences: list[TrainingSequence]) -> float:
         nats -= log_probs[np.arange(len(rows)), labels[rows]].sum()
         tokens += len(rows)
     return math.exp(nats / tokens)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis, in float64."""
-    import numpy as np
-
-    logits = logits.astype(np.float64)
-    logits -= logits.max(-1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
 def _largest_difference(exported: Decoder, reference: Decoder, sequences: list[TrainingSequence]) -> float:

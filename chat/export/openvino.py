@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
+from chat.compiled_models import MODEL_FILE, in_a_passing_thread
 from chat.template import control_token_ids
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from chat.export.graph import Shape
-
-Result = TypeVar("Result")
-
-MODEL_FILE = "openvino_model.xml"
 
 
 def export_openvino(
@@ -106,16 +102,6 @@ def _compressed(graph: openvino.Model, weights: str) -> openvino.Model:
     # The groups of 128 weights that share a scale in int4 become smaller where a layer is narrow.
     fallback = nncf.AdvancedCompressionParameters(group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST)
     return nncf.compress_weights(graph, mode=modes[weights], advanced_parameters=fallback)
-
-
-def in_a_passing_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-    """`function(*arguments)`, called in a thread that then ends; for whatever compiles for the CPU.
-
-    OpenVINO's CPU plugin gives the calling thread a signal stack of its own. Of two plugins the one that goes
-    last puts back the stack of the other, which is gone: the next signal, such as Ctrl-C, would crash us.
-    """
-    with ThreadPoolExecutor(1) as passing:
-        return passing.submit(function, *arguments).result()
 
 
 class OpenVinoDecoder:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+from chat.compiled_models import MODEL_FILE
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.cache import EXPORT, SHIPPED, fingerprint, record
 from chat.export.check import Decoder, ExportCheck, check
 from chat.export.onnx import check_onnx_is_installed
-from chat.export.quiet import quiet_libraries
 from chat.folders import whole_folder
 from chat.hub.loading import load_causal_lm, load_chat_tokenizer, load_config, model_folder
+from chat.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -72,7 +73,7 @@ def _write(
 
         export_onnx(model, tokenizer, folder, weights)
         return OnnxDecoder(folder / "onnx" / FILES[weights], model.config)
-    from chat.export.openvino import MODEL_FILE, OpenVinoDecoder, export_openvino
+    from chat.export.openvino import OpenVinoDecoder, export_openvino
 
     export_openvino(model, tokenizer, folder, weights)
     return OpenVinoDecoder(folder / MODEL_FILE)

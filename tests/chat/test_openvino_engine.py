@@ -127,7 +127,7 @@ def test_an_export_beside_other_weights_is_refused(copy):
 
 
 def test_a_signal_is_handled_after_engines_were_closed(model_folder):
-    """OpenVINO's signal stacks: see `chat.export.openvino.in_a_passing_thread`."""
+    """OpenVINO's signal stacks: see `chat.compiled_models.in_a_passing_thread`."""
     engines = [load_engine(str(model_folder), engine="openvino") for _ in range(2)]
     for engine in engines:
         engine.reply(HELLO, SETTINGS.changed(best_of=2))

@@ -1,4 +1,4 @@
-"""Keeps the exporters' libraries from reporting, printing, and changing how this process logs."""
+"""Keeps the libraries of engines and exports from reporting, printing, and changing how this process logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exporters' libraries, where they look for what is not there."""
+"""The libraries of engines and exports, where they look for what is not there."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ def unknown(number):
     raise KeyError(number)
 
 pwd.getpwuid = unknown
-from chat.export.quiet import without_telemetry
+from chat.quiet import without_telemetry
 with without_telemetry():
     import openvino_genai
 print(os.environ.get("HOME"))
