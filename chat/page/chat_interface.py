@@ -16,7 +16,7 @@ from chat.page.replies import turns_from
 from chat.page.text_chatbot import place_of, typed
 from chat.session import MAX_TURNS, message_from
 
-QUEUED = {"api_visibility": "private", "show_progress": "hidden"}
+QUEUED = {"show_progress": "hidden"}
 UNQUEUED = {**QUEUED, "queue": False}
 # The field, while nothing is drawn.
 OPEN = {"interactive": True, "submit_btn": True, "stop_btn": False}
@@ -70,7 +70,7 @@ class Chat(gr.ChatInterface):
             self._draws(chatbot.retry, waiting),
             self._draws(again.click, waiting, any_seed),
         ]
-        self.textbox.stop(None, None, None, cancels=drawings, api_visibility="private")
+        self.textbox.stop(None, None, None, cancels=drawings)
         chatbot.undo(taken_back, chatbot, [chatbot, self.textbox], **UNQUEUED)
 
     def _draws(
@@ -103,7 +103,6 @@ class Chat(gr.ChatInterface):
             self.chatbot,
             concurrency_limit=self.concurrency_limit,
             show_progress="minimal",
-            api_visibility="private",
         )
         drawing.then(lambda: gr.update(**OPEN), None, self.textbox, **UNQUEUED)
         # So ends what failed, and what was stopped.

@@ -43,15 +43,14 @@ class PersonaControls:
             max_lines=MAX_PERSONA_SENTENCES,
         )
         surprise = gr.Button("Surprise me", size="sm")
-        private = {"api_visibility": "private", "queue": False}
         preset.input(
-            lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, **private
+            lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, queue=False
         )
-        surprise.click(lambda: "\n".join(random_persona()), None, text, **private)
+        surprise.click(lambda: "\n".join(random_persona()), None, text, queue=False)
         # Whatever has changed the text: the visitor, another conversation, a summary.
         names = json.dumps({"\n".join(sentences): name for name, sentences in PRESETS.items()})
         named = f"(text) => new Map(Object.entries({names})).get(text) ?? {json.dumps(OWN_WORDS)}"
-        text.change(None, text, preset, js=named, **private)
+        text.change(None, text, preset, js=named, queue=False)
         return cls(text, preset, surprise)
 
 

@@ -80,22 +80,21 @@ def build_page(
         if log:
             wire_likes(chat, log, consent, record)
         gr.api(asker(engine), api_name=ASK_API, concurrency_limit=concurrent_replies)
-    for each in page.fns.values():
-        # Those of `ChatInterface` itself would else be there for any program.
-        if each.api_name not in (CHAT_API, ASK_API):
-            each.api_visibility = "private"
-        # Gradio's limit is one for each function: sending, editing and the API would have one each.
-        if each.concurrency_limit == concurrent_replies:
-            each.concurrency_id = DRAWING
+        for each in page.fns.values():
+            # What serves a visitor would else be there for any program.
+            if each.api_name not in (CHAT_API, ASK_API):
+                each.api_visibility = "private"
+            # Gradio's limit is one for each function: sending, editing and the API would have one each.
+            if each.concurrency_limit == concurrent_replies:
+                each.concurrency_id = DRAWING
     return page
 
 
 def _header(model: str) -> None:
     with gr.Row(equal_height=False, elem_id="header"):
         gr.Markdown(subtitle(model), elem_id="about")
-        gr.Button("Light / dark", size="sm", scale=0, min_width=100).click(
-            None, None, None, js="() => gpt2chat.toggleDark()", api_visibility="private"
-        )
+        dark = gr.Button("Light / dark", size="sm", scale=0, min_width=100)
+        dark.click(None, None, None, js="() => gpt2chat.toggleDark()")
 
 
 def _chat(
@@ -148,4 +147,4 @@ def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, r
             liked = event.liked if isinstance(event.liked, bool) else None
             log.liked(True, record.get("id", ""), turns[place]["content"], turns[place - 1]["content"], liked)
 
-    chat.chatbot.like(like, [chat.chatbot, consent, record], None, api_visibility="private")
+    chat.chatbot.like(like, [chat.chatbot, consent, record], None)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
 SEED = 6  # The place of the seed among the additional inputs of the chat.
-PRIVATE = {"api_visibility": "private"}
 
 
 SHOW_JS = """
@@ -71,8 +70,8 @@ class ReplyPanel:
             return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
         asked = [chat.chatbot, places.persona, places.record]
-        self.about.click(of_last, asked, self.text, **PRIVATE).then(None, None, None, js=SHOW_JS, **PRIVATE)
-        chat.chatbot.select(of_chosen, asked, self.text, **PRIVATE)
+        self.about.click(of_last, asked, self.text).then(None, None, None, js=SHOW_JS)
+        chat.chatbot.select(of_chosen, asked, self.text)
 
 
 def _with_any_seed(given: tuple) -> tuple:

@@ -43,12 +43,11 @@ class SummaryPanel:
 
     def wire(self, places: Places, arrives: Callable[[gr.events.Dependency], None]) -> None:
         """Lets it begin a conversation; `arrives` tells the browser when one is there."""
-        private = {"api_visibility": "private"}
         said = [places.chatbot, places.persona]
-        self.button.click(_summary, said, self.text, queue=False, **private)
+        self.button.click(_summary, said, self.text, queue=False)
         for button, whose in ((self.of_assistant, ASSISTANT), (self.of_user, USER)):
             begun = [self.text, places.persona]
-            arrives(button.click(partial(_next, whose), begun, places.components(), js=LEAVING_JS, **private))
+            arrives(button.click(partial(_next, whose), begun, places.components(), js=LEAVING_JS))
 
 
 def _summary(history: Any, persona: str) -> gr.Textbox:
