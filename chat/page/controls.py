@@ -55,7 +55,7 @@ class PersonaControls:
 
 
 def decoding_controls(own: DecodingSettings) -> list[gr.components.Component]:
-    """Temperature, top-p, top-k, longest reply, best of and seed, with the model's own settings as values."""
+    """Temperature, top-p, top-k, longest reply and best of, with the model's own settings as values."""
 
     def slider(limits: tuple[float, float], value: float, step: float, label: str, info: str) -> gr.Slider:
         return gr.Slider(*limits, value, step=step, label=label, info=info)
@@ -86,11 +86,14 @@ def decoding_controls(own: DecodingSettings) -> list[gr.components.Component]:
             "Best of",
             "Thinks of so many replies and says the one that fits this conversation best.",
         ),
-        gr.Number(
-            ANY_SEED,
-            label="Seed",
-            info="The same seed draws the same reply; -1: another one each time.",
-            precision=0,
-            minimum=ANY_SEED,
-        ),
     ]
+
+
+def seed_control() -> gr.Number:
+    return gr.Number(
+        ANY_SEED,
+        label="Seed",
+        info="The same seed draws the same reply; -1: another one each time.",
+        precision=0,
+        minimum=ANY_SEED,
+    )

@@ -9,7 +9,7 @@ import gradio as gr
 
 from chat.page.about import TITLE, note, subtitle
 from chat.page.chat_interface import Chat, Page
-from chat.page.controls import PersonaControls, decoding_controls
+from chat.page.controls import PersonaControls, decoding_controls, seed_control
 from chat.page.conversations import Places, SideBar
 from chat.page.guard import ASK_API, CHAT_API
 from chat.page.message_box import MessageBox
@@ -64,10 +64,11 @@ def build_page(
                 persona = PersonaControls.build()
                 with gr.Accordion("How replies are drawn", open=False):
                     decoding = decoding_controls(engine.settings)
+                    seed = seed_control()
                 summary_panel = SummaryPanel.build()
                 consent = gr.Checkbox(False, label=CONSENT, info=CONSENT_INFO, visible=log is not None)
         record = gr.State({})
-        inputs = [persona.text, *decoding, consent, record]
+        inputs = [persona.text, *decoding, seed, consent, record]
         answer = answerer(engine, log)
         with left:
             chat = _chat(answer, inputs, concurrent_replies, has_likes=log is not None)
@@ -75,7 +76,7 @@ def build_page(
             gr.Markdown(note(corpora), elem_id="note")
         places = Places(chat.chatbot, persona.text, record)
         side_bar.wire(page, places, engine)
-        reply_panel.wire(chat, places, engine)
+        reply_panel.wire(chat, seed, places, engine)
         summary_panel.wire(places, side_bar.arrives)
         if log:
             wire_likes(chat, log, consent, record)

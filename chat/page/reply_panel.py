@@ -16,9 +16,6 @@ from chat.page.text_chatbot import place_of
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
-SEED = 6  # The place of the seed among the additional inputs of the chat.
-
-
 SHOW_JS = """
 () => document.querySelector("#about-reply")?.scrollIntoView({block: "nearest", behavior: "smooth"})
 """
@@ -52,13 +49,13 @@ class ReplyPanel:
             about = gr.Button("About the last reply", size="sm", min_width=120)
         return cls(about, again, text)
 
-    def wire(
-        self,
-        chat: Chat,
-        places: Places,
-        engine: ChatEngine,
-    ) -> None:
-        chat.wire(self.again, _with_any_seed)
+    def wire(self, chat: Chat, seed: gr.Number, places: Places, engine: ChatEngine) -> None:
+        """
+        Args:
+            seed: among the chat's additional inputs.
+        """
+        place = chat.additional_inputs.index(seed)
+        chat.wire(self.again, lambda given: (*given[:place], ANY_SEED, *given[place + 1 :]))
         self._wire_details(chat, places, engine)
 
     def _wire_details(self, chat: Chat, places: Places, engine: ChatEngine) -> None:
@@ -72,7 +69,3 @@ class ReplyPanel:
         asked = [chat.chatbot, places.persona, places.record]
         self.about.click(of_last, asked, self.text).then(None, None, None, js=SHOW_JS)
         chat.chatbot.select(of_chosen, asked, self.text)
-
-
-def _with_any_seed(given: tuple) -> tuple:
-    return (*given[:SEED], ANY_SEED, *given[SEED + 1 :])
