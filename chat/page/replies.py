@@ -75,6 +75,23 @@ def turns_from(history: Any) -> list[dict[str, str]]:
     ]
 
 
+# What programs are told of both functions below.
+DOCUMENTATION = """\
+Answers one message as a small language model that makes things up, in the voice of a persona.
+
+Args:
+    message: {message}
+    persona: who answers: first-person sentences, one a line.
+    temperature: lower is more predictable.
+    top_p: share of the probability that words are drawn from.
+    top_k: most probable words that are drawn from; 0 is all.
+    max_new_tokens: longest reply, in tokens.
+    best_of: replies that are drawn, of which the best is given.
+    seed: draws the same reply again; -1 takes another one each time.
+"""
+CONSENT = "    consent: whether message and reply may be kept by those who run this page.\n"
+
+
 def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Iterator[str]]:
     """The function that `ChatInterface` calls."""
 
@@ -91,19 +108,6 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
         consent: bool,
         record: Record,
     ) -> Iterator[str]:
-        """Answers a message as a small language model that makes things up, in the voice of a persona.
-
-        Args:
-            message: what the user says.
-            persona: who answers: first-person sentences, one a line.
-            temperature: lower is more predictable.
-            top_p: share of the probability that words are drawn from.
-            top_k: most probable words that are drawn from; 0 is all.
-            max_new_tokens: longest reply, in tokens.
-            best_of: replies that are drawn, of which the best is given.
-            seed: draws the same reply again; -1 takes another one each time.
-            consent: whether message and reply may be kept by those who run this page.
-        """
         settings = engine.settings.changed(
             temperature=temperature,
             top_p=top_p,
@@ -112,25 +116,31 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
             best_of=best_of,
             seed=seed if isinstance(seed, int | float) and seed >= 0 else random.randint(0, MAX_SEED),
         )
-        turns = turns_from(history)
-        place = _make_room(record, len(turns))
-        said = typed(message)
-        session = ChatSession(engine, persona_from(persona), turns, settings)
-        started, reply = time.perf_counter(), ""
-        try:
-            with closing(session.ask(said)) as replies:
-                for reply in replies:
-                    yield reply
-        except EngineBusy as error:
-            raise gr.Error(f"The model is {error}.", print_exception=False) from None
-        finally:
-            if reply and said:
-                found = _details(session, reply, time.perf_counter() - started)
-                record["replies"][place] = asdict(found)
-                if log:
-                    _keep(log, consent, record["id"], said, found, session)
+        session = ChatSession(engine, persona_from(persona), turns_from(history), settings)
+        yield from _answer(session, typed(message), consent, record, log)
 
+    chat.__doc__ = DOCUMENTATION.format(message="what the user says.") + CONSENT
     return chat
+
+
+def _answer(
+    session: ChatSession, said: str, consent: Any, record: Record, log: FeedbackLog | None
+) -> Iterator[str]:
+    """The growing reply; in the end, or where it was stopped, its details are in the record and the log."""
+    place = _make_room(record, len(session.turns))
+    started, reply = time.perf_counter(), ""
+    try:
+        with closing(session.ask(said)) as replies:
+            for reply in replies:
+                yield reply
+    except EngineBusy as error:
+        raise gr.Error(f"The model is {error}.", print_exception=False) from None
+    finally:
+        if reply and said:
+            found = _details(session, reply, time.perf_counter() - started)
+            record["replies"][place] = asdict(found)
+            if log:
+                _keep(log, consent, record["id"], said, found, session)
 
 
 def asker(engine: ChatEngine) -> Callable[..., str]:
@@ -147,21 +157,10 @@ def asker(engine: ChatEngine) -> Callable[..., str]:
         best_of: int = own.best_of,
         seed: int = -1,
     ) -> str:
-        """Answers one message as a small language model that makes things up, in the voice of a persona.
-
-        Args:
-            message: what the user says; it is the whole conversation.
-            persona: who answers: first-person sentences, one a line.
-            temperature: lower is more predictable.
-            top_p: share of the probability that words are drawn from.
-            top_k: most probable words that are drawn from; 0 is all.
-            max_new_tokens: longest reply, in tokens.
-            best_of: replies that are drawn, of which the best is given.
-            seed: draws the same reply again; -1 takes another one each time.
-        """
         settings = (temperature, top_p, top_k, max_new_tokens, best_of, seed)
         return [*answer(message, [], persona, *settings, False, new_record())][-1]
 
+    chat.__doc__ = DOCUMENTATION.format(message="what the user says; it is the whole conversation.")
     return chat
 
 
