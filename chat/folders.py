@@ -173,3 +173,12 @@ def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None
             f"{flag} {output}: would be replaced, and holds `{foreign}`, which no earlier run wrote; give "
             "another folder, or move that away"
         )
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """The file by a second name, without its bytes once more where the file system can."""
+    try:
+        os.link(source, target)
+    except OSError:
+        # Some file systems have no hard links.
+        shutil.copyfile(source, target)

@@ -6,16 +6,16 @@ on exactly. `main` never holds a half-trained model.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
 from chat.cli import UserError
+from chat.folders import link_or_copy
 from chat.hub.background import NewestPush, Push
 from chat.hub.cards import check_card, state_of
 from chat.hub.loading import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
@@ -30,7 +30,14 @@ from chat.hub.repositories import (
     make_ready,
     tried,
 )
-from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, step_of
+from training.checkpoints import (
+    checkpoints,
+    is_whole,
+    last_whole_checkpoint,
+    name_best_checkpoint,
+    step_of,
+)
+from training.runs import RUN_FILE, Run, run_of
 
 if TYPE_CHECKING:
     from training.arguments import TrainArguments
@@ -45,6 +52,10 @@ DOWNLOAD = ".from-hub"
 AGAIN = "give the same command again with --resume, which trains no further step"
 
 
+class OtherRunError(UserError):
+    """The Hub holds another run."""
+
+
 def begin(arguments: TrainArguments, destination: Destination) -> bool:
     """Before the work: the repository is made, and holds no other run, or gives its checkpoints to this one.
 
@@ -54,20 +65,23 @@ def begin(arguments: TrainArguments, destination: Destination) -> bool:
     Raises:
         UserError: nothing can be pushed there, or it holds another run, or the tag that is to be set.
     """
-    failure = make_ready(destination)
-    if not failure and not arguments.resume:
-        failure = tried(lambda: _refuse_what_is_taken(arguments, destination), destination)
+    failure = make_ready(destination) or tried(
+        lambda: _refuse_what_is_taken(arguments, destination), destination
+    )
     if failure:
         logger.warning("%s: %s; the run goes on, and tries again", destination, failure.reason)
     if arguments.resume:
         fetch_checkpoints(destination, arguments.output_dir)
-    return arguments.resume or not failure
+    return not failure
 
 
 def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -> None:
     """Raises UserError where what is there would be replaced, or could not be, and what the client raises."""
-    refuse_other_run(destination)
-    if arguments.hub_tag:
+    here = last_whole_checkpoint(arguments.output_dir) if arguments.resume else None
+    if here or not arguments.resume:
+        refuse_other_run(destination, here)
+    # Of a run that has pushed its model, and is resumed at its end, the tag is on that.
+    if arguments.hub_tag and not arguments.resume:
         check_tag_is_free(destination, arguments.hub_tag)
     check_card(destination, state_of(destination))
 
@@ -81,15 +95,24 @@ class PushCheckpoints(TrainerCallback):
         has_begun: the branch is this run's; else the Hub has not been asked yet, or holds another run.
     """
 
-    def __init__(self, destination: Destination, output_dir: str, every_minutes: float, resumed: Path | None):
+    def __init__(
+        self,
+        destination: Destination,
+        output_dir: str,
+        every_minutes: float,
+        resumed: Path | None,
+        is_ours: bool = False,
+    ):
         """
         Args:
             every_minutes: between two pushes, at least.
-            resumed: the checkpoint that the run goes on from. Then those on the Hub are this run's, and what
-                has not come there before is pushed at once.
+            resumed: the checkpoint that the run goes on from. What has not come to the Hub before is pushed
+                at once.
+            is_ours: whether the Hub was asked, and holds no other run.
         """
         self.destination, self.output_dir = destination, Path(output_dir)
-        self.has_begun = resumed is not None
+        self._is_resumed = resumed is not None
+        self.has_begun = is_ours and self._is_resumed
         self._pushed: set[str] = set()
         shutil.rmtree(self.output_dir / SNAPSHOTS, ignore_errors=True)
         self._pushes = NewestPush(destination, 60 * every_minutes)
@@ -110,7 +133,7 @@ class PushCheckpoints(TrainerCallback):
         folder = self.output_dir / SNAPSHOTS / str(step)
         shutil.rmtree(folder, ignore_errors=True)
         for checkpoint in filter(is_whole, checkpoints(self.output_dir)):
-            shutil.copytree(checkpoint, folder / checkpoint.name, copy_function=_link)
+            shutil.copytree(checkpoint, folder / checkpoint.name, copy_function=link_or_copy)
         shutil.copyfile(self.output_dir / TRAIN_ARGUMENTS_FILE, folder / TRAIN_ARGUMENTS_FILE)
         self._pushes.submit(
             Push(
@@ -125,7 +148,9 @@ class PushCheckpoints(TrainerCallback):
         make(self.destination)
         if not self.has_begun:
             # At the start the Hub may have been out of reach.
-            refuse_other_run(self.destination)
+            refuse_other_run(
+                self.destination, last_whole_checkpoint(self.output_dir) if self._is_resumed else None
+            )
         make_branch(self.destination, BRANCH)
         self.has_begun = True
         if (steps := steps_on_hub(self.destination)) and steps[-1] > step:
@@ -157,39 +182,51 @@ class PushCheckpoints(TrainerCallback):
             )
 
 
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        # Some file systems have no hard links.
-        shutil.copyfile(source, target)
-
-
 def steps_on_hub(destination: Destination) -> list[int]:
     """The steps of the checkpoints that the Hub has, in order; raises what the Hub's client raises."""
     states = (path for path in files_on(destination, BRANCH) if path.endswith(f"/{TRAINER_STATE_FILE}"))
     return sorted(step_of(Path(path).parent) for path in states if path.startswith("checkpoint-"))
 
 
-def refuse_other_run(destination: Destination) -> None:
-    """Raises UserError where the Hub holds checkpoints, which a new run would replace."""
-    if steps := steps_on_hub(destination):
-        raise UserError(
+def refuse_other_run(destination: Destination, here: Path | None) -> None:
+    """Raises OtherRunError where the Hub holds checkpoints that this run would replace.
+
+    Args:
+        here: this run's newest checkpoint, where it goes on from one; to a new run all others are another's.
+    """
+    steps = steps_on_hub(destination)
+    if steps and here is None:
+        raise OtherRunError(
             f"{destination}: holds checkpoints of an earlier run, up to step {steps[-1]}; go on with it by "
             f"--resume, name another repository, or delete them by `hf repos branch delete "
             f"{destination.repo_id} {BRANCH}`"
         )
+    if steps and not _run_on_hub(destination, steps[-1]).may_be(run_of(here)):
+        raise OtherRunError(
+            f"{destination}: holds another run (to step {steps[-1]}) than --output-dir {here.parent} (to "
+            f"step {step_of(here)}); name another repository, or another --output-dir to go on with that run"
+        )
+
+
+def _run_on_hub(destination: Destination, step: int) -> Run:
+    with TemporaryDirectory() as folder:
+        names = [f"checkpoint-{step}/{name}" for name in (RUN_FILE, TRAINER_STATE_FILE)]
+        download(destination, BRANCH, Path(folder), allow=names)
+        return run_of(Path(folder) / f"checkpoint-{step}")
 
 
 def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
     """Brings the Hub's checkpoints into --output-dir, unless it has as new ones itself.
 
     Raises:
-        UserError: the Hub cannot be asked, and there is no checkpoint to go on from here.
+        UserError: the Hub cannot be asked, and there is no checkpoint to go on from here; or it holds
+            another run than --output-dir.
     """
     here = last_whole_checkpoint(output_dir)
 
     def fetch() -> None:
+        if here:
+            refuse_other_run(destination, here)
         steps = steps_on_hub(destination)
         if steps and (here is None or steps[-1] > step_of(here)):
             logger.info("%s: fetching its checkpoints, up to step %d", destination, steps[-1])
@@ -198,6 +235,8 @@ def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
     undone = "its checkpoints are not here"
     try:
         persistently(fetch, destination, undone=undone, again="give the same command again")
+    except OtherRunError:
+        raise
     except UserError as error:
         if here is None:
             raise
@@ -208,24 +247,16 @@ def _fetch(destination: Destination, output_dir: Path) -> None:
     """Downloads beside the checkpoints and moves each to its place whole, the newest last."""
     fetched = output_dir / DOWNLOAD
     download(destination, BRANCH, fetched, allow=(*OURS, TRAIN_ARGUMENTS_FILE))
+    if (fetched / TRAIN_ARGUMENTS_FILE).is_file():
+        # By which the newest checkpoint was trained.
+        (fetched / TRAIN_ARGUMENTS_FILE).replace(output_dir / TRAIN_ARGUMENTS_FILE)
     for checkpoint in filter(is_whole, checkpoints(fetched)):
-        _name_best_checkpoint(checkpoint, output_dir)
+        name_best_checkpoint(checkpoint, output_dir)
         place = output_dir / checkpoint.name
         if not is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             checkpoint.rename(place)
-    if not (output_dir / TRAIN_ARGUMENTS_FILE).is_file() and (fetched / TRAIN_ARGUMENTS_FILE).is_file():
-        (fetched / TRAIN_ARGUMENTS_FILE).rename(output_dir / TRAIN_ARGUMENTS_FILE)
     shutil.rmtree(fetched, ignore_errors=True)
-
-
-def _name_best_checkpoint(checkpoint: Path, output_dir: Path) -> None:
-    """The state names the best checkpoint by its path on the machine that saved it: here it is another."""
-    path = checkpoint / TRAINER_STATE_FILE
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if state.get("best_global_step"):
-        state["best_model_checkpoint"] = str(output_dir / f"checkpoint-{state['best_global_step']}")
-        path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def publish_final_model(

@@ -20,7 +20,7 @@ from transformers.trainer_callback import ExportableState
 from chat.cli import UserError, first_line
 from chat.folders import is_write_failure
 from chat.hub.loading import without_bars
-from training import data_digest
+from training import data_digest, runs
 from training.callbacks import StopEarly, StopOnSigterm
 
 LOSS_WINDOW_FILE = "loss_window.json"
@@ -33,7 +33,8 @@ class ResumableTrainer(Trainer):
 
     - SIGTERM ends no process that collates batches before the one that trains has stopped and saved;
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
-      one logs, and digests of the data; one that cannot be written is removed and reported as a `UserError`;
+      one logs, digests of the data, and the run's id; one that cannot be written is removed and reported as
+      a `UserError`;
     - a resumed run does not log the mean loss of all steps at its end;
     - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
     - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
@@ -47,6 +48,7 @@ class ResumableTrainer(Trainer):
         """
         super().__init__(**arguments)
         self.data_digests = data_digests or {}
+        self._run_id: str | None = runs.new_id()
 
     @property
     def stopped_at_step(self) -> int | None:
@@ -108,12 +110,16 @@ class ResumableTrainer(Trainer):
             window = {"loss_sum": loss_sum, "logged_step": self._globalstep_last_logged}
             (Path(output_dir) / LOSS_WINDOW_FILE).write_text(json.dumps(window), encoding="utf-8")
             data_digest.write(self.data_digests, Path(output_dir))
+            runs.write_id(self._run_id, Path(output_dir))
         self.accelerator.wait_for_everyone()
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
-        window = Path(checkpoint or "") / LOSS_WINDOW_FILE
-        if checkpoint and window.is_file():
+        if not checkpoint:
+            return
+        self._run_id = runs.run_of(Path(checkpoint)).id
+        window = Path(checkpoint) / LOSS_WINDOW_FILE
+        if window.is_file():
             saved = json.loads(window.read_text(encoding="utf-8"))
             self._tr_loss += saved["loss_sum"]
             self._globalstep_last_logged = saved["logged_step"]

@@ -69,7 +69,7 @@ def _train(arguments: TrainArguments) -> DialogueTrainer:
     arguments, checkpoint = going_on(arguments)
     trainer = build_trainer(arguments)
     resuming.begin(trainer, arguments, checkpoint)
-    with _pushed_checkpoints(trainer, arguments, destination, checkpoint) as pushes:
+    with _pushed_checkpoints(trainer, arguments, destination, checkpoint, is_ours) as pushes:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.stopped_at_step is None:
             save_final_model(trainer, arguments)
@@ -95,7 +95,11 @@ def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> bool:
 
 @contextmanager
 def _pushed_checkpoints(
-    trainer: DialogueTrainer, arguments: TrainArguments, destination: Destination | None, resumed: Path | None
+    trainer: DialogueTrainer,
+    arguments: TrainArguments,
+    destination: Destination | None,
+    resumed: Path | None,
+    is_ours: bool,
 ) -> Iterator[PushCheckpoints | None]:
     """Pushes checkpoints while the block runs, if that is asked for, and at its end what is left of them."""
     is_asked = destination and arguments.hub_strategy == "checkpoints" and trainer.is_world_process_zero()
@@ -104,7 +108,7 @@ def _pushed_checkpoints(
         return
     from training.hub import PushCheckpoints
 
-    pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, resumed)
+    pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, resumed, is_ours)
     trainer.add_callback(pushes)
     try:
         yield pushes

@@ -235,6 +235,88 @@ def test_what_the_hub_has_comes_beside_what_is_here_and_names_the_best_one_by_it
     assert here["mine"] and fetched["best_model_checkpoint"] == str(tmp_path / "checkpoint-4")
 
 
+@pytest.fixture
+def on_hub(tmp_path, monkeypatch) -> Path:
+    """A folder that stands for the branch of checkpoints, in a repository without a model."""
+    from chat.hub.publishing import additions_of
+    from training import hub as pushes
+
+    branch = tmp_path / "hub"
+
+    def download(_, __, folder, allow):
+        for each in additions_of(branch, allow=allow):
+            (folder / each.path_in_repo).parent.mkdir(parents=True, exist_ok=True)
+            (folder / each.path_in_repo).write_bytes(Path(each.path_or_fileobj).read_bytes())
+
+    for name in ("make_ready", "make"):
+        monkeypatch.setattr(pushes, name, lambda _: None)
+    monkeypatch.setattr(pushes, "files_on", lambda *_: contents(branch))
+    monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), None))
+    monkeypatch.setattr(pushes, "download", download)
+    return branch
+
+
+def of_run(folder: Path, run: str, step: int) -> None:
+    write_checkpoints(folder, step)
+    (folder / f"checkpoint-{step}" / "run.json").write_text(json.dumps({"id": run}))
+    (folder / "train_arguments.json").write_text(json.dumps({"seed": run}))
+
+
+@pytest.mark.parametrize(("step_here", "step_there"), [(8, 6), (4, 10), (6, 6)])
+def test_a_resumed_run_leaves_another_ones_repository_alone(
+    step_here, step_there, short_run, on_hub, tmp_path
+):
+    from training import hub as pushes
+
+    of_run(tmp_path / "run", "mine", step_here)
+    of_run(on_hub, "theirs", step_there)
+    before = contents(tmp_path / "run")
+    error = (
+        f"--push-to-hub someone/chat: holds another run (to step {step_there}) than --output-dir "
+        f"{tmp_path / 'run'} (to step {step_here}); name another repository, or another --output-dir to go "
+        "on with that run"
+    )
+    for asked in (
+        lambda: pushes.begin(short_run(resume=True), Destination("someone/chat")),
+        lambda: pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path / "run")),
+    ):
+        with pytest.raises(UserError) as refused:
+            asked()
+        assert str(refused.value) == error
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
+    short_run, on_hub, tmp_path, monkeypatch
+):
+    from training import hub as pushes
+
+    of_run(tmp_path / "run", "mine", 8)
+    of_run(on_hub, "theirs", 6)
+    committed = []
+    monkeypatch.setattr(pushes, "commit_files", lambda *_, **__: committed.append(1))
+    monkeypatch.setattr(pushes, "make_branch", lambda *_: None)
+    monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: committed.append(2))
+    run, destination = short_run(resume=True), Destination("someone/chat")
+    resumed = tmp_path / "run" / "checkpoint-8"
+    push = pushes.PushCheckpoints(destination, run.output_dir, 0, resumed, is_ours=False)
+    push.close()
+    with pytest.raises(UserError, match=r"holds another run \(to step 6\) than .* whole on this machine"):
+        pushes.publish_final_model(run, destination, push.has_begun, 8)
+    assert not committed
+
+
+def test_a_run_goes_on_from_its_own_repository_by_the_arguments_there(short_run, on_hub, tmp_path):
+    from training import hub as pushes
+
+    of_run(tmp_path / "run", "mine", 4)
+    of_run(on_hub, "mine", 10)
+    (on_hub / "train_arguments.json").write_text('{"max_steps": 12}')
+    assert pushes.begin(short_run(resume=True), Destination("someone/chat"))
+    assert (tmp_path / "run" / "checkpoint-10").is_dir()
+    assert (tmp_path / "run" / "train_arguments.json").read_text() == '{"max_steps": 12}'
+
+
 def test_without_the_hub_a_run_goes_on_from_here_and_never_from_its_beginning(tmp_path, monkeypatch, caplog):
     from training import hub as pushes
 
