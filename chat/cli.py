@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import logging
@@ -40,7 +41,13 @@ def parse_arguments(
         def error(self, message: str) -> NoReturn:
             raise UserError(f"{message}; see --help")
 
-    parser = Parser(argument_class, description=description, allow_abbrev=False)
+    parser = Parser(
+        argument_class,
+        description=description,
+        allow_abbrev=False,
+        prog=_program(),
+        formatter_class=_help_formatter(positional),
+    )
     parser.add_argument("--config", metavar="FILE.yaml", help="YAML file of defaults for the flags here.")
     argv = list(sys.argv[1:] if argv is None else argv)
     if positional and argv and not argv[0].startswith("-"):
@@ -58,6 +65,27 @@ def parse_arguments(
         flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
         raise UserError(f"{unknown[0]}: no such flag{_suggestion(unknown[0], flags)}; see --help")
     return _at_home(arguments)
+
+
+def _program() -> str | None:
+    """How this process was started, where that was `python -m`: argparse names the file alone."""
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {started.name.removesuffix('.__main__')}" if started else None
+
+
+def _help_formatter(positional: str) -> type[argparse.HelpFormatter]:
+    class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+        def _get_help_string(self, action: argparse.Action) -> str:
+            flag = action.option_strings[0]
+            if flag.startswith("--no_"):
+                # HfArgumentParser says of it what it says of the flag that it turns off.
+                return f"The same as --{flag.removeprefix('--no_')} false."
+            text = super()._get_help_string(action) if action.default not in (None, []) else action.help
+            if action.dest == positional:
+                text += " Before all flags the values may stand alone."
+            return text
+
+    return HelpFormatter
 
 
 def _at_home(arguments: Arguments) -> Arguments:

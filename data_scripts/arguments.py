@@ -59,7 +59,10 @@ class PrepareArguments:
         },
     )
     keep_raw_text: bool = field(
-        default=False, metadata={"help": "Keep the published text, to reproduce published figures."}
+        default=False,
+        metadata={
+            "help": "Keep the published text, to reproduce published figures; that of jsonl is kept anyway."
+        },
     )
     val_fraction: float = field(
         default=0.05,

@@ -6,7 +6,7 @@ Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,15 +18,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TEMPERATURES = [step / 100 for step in range(80, 201)]
+COARSE_STEP = 10
 
 
-def best_temperature(model: PreTrainedModel, batches: Iterable[dict[str, torch.Tensor]]) -> float:
+def best_temperature(model: PreTrainedModel, batches: Sequence[dict[str, torch.Tensor]]) -> float:
     """Which of `TEMPERATURES` makes the labelled tokens likeliest.
+
+    The loss is convex in the inverse temperature. So the best lies between the neighbours of the best of a
+    few, and a quarter of the passes over a large vocabulary is enough.
 
     Args:
         batches: of `PaddedCollator`.
     """
-    nats = torch.zeros(len(TEMPERATURES))
+    place = TEMPERATURES.index(_likeliest(model, batches, TEMPERATURES[::COARSE_STEP]))
+    return _likeliest(model, batches, TEMPERATURES[max(0, place - COARSE_STEP) : place + COARSE_STEP + 1])
+
+
+def _likeliest(
+    model: PreTrainedModel, batches: Sequence[dict[str, torch.Tensor]], temperatures: list[float]
+) -> float:
+    nats = torch.zeros(len(temperatures))
     for batch in batches:
         labels = batch["labels"][:, 1:].to(model.device)
         forward = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
@@ -36,10 +47,10 @@ def best_temperature(model: PreTrainedModel, batches: Iterable[dict[str, torch.T
         nats += torch.stack(
             [
                 torch.nn.functional.cross_entropy(logits / each, targets, reduction="sum")
-                for each in TEMPERATURES
+                for each in temperatures
             ]
         ).cpu()
-    return TEMPERATURES[int(nats.argmin())]
+    return temperatures[int(nats.argmin())]
 
 
 def last_norm(model: PreTrainedModel) -> torch.nn.LayerNorm:

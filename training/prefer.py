@@ -205,8 +205,9 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     sequences = _dialogues(arguments, tokenizer, "val", CALIBRATION_SEQUENCES)
     size = arguments.per_device_train_batch_size
     collate = PaddedCollator(padding_id(tokenizer))
-    batches = (collate(sequences[start : start + size]) for start in range(0, len(sequences), size))
+    batches = [collate(sequences[start : start + size]) for start in range(0, len(sequences), size)]
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped).eval()
+    logger.info("--calibrate true: looking for the best temperature, by %d dialogues", len(sequences))
     temperature = best_temperature(model, batches)
     divide_logits(model, temperature)
     trainer.log({"calibration_temperature": temperature})

@@ -21,10 +21,7 @@ class SpaceArguments:
     )
     model: str = field(
         default=EMBEDDED_MODEL,
-        metadata={
-            "help": "Hub id of the model to chat with, or a folder, which is uploaded with the Space "
-            "(default: the embedded model)."
-        },
+        metadata={"help": "Hub id of the model to chat with, or a folder, which is uploaded with the Space."},
     )
     title: str = field(default="GPT-2 chat", metadata={"help": "Title of the Space."})
     hardware: str = field(

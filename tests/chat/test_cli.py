@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from typing import Literal
 
 import pytest
@@ -205,3 +206,21 @@ def test_characters_that_stdout_has_not_become_others():
     code = "from chat.cli import run; run(lambda: print('better \u2191'))"
     given = {"env": {**os.environ, "PYTHONIOENCODING": "cp1252"}, "cwd": ROOT}
     assert subprocess.check_output([sys.executable, "-c", code], **given) == b"better ?\n"
+
+
+def test_help_says_how_the_command_is_given_and_each_default_once(capsys, monkeypatch):
+    @dataclass(frozen=True)
+    class Given:
+        results: str = field(metadata={"help": "Folders."})
+        loud: bool = field(default=True, metadata={"help": "Be loud."})
+        model: str | None = field(default=None, metadata={"help": "Path (default: the newest)."})
+        steps: int = field(default=3, metadata={"help": "Steps."})
+
+    monkeypatch.setattr("__main__.__spec__", ModuleSpec("eval.__main__", None))
+    with pytest.raises(SystemExit):
+        parse_arguments(Given, ["--help"], positional="results")
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("usage: python -m eval [-h] ")
+    assert "RESULTS Folders. Before all flags the values may stand alone. --loud" in said
+    assert "--no_loud, --no-loud The same as --loud false. --model" in said
+    assert "Path (default: the newest). --steps" in said and "Steps. (default: 3) --config" in said
