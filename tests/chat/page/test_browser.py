@@ -319,12 +319,29 @@ def test_phone_and_dark(chromium, address, screenshot):
     phone.open()
     phone.until(lambda: brightness(phone) < 150)
     screenshot(phone, "phone-dark")
+    phone.say("Tell me more. " * 40)
+    # Gradio scrolls to the end once more.
+    phone.page.wait_for_timeout(500)
+    phone.page.locator("#chatbot .bubble-wrap").evaluate("each => each.scrollTo(0, 0)")
+    scroll_down = phone.page.locator("#chatbot .scroll-down-button-container button")
+    phone.until(lambda: is_on_top(scroll_down))
     phone.open_side_bar()
+    phone.until(lambda: not is_on_top(scroll_down))
     phone.press("New conversation")
     phone.until(lambda: phone.messages() == [])
     phone.until(lambda: not phone.page.locator(".sidebar.open").count())
     assert phone.say("Hi again!")
     phone.context.close()
+
+
+def is_on_top(button) -> bool:
+    """Whether a tap would reach it."""
+    return button.evaluate(
+        """each => {
+            const { x, y, width, height } = each.getBoundingClientRect();
+            return each.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+        }"""
+    )
 
 
 def brightness(visitor: Visitor) -> int:
