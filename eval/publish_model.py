@@ -15,16 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
-from chat.hub.cards import CARD_FILE, state_of
-from chat.hub.loading import MODEL_FILES, TRAINING_FILES
+from chat.hub.cards import CARD_FILE, refuse_another_model, state_of
+from chat.hub.loading import MODEL_FILES
 from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
 from eval.card import OWN_PART, merge_with_hub, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, own_statistics, read_model_folder
 from eval.results_file import RESULTS_FILE, load_results, results_path
-
-WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf", ".h5", ".msgpack")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def publish(arguments: PublishModelArguments) -> Destination:
         raise UserError(f"{destination}: {failure}")
 
     def refuse() -> None:
-        refuse_another_model(destination)
+        refuse_another_model(destination, state_of(destination), OWN_PART.begin)
         if arguments.hub_tag:
             check_tag_is_free(destination, arguments.hub_tag)
 
@@ -91,17 +89,6 @@ def publish(arguments: PublishModelArguments) -> Destination:
             merge_card=merge_with_hub,
         )
     return destination
-
-
-def refuse_another_model(destination: Destination) -> None:
-    """Raises UserError where the repository holds a model that is none of this project's, and what the Hub's
-    client raises.
-    """
-    there = state_of(destination)
-    has_weights = any(name.endswith(WEIGHTS) for name in there.files)
-    is_ours = {*TRAINING_FILES} & {*there.files} or OWN_PART.begin in (there.card or "")
-    if has_weights and not is_ours:
-        raise UserError(f"{destination}: is another model, which this would overwrite; name another")
 
 
 def _card_with_results(arguments: PublishModelArguments, model: ModelFolder, results: str) -> str:

@@ -58,7 +58,7 @@ def rotate(output_dir: str | Path, save_total_limit: int, best_step: int | None 
             shutil.rmtree(doomed, ignore_errors=True)
 
 
-def name_best_checkpoint(checkpoint: Path, output_dir: Path) -> None:
+def name_best(checkpoint: Path, output_dir: Path) -> None:
     """The state names the best checkpoint by its path on the machine that saved it: here it is another."""
     path = checkpoint / TRAINER_STATE_FILE
     state = json.loads(path.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 from chat.cli import UserError
 from chat.folders import link_or_copy
 from chat.hub.background import NewestPush, Push
-from chat.hub.cards import check_card, state_of
+from chat.hub.cards import check_card, refuse_another_model, state_of
 from chat.hub.loading import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
 from chat.hub.repositories import (
@@ -30,13 +30,7 @@ from chat.hub.repositories import (
     make_ready,
     tried,
 )
-from training.checkpoints import (
-    checkpoints,
-    is_whole,
-    last_whole_checkpoint,
-    name_best_checkpoint,
-    step_of,
-)
+from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, name_best, step_of
 from training.runs import RUN_FILE, Run, run_of
 
 if TYPE_CHECKING:
@@ -83,7 +77,16 @@ def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -
     # Of a run that has pushed its model, and is resumed at its end, the tag is on that.
     if arguments.hub_tag and not arguments.resume:
         check_tag_is_free(destination, arguments.hub_tag)
-    check_card(destination, state_of(destination))
+    _refuse_model(destination)
+
+
+def _refuse_model(destination: Destination) -> None:
+    """Raises UserError where `main` holds what no model of ours can take the place of."""
+    from eval.card import OWN_PART
+
+    state = state_of(destination)
+    refuse_another_model(destination, state, OWN_PART.begin)
+    check_card(destination, state)
 
 
 class PushCheckpoints(TrainerCallback):
@@ -251,7 +254,7 @@ def _fetch(destination: Destination, output_dir: Path) -> None:
         # By which the newest checkpoint was trained.
         (fetched / TRAIN_ARGUMENTS_FILE).replace(output_dir / TRAIN_ARGUMENTS_FILE)
     for checkpoint in filter(is_whole, checkpoints(fetched)):
-        name_best_checkpoint(checkpoint, output_dir)
+        name_best(checkpoint, output_dir)
         place = output_dir / checkpoint.name
         if not is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
@@ -265,7 +268,7 @@ def publish_final_model(
     """The trained model to `main`, with a card; tagged where asked.
 
     Args:
-        is_ours: whether the repository was found to be this run's; else it is asked now.
+        is_ours: whether the checkpoints there were found to be this run's; else that is asked now.
 
     Raises:
         UserError: it is not on the Hub, and why; the folder is whole.
@@ -275,13 +278,15 @@ def publish_final_model(
     def refuse() -> None:
         make(destination)
         try:
-            _refuse_what_is_taken(arguments, destination)
+            if is_ours:
+                _refuse_model(destination)
+            else:
+                _refuse_what_is_taken(arguments, destination)
         except UserError as error:
             raise UserError(f"{error}; {undone}; {AGAIN}, and with what is free") from error
 
     undone = f"{arguments.final_model_dir} is not on the Hub, but whole on this machine"
-    if not is_ours:
-        persistently(refuse, destination, undone=undone, again=AGAIN)
+    persistently(refuse, destination, undone=undone, again=AGAIN)
     write_card_without_results(arguments.final_model_dir, destination.repo_id)
     publish_model(
         arguments.final_model_dir,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
-from chat.hub.loading import explained
+from chat.hub.loading import TRAINING_FILES, explained
 from chat.hub.merged_cards import check_mergeable
 from chat.hub.publishing import MAIN, persistently
 from chat.hub.repositories import Destination, hub_api
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
 CARD_FILE = "README.md"
+WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf", ".h5", ".msgpack")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,18 @@ def check_card(destination: Destination, state: RepositoryState, model: str | No
         check_mergeable(state.card, model)
     except UserError as error:
         raise UserError(f"{destination}: {error}") from error
+
+
+def refuse_another_model(destination: Destination, state: RepositoryState, mark: str) -> None:
+    """Raises UserError where the repository holds a model that is none of this project's.
+
+    Args:
+        mark: what the card of a model of ours holds.
+    """
+    has_weights = any(name.endswith(WEIGHTS) for name in state.files)
+    is_ours = {*TRAINING_FILES} & {*state.files} or mark in (state.card or "")
+    if has_weights and not is_ours:
+        raise UserError(f"{destination}: is another model, which this would overwrite; name another")
 
 
 def readable_state(destination: Destination) -> RepositoryState:

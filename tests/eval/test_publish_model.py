@@ -3,9 +3,8 @@
 import pytest
 
 from chat.cli import UserError
-from chat.hub.cards import RepositoryState
+from chat.hub.cards import RepositoryState, refuse_another_model
 from chat.hub.repositories import Destination
-from eval import publish_model
 from eval.card import OWN_PART
 
 
@@ -20,9 +19,9 @@ from eval.card import OWN_PART
         (("pytorch_model.bin",), None, True),
     ],
 )
-def test_a_model_of_others_is_not_replaced(files, card, is_refused, monkeypatch):
-    monkeypatch.setattr(publish_model, "state_of", lambda _: RepositoryState("c0ffee", files, card))
+def test_a_model_of_others_is_not_replaced(files, card, is_refused):
+    given = Destination("someone/model"), RepositoryState("c0ffee", files, card), OWN_PART.begin
     if not is_refused:
-        return publish_model.refuse_another_model(Destination("someone/model"))
+        return refuse_another_model(*given)
     with pytest.raises(UserError, match=r"someone/model: is another model, which this would overwrite"):
-        publish_model.refuse_another_model(Destination("someone/model"))
+        refuse_another_model(*given)

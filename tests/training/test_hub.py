@@ -262,6 +262,28 @@ def of_run(folder: Path, run: str, step: int) -> None:
     (folder / "train_arguments.json").write_text(json.dumps({"seed": run}))
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, tmp_path, monkeypatch):
+    """Neither one that is there at the start nor one that comes while it trains."""
+    from training import hub as pushes
+
+    def publish(*_, **__):
+        raise AssertionError("published")
+
+    bert = RepositoryState("c0ffee", ("model.safetensors", "vocab.txt", "README.md"), "# My BERT")
+    run, destination = short_run(resume=resume), Destination("someone/bert")
+    if resume:
+        of_run(tmp_path / "run", "mine", 4)
+    assert pushes.begin(run, destination)
+    monkeypatch.setattr(pushes, "publish_model", publish)
+    monkeypatch.setattr(pushes, "state_of", lambda _: bert)
+    error = "^--push-to-hub someone/bert: is another model, which this would overwrite; name another"
+    with pytest.raises(UserError, match=f"{error}$"):
+        pushes.begin(run, destination)
+    with pytest.raises(UserError, match=f"{error}; .*final is not on the Hub, but whole on this machine"):
+        pushes.publish_final_model(run, destination, True, 6)
+
+
 @pytest.mark.parametrize(("step_here", "step_there"), [(8, 6), (4, 10), (6, 6)])
 def test_a_resumed_run_leaves_another_ones_repository_alone(
     step_here, step_there, short_run, on_hub, tmp_path
