@@ -7,6 +7,7 @@ on exactly. `main` never holds a half-trained model.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 BRANCH = "checkpoints"
 OURS = ("checkpoint-*/*",)
+STATE = rf"checkpoint-(\d+)/{re.escape(TRAINER_STATE_FILE)}"
 # Pickled arguments, with this machine's paths; nothing reads them.
 NOT_PUSHED = ("*/training_args.bin",)
 SNAPSHOTS = ".pushing"
@@ -187,8 +189,8 @@ class PushCheckpoints(TrainerCallback):
 
 def steps_on_hub(destination: Destination) -> list[int]:
     """The steps of the checkpoints that the Hub has, in order; raises what the Hub's client raises."""
-    states = (path for path in files_on(destination, BRANCH) if path.endswith(f"/{TRAINER_STATE_FILE}"))
-    return sorted(step_of(Path(path).parent) for path in states if path.startswith("checkpoint-"))
+    states = (re.fullmatch(STATE, path) for path in files_on(destination, BRANCH))
+    return sorted(int(state[1]) for state in states if state)
 
 
 def refuse_other_run(destination: Destination, here: Path | None) -> None:

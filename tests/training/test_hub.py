@@ -284,6 +284,16 @@ def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, t
         pushes.publish_final_model(run, destination, True, 6)
 
 
+def test_a_folder_of_somebody_elses_beside_the_checkpoints_is_left_out(on_hub):
+    from training import hub as pushes
+
+    write_checkpoints(on_hub, 4, 10)
+    for name in ("checkpoint-best", "checkpoint-2/older"):
+        (on_hub / name).mkdir(parents=True)
+        (on_hub / name / "trainer_state.json").write_text("{}")
+    assert pushes.steps_on_hub(Destination("someone/chat")) == [4, 10]
+
+
 @pytest.mark.parametrize(("step_here", "step_there"), [(8, 6), (4, 10), (6, 6)])
 def test_a_resumed_run_leaves_another_ones_repository_alone(
     step_here, step_there, short_run, on_hub, tmp_path
