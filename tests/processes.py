@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,13 +49,15 @@ def python(
 def launched(*arguments: object, timeout: float) -> subprocess.CompletedProcess:
     """Runs a launcher of several processes as one finds it; past the time limit, none of them is left."""
     command = [sys.executable, *map(str, arguments)]
-    settings = {"cwd": ROOT, "text": True, "env": without_told_device(), "start_new_session": True}
+    settings = {"cwd": ROOT, "text": True, "env": without_told_device()}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            # The launcher first would leave its processes waiting for one another, and holding the pipes.
-            os.killpg(process.pid, signal.SIGKILL)
+            # Killed, the launcher would leave its processes waiting for one another; told to end, it kills
+            # those that have not ended half a minute later.
+            process.terminate()
+            process.communicate()
             raise
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
