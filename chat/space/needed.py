@@ -1,23 +1,26 @@
-"""Which files of this repository the page needs: what `app.py` imports, directly or not, and their data."""
+"""Which files of this repository a program needs: what it imports, directly or not, and their data."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-ENTRY = "app.py"
+PAGE = "app.py"
 # Gradio writes `.pyi` beside its components.
 NO_DATA = (".py", ".pyi", ".pyc")
 
 
-def needed_files(root: Path) -> list[str]:
+def needed_files(root: Path, entries: Iterable[str] = (PAGE,)) -> list[str]:
     """Paths below `root`, sorted: modules, the data files beside them, and their packages' `__init__.py`.
 
     Imports are read from the source, those within functions too, so nothing is imported here.
+
+    Args:
+        entries: the modules to begin with, by their paths below `root`.
     """
     modules: set[Path] = set()
-    open_ends = [root / ENTRY]
+    open_ends = [root / entry for entry in entries]
     while open_ends:
         if (module := open_ends.pop()) not in modules:
             modules.add(module)

@@ -7,7 +7,9 @@ import shutil
 import pytest
 
 from chat.cli import UserError
+from chat.space.needed import needed_files
 from data_scripts import fingerprint
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -84,6 +86,15 @@ def test_options_and_libraries_and_code_count(inputs, tmp_path, monkeypatch):
         with open(tmp_path / "code" / name, "a") as changed:
             changed.write("Xanadu\n")
         assert fingerprint.changes(inputs(), before) == ["code"]
+
+
+def test_all_that_is_imported_of_chat_counts_but_what_cannot_change_a_dataset():
+    entries = [path.relative_to(ROOT).as_posix() for path in fingerprint.CODE.glob("*.py")]
+    of_chat = {path for path in needed_files(ROOT, entries) if path.startswith("chat/")}
+    of_the_hub = ("__init__", "cards", "errors", "merged_cards", "publishing", "repositories", "secrets")
+    without_influence = ("__init__", "cli", "folders", "markdown", *(f"hub/{name}" for name in of_the_hub))
+    counted = {f"chat/{name}" for name in fingerprint.CHAT_CODE}
+    assert counted == of_chat - {f"chat/{name}.py" for name in without_influence}
 
 
 def test_large_files_count_by_size_and_time(inputs, tmp_path, monkeypatch):
