@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -114,6 +115,12 @@ def locked(file: Path, taken: str) -> Iterator[None]:
         with suppress(OSError):
             file.unlink()
         lock.release()
+
+
+def sha256_of(file: str | Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def sizes(folder: Path, except_for: str) -> dict[str, int]:

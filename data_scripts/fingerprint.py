@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from chat.cli import UserError
+from chat.folders import sha256_of
 from data_scripts.provenance import PROVENANCE
 
 DIGESTED_BYTES = 64 * 2**20
@@ -117,8 +118,7 @@ def _of_file(path: Path) -> list:
     status = path.stat()
     if status.st_size > DIGESTED_BYTES:
         return [status.st_size, status.st_mtime_ns]
-    with open(path, "rb") as file:
-        return [status.st_size, hashlib.file_digest(file, "sha256").hexdigest()]
+    return [status.st_size, sha256_of(path)]
 
 
 def _digest(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+from chat.folders import sha256_of
 from chat.hub.cards import change_card, changeable_card, check_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
@@ -31,7 +31,7 @@ def card_destination(model_id: str, folder: Path) -> Destination:
     state = changeable_card(destination)
     check_card(destination, state, model_id)
     there = {path for path in state.files if Path(path).match(WEIGHTS) and "/" not in path}
-    here = {path.name: _sha256(path) for path in folder.glob(WEIGHTS)}
+    here = {path.name: sha256_of(path) for path in folder.glob(WEIGHTS)}
     if not there or here != checksums(destination, there):
         held = "holds other weights" if there else "holds no model"
         raise UserError(
@@ -93,8 +93,3 @@ def push_card(
             raise UserError(f"{destination}: {error}") from error
 
     return change_card(destination, merged, message="Results of eval.run", again=again)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

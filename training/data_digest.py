@@ -34,11 +34,6 @@ def of_dataset(dataset: dict[str, Dataset]) -> str:
     return digest.hexdigest()
 
 
-def of_file(path: str | Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write(digests: dict[str, str], checkpoint: Path) -> None:
     (checkpoint / DIGESTS_FILE).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
 

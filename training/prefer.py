@@ -14,7 +14,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import whole_folder
+from chat.folders import sha256_of, whole_folder
 from chat.hub.loading import (
     PREFER_ARGUMENTS_FILE,
     PREFER_STATE_FILE,
@@ -189,7 +189,7 @@ def _digests(arguments: PreferArguments) -> dict[str, str]:
     from chat.hub.data import load_tokenized
     from training import data_digest
 
-    found = {"--marks": data_digest.of_file(arguments.marks)}
+    found = {"--marks": sha256_of(arguments.marks)}
     if arguments.data:
         found["--data"] = data_digest.of_dataset(load_tokenized(arguments.data)[0])
     return found

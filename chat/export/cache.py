@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.folders import Contents, is_whole, sizes, whole_folder
+from chat.folders import Contents, is_whole, sha256_of, sizes, whole_folder
 
 EXPORT_FILE = "export.json"
 EXPORT = Contents(EXPORT_FILE, ("*.json", "*.xml", "*.bin", "*.txt", "*.jinja", "onnx"))
@@ -28,8 +28,7 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256(f"graph {GRAPH_VERSION}".encode())
     for pattern in MADE_FROM:
         for path in sorted(folder.glob(pattern)):
-            with open(path, "rb") as file:
-                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+            digest.update(f"{path.name} {sha256_of(path)}".encode())
     return digest.hexdigest()
 
 
