@@ -30,7 +30,7 @@ def card_data(
     language: str,
     row: str,
 ) -> ModelCardData:
-    """The metadata block; arguments as of `eval.card.render_card`."""
+    """The metadata block; arguments as of `eval.card_rendering.render_card`."""
     from huggingface_hub import ModelCardData
 
     found = _eval_results(results, row, _hub_ids(statistics)) if results else []

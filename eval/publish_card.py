@@ -13,7 +13,7 @@ from chat.hub.cards import change_card, changeable_card, check_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
 from chat.hub.repositories import Destination
-from eval.card import OWN_METADATA, OWN_PART, render_card
+from eval.card_rendering import OWN_METADATA, OWN_PART, render_card
 from eval.model_folder import WEIGHTS, ModelFolder, own_statistics, read_model_folder
 
 if TYPE_CHECKING:

@@ -275,7 +275,7 @@ def publish_final_model(
     Raises:
         UserError: it is not on the Hub, and why; the folder is whole.
     """
-    from eval.card import merge_with_hub, write_card_without_results
+    from eval.card_rendering import merge_with_hub, write_card_without_results
 
     def refuse() -> None:
         make(destination)

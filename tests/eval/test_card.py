@@ -9,9 +9,8 @@ from huggingface_hub import ModelCard
 
 from chat.markdown import code_span, escaped
 from data_scripts.corpora import LOADERS
-from eval import card
-from eval.card import render_card
 from eval.card_data import PUBLISHED, corpus_and_split
+from eval.card_rendering import TEMPLATE, render_card
 from eval.model_folder import load_statistics, read_model_folder
 from eval.report import corpus_tables
 from eval.results_file import as_current
@@ -104,8 +103,8 @@ def test_every_number_is_one_of_its_sources(results, with_statistics, row, model
 )
 def test_a_made_up_number_in_the_template_is_found(claim, model, tmp_path, monkeypatch):
     template = tmp_path / "model_card.md"
-    template.write_text(card.TEMPLATE.read_text(encoding="utf-8") + f"\n{claim}\n", encoding="utf-8")
-    monkeypatch.setattr(card, "TEMPLATE", template)
+    template.write_text(TEMPLATE.read_text(encoding="utf-8") + f"\n{claim}\n", encoding="utf-8")
+    monkeypatch.setattr("eval.card_rendering.TEMPLATE", template)
     results = results_of_version_2()
     text = str(render_card(results, model, model_id="m"))
     assert unexplained(text, *sources(results, model)) == NUMBER.findall(claim)
@@ -123,7 +122,7 @@ def test_the_template_uses_no_name_that_it_is_not_given(model, statistics, monke
     given = {}
     monkeypatch.setattr(ModelCard, "from_template", lambda data, **names: given.update(names))
     render_card(results_of_version_2(), model, statistics, model_id="m")
-    template = Environment().parse(card.TEMPLATE.read_text(encoding="utf-8"))
+    template = Environment().parse(TEMPLATE.read_text(encoding="utf-8"))
     assert meta.find_undeclared_variables(template) <= {*given, "card_data", "license", "language"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from chat.cli import UserError
 from chat.hub.cards import RepositoryState, refuse_another_model
 from chat.hub.repositories import Destination
-from eval.card import OWN_PART
+from eval.card_rendering import OWN_PART
 
 
 @pytest.mark.parametrize(

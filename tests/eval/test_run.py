@@ -17,8 +17,8 @@ from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm, load_tokenizer
 from eval import run
-from eval.card import _commands
 from eval.card_data import corpus_and_split
+from eval.card_rendering import _commands
 from eval.contenders import load_contenders, tokenizer_sha256
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models, main

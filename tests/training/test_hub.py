@@ -173,7 +173,7 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
     monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "make_ready", lambda _: None)
     monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
-    monkeypatch.setattr("eval.card.write_card_without_results", lambda *_: None)
+    monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
     run, destination = short_run(), Destination("someone/chat")
     is_ours = pushes.begin(run, destination)
     assert not is_ours
