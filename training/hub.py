@@ -84,7 +84,7 @@ def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -
 
 def _refuse_model(destination: Destination) -> None:
     """Raises UserError where `main` holds what no model of ours can take the place of."""
-    from eval.card import OWN_PART
+    from eval.card_rendering import OWN_PART
 
     state = state_of(destination)
     refuse_another_model(destination, state, OWN_PART.begin)
