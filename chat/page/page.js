@@ -170,8 +170,14 @@ window.gpt2chat = (() => {
         return listing();
     }
 
-    // A reload shows this tab's conversation again, a new tab the latest.
-    const latest = async () => (await opened(tab.get(CURRENT))) ?? opened(conversations()[0]?.id);
+    // A reload shows this tab's conversation again, a new tab the latest. The message whose reply the reload (or a
+    // lost connection) broke off before its first word goes back into the field.
+    async function latest() {
+        const own = await opened(tab.get(CURRENT));
+        const last = own?.turns.at(-1);
+        if (last?.role !== "user" || !given(last.content)) return own ?? opened(conversations()[0]?.id);
+        return { ...own, turns: own.turns.slice(0, -1) };
+    }
 
     // Deletes this conversation; its id where it is to stay, null where there is none any more.
     async function removed() {
@@ -231,6 +237,15 @@ window.gpt2chat = (() => {
 
     const field = () => document.querySelector("#message textarea");
 
+    // Writes into the field; false where something is there already, or nothing can be written.
+    function given(text) {
+        const box = field();
+        if (!box || box.value || !text || typeof text !== "string") return false;
+        box.value = text;
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+        return true;
+    }
+
     // On a touch screen it would open the keyboard over half of the page.
     function focusField() {
         if (window.matchMedia("(hover: hover)").matches) field()?.focus({ preventScroll: true });
@@ -268,10 +283,7 @@ window.gpt2chat = (() => {
         const draft = tab.get(DRAFT);
         tab.set(DRAFT, "");
         hasStarted = true;
-        const box = field();
-        if (!box || box.value || !draft) return;
-        box.value = draft;
-        box.dispatchEvent(new Event("input", { bubbles: true }));
+        given(draft);
     }
 
     function start() {

@@ -76,6 +76,28 @@ def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(
 
 
 @pytest.mark.slow
+def test_a_message_whose_reply_a_reload_broke_off_before_a_word_goes_back_into_the_field(
+    chromium, slow_address
+):
+    visitor = Visitor(chromium, slow_address)
+    visitor.set_decoding(Best_of="2", Longest_reply="3")
+    visitor.say("Hello")
+    before = visitor.messages()
+    visitor.set_decoding(Longest_reply="100")
+    visitor.type("Which city are you from?")
+    visitor.until(lambda: "city" in visitor.kept())
+    visitor.open()
+    box = visitor.page.locator("#message textarea")
+    visitor.until(lambda: visitor.messages() == before and box.input_value() == "Which city are you from?")
+    visitor.until(lambda: "city" not in visitor.kept())
+    visitor.set_decoding(Longest_reply="3")
+    box.press("Enter")
+    visitor.reply_after(3)
+    assert visitor.messages()[:-1] == [*before, ("user", "Which city are you from?")]
+    visitor.context.close()
+
+
+@pytest.mark.slow
 def test_a_reply_drawn_again_or_to_an_edited_message_can_be_stopped(chromium, slow_address):
     for way in (draw_again, edit):
         visitor = Visitor(chromium, slow_address)
