@@ -22,6 +22,7 @@ from chat.folders import is_write_failure
 from chat.hub.loading import without_bars
 from training import data_digest, runs
 from training.callbacks import StopEarly, StopOnSigterm
+from training.checkpoints import is_whole
 
 LOSS_WINDOW_FILE = "loss_window.json"
 
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableTrainer(Trainer):
-    """Differs from its base in five things:
+    """Differs from its base in six things:
 
     - SIGTERM ends no process that collates batches before the one that trains has stopped and saved;
     - a checkpoint also holds the losses since the last log line, so that a resumed run logs what an unbroken
@@ -37,6 +38,7 @@ class ResumableTrainer(Trainer):
       a `UserError`;
     - a resumed run does not log the mean loss of all steps at its end;
     - a run that is resumed at its end, or where it stopped early, is at its end, and takes no further step;
+    - a resumed run finds its best checkpoint in --output-dir, wherever that was when it was saved;
     - a resumed run evaluates, saves, logs and waits for a better loss as often as its own arguments say, not
       as the checkpoint's did.
     """
@@ -68,6 +70,8 @@ class ResumableTrainer(Trainer):
 
     def _init_training_state(self, max_steps, *arguments):
         found = super()._init_training_state(max_steps, *arguments)
+        if self.args.load_best_model_at_end and self.state.best_global_step:
+            self._find_best_checkpoint()
         self.state.compute_steps(self.args, max_steps)
         if stop_early := self._callback(StopEarly):
             stop_early.go_on(self.state)
@@ -83,6 +87,20 @@ class ResumableTrainer(Trainer):
                 "this run has ended already, at step %d: nothing is left to do", self.state.global_step
             )
         return found
+
+    def _find_best_checkpoint(self) -> None:
+        """The state names it by its path when it was saved, where there may be another run by now."""
+        place = Path(self.args.output_dir) / f"checkpoint-{self.state.best_global_step}"
+        if is_whole(place):
+            self.state.best_model_checkpoint = str(place)
+            return
+        if self.is_world_process_zero():
+            logger.warning(
+                "--resume: %s, the best so far, is not there: the final model will be the best of what is "
+                "still trained, or else the last",
+                place,
+            )
+        self.state.best_model_checkpoint = self.state.best_global_step = self.state.best_metric = None
 
     def _is_over(self) -> bool:
         stop_early = self._callback(StopEarly)

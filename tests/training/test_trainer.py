@@ -109,6 +109,46 @@ def test_sample_replies_are_in_tensorboard_and_change_nothing(short_run, tmp_pat
     assert [each.step for each in events.Scalars("eval/perplexity")] == [3, 6]
 
 
+@pytest.fixture
+def ruined(short_run, tmp_path):
+    """A function that resumes a run which is at its end, and whose best evaluation is an early one."""
+
+    def build(**changes):
+        grows = {"learning_rate": 300.0, "lr_scheduler_type": "constant_with_warmup", "warmup_steps": 1000}
+        return short_run(max_steps=4, eval_every_steps=1, save_every_steps=1, **grows, **changes)
+
+    train(build())
+    shutil.rmtree(tmp_path / "final")
+    return lambda **changes: train(build(resume=True, **changes))
+
+
+def final_weights(folder) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_is_resumed_in_another_place_ends_with_its_best_weights(ruined, tmp_path):
+    """Also where the place in which it was has another run's checkpoints by now."""
+    shutil.copytree(tmp_path / "run", tmp_path / "moved")
+    for path in (tmp_path / "run").glob("checkpoint-?"):
+        (path / "model.safetensors").write_bytes(final_weights(tmp_path / "run" / "checkpoint-4"))
+    trainer = ruined(output_dir=str(tmp_path / "moved"))
+    best = min(evaluations(trainer), key=lambda entry: entry["eval_loss"])["step"]
+    assert best < 4
+    assert final_weights(tmp_path / "final") == final_weights(tmp_path / "moved" / f"checkpoint-{best}")
+    state = json.loads((tmp_path / "final" / "trainer_state.json").read_text())
+    assert state["best_model_checkpoint"] == f"checkpoint-{best}"
+
+
+def test_a_best_checkpoint_that_is_gone_is_told_of_and_named_no_longer(ruined, tmp_path, caplog):
+    best = json.loads((tmp_path / "run" / "checkpoint-4" / "trainer_state.json").read_text())
+    gone = tmp_path / "run" / f"checkpoint-{best['best_global_step']}"
+    shutil.rmtree(gone)
+    state = ruined().state
+    assert f"--resume: {gone}, the best so far, is not there: the final model will be" in caplog.text
+    assert state.best_global_step is state.best_model_checkpoint is state.best_metric is None
+    assert final_weights(tmp_path / "final") == final_weights(tmp_path / "run" / "checkpoint-4")
+
+
 def test_an_evaluation_on_a_sample_takes_the_same_sequences_each_time(short_run):
     def evaluated(limit: int) -> list[list[int]]:
         return build_trainer(short_run(max_eval_sequences=limit)).eval_dataset["input_ids"][:]
