@@ -34,14 +34,17 @@ def add_swapped_copies(corpora: list[Corpus], copies: dict[str, float], seed: in
 
 
 def swapped_copies(dialogues: list[Dialogue], copies: float, seed: int) -> list[Dialogue]:
-    """So many copies of each dialogue with a persona; of what is not whole, a share is drawn by `seed`."""
+    """So many copies of each dialogue with a persona that has a detail; of what is not whole, a share is
+    drawn by `seed`.
+    """
     random_ = random.Random(seed)
     whole, share = divmod(copies, 1)
     made = []
     for dialogue in dialogues:
         if dialogue.persona:
             number = int(whole) + (random_.random() < share)
-            made += [swap_details(dialogue, random_) for _ in range(number)]
+            copies_of_it = [swap_details(dialogue, random_) for _ in range(number)]
+            made += [copy for copy in copies_of_it if sorted(copy.persona) != sorted(dialogue.persona)]
     return made
 
 

@@ -98,6 +98,13 @@ def test_so_many_copies_and_none_of_a_dialogue_without_a_persona():
     assert first == again != other and len(set(first)) > 30
 
 
+def test_what_has_nothing_to_swap_is_not_copied_and_leaves_the_other_copies_as_they_are():
+    plain = dataclasses.replace(DIALOGUE, persona=("I sing.", "I run."))
+    assert swapped_copies([plain] * 10, 2, 0) == []
+    copies = swapped_copies([DIALOGUE, plain, DIALOGUE, plain], 2, 0)
+    assert len(copies) == 4 and all(details(copy)["pets"] != "cats" for copy in copies)
+
+
 def test_the_words_are_in_one_class_each_and_have_the_same_forms():
     seen = []
     for words in interchangeable_words().values():
@@ -115,11 +122,15 @@ def test_copies_are_trained_on_counted_and_never_validated_on(base_tokenizer_fol
         dataclasses.replace(options, output=str(tmp_path / "swapped"), swapped_copies=["personachat=2"])
     )
     found = stats["corpora"]["personachat"]
-    assert found["swapped_copies"] == 2 * without["train"]["dialogues"] and without["swapped_copies"] == 0
-    assert found["train"]["dialogues"] == 3 * without["train"]["dialogues"]
+    # Of 17 the persona has no detail.
+    assert without["train"]["dialogues"] == 74 and without["swapped_copies"] == 0
+    assert found["swapped_copies"] == 2 * (74 - 17) and found["train"]["dialogues"] == 74 + 2 * (74 - 17)
     assert found["val"] == without["val"] and stats["corpora"]["cornell"]["swapped_copies"] == 0
     read = list(jsonl.read(tmp_path / "swapped" / "dialogues" / "train.jsonl"))
-    assert sum(each.source == "personachat" for each in read) == found["train"]["dialogues"]
+    said = [("\n".join(sorted(each.persona)), each.turns) for each in read if each.source == "personachat"]
+    assert len(said) == found["train"]["dialogues"]
+    originals, copies = said[:74], said[74:]
+    assert not [copy for copy in copies if copy in originals]
 
 
 @pytest.mark.parametrize(
