@@ -113,7 +113,7 @@ def test_it_leaves_the_model_and_the_random_state_as_they_were():
 
 
 def test_the_main_process_decides_for_all(monkeypatch):
-    """Others may hold no weights yet: FSDP loads them in one process."""
+    """So that all go on alike: processes that each found out by themselves could differ in their rounding."""
     from accelerate import PartialState
 
     told = []

@@ -72,7 +72,7 @@ def test_a_resumed_run_ends_with_the_same_weights(short_run, tmp_path):
 
 @pytest.mark.parametrize("enabled", ["is_fsdp_enabled", "is_deepspeed_enabled"])
 def test_divided_matrices_are_refused(short_run, monkeypatch, enabled):
-    """Both need several GPUs to be on in earnest."""
+    """Said to be on; `test_divided_weights.py` has them on in earnest, with AdamW."""
     create = Trainer.create_accelerator_and_postprocess
 
     def create_divided(self):

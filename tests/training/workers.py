@@ -4,6 +4,7 @@ python -m tests.training.workers killed  '{"moment": "step", "count": 7, "argume
 python -m tests.training.workers gradients '{"output": "folder", "arguments": {...}}'
 python -m tests.training.workers 'full disk' '{"step": 3, "arguments": {...}}'
 python -m tests.training.workers 'own disks' '{"arguments": {...}}'
+python -m tests.training.workers divided '{"arguments": {...}}'
 """
 
 import json
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import DistributedType, PartialState
 from transformers import TrainerCallback
 
 from chat.cli import run
@@ -147,7 +149,34 @@ def own_disks(arguments: dict) -> None:
     train(TrainArguments(**arguments))
 
 
-WORKERS = {"killed": killed, "gradients": gradients, "full disk": full_disk, "own disks": own_disks}
+def divided(arguments: dict) -> None:
+    """On the CPU, for which Accelerate has no FSDP: its processes take themselves for those of GPUs."""
+    # Set by the import of `tests.conftest`.
+    del os.environ["ACCELERATE_USE_CPU"]
+    begin = PartialState.__init__
+
+    def begin_as_on_gpus(self, *given, **named):
+        begin(self, *given, **named)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type = DistributedType.MULTI_GPU
+
+    if "ACCELERATE_USE_FSDP" in os.environ:
+        PartialState.__init__ = begin_as_on_gpus
+    else:
+        import deepspeed.ops
+
+        # By gloo alone: DeepSpeed would compile messages of its own for the CPU, for minutes.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    train(TrainArguments(**arguments))
+
+
+WORKERS = {
+    "killed": killed,
+    "gradients": gradients,
+    "full disk": full_disk,
+    "own disks": own_disks,
+    "divided": divided,
+}
 
 if __name__ == "__main__":
     worker = WORKERS[sys.argv[1]]
