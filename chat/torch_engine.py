@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +19,10 @@ from chat.hub.loading import load_causal_lm, positions_of
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+
+# One step of a large model on few cores, with time to spare.
+EXIT_SECONDS = 10.0
 
 
 class TorchEngine(ChatEngine):
@@ -31,7 +37,10 @@ class TorchEngine(ChatEngine):
         )
         self.model: PreTrainedModel | None = model
         self._one_request = threading.Lock()
-        self._is_closed = False
+        self._drawing: set[threading.Thread] = set()
+        # What is raised from then on.
+        self._end: type[BaseException] | None = None
+        _engines.add(self)
 
     @classmethod
     def load(
@@ -56,12 +65,25 @@ class TorchEngine(ChatEngine):
 
     @property
     def is_closed(self) -> bool:
-        return self._is_closed
+        return self._end is not None
 
     def close(self) -> None:
-        self._is_closed = True
+        self._end = EngineClosed
         with self._one_request:
             self.model = None
+
+    def end_with_interpreter(self) -> None:
+        """Ends what is computed at the next token, without a word to whoever waits for it in a thread."""
+        self._end = SystemExit
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Waits till nothing is computed any more, no longer than this."""
+        until = time.monotonic() + seconds
+        for thread in list(self._drawing):
+            thread.join(max(0.0, until - time.monotonic()))
+        # A thread of the user's may compute, too: several drafts, or scores.
+        if self._one_request.acquire(timeout=max(0.0, until - time.monotonic())):
+            self._one_request.release()
 
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         """`generate` runs in a thread that ends with the iterator.
@@ -82,17 +104,18 @@ class TorchEngine(ChatEngine):
 
         thread = threading.Thread(target=generate, name="chat-generate", daemon=True)
         thread.start()
+        self._drawing.add(thread)
         try:
             yield from drawn
         finally:
             stopped.set()
             thread.join()
+            self._drawing.discard(thread)
         if "error" in outcome:
             raise outcome["error"]
 
     def _generate(self, prompt, settings: DecodingSettings, seed: int, drawn: _DrawnIds, stopped) -> None:
         import torch
-        from transformers import StoppingCriteriaList
 
         with self._alone() as model, _seeded(seed, model.device):
             input_ids = torch.tensor([prompt], device=model.device)
@@ -101,13 +124,9 @@ class TorchEngine(ChatEngine):
                 attention_mask=torch.ones_like(input_ids),
                 generation_config=settings.to_generation_config(self.tokenizer),
                 logits_processor=settings.logits_processors(len(prompt)),
-                stopping_criteria=StoppingCriteriaList(
-                    [_stop_when(lambda: stopped.is_set() or self._is_closed)]
-                ),
+                stopping_criteria=_stop_when(lambda: stopped.is_set() or self.is_closed),
                 streamer=drawn,
             )
-        if self._is_closed:
-            raise EngineClosed
 
     def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
         import torch
@@ -121,6 +140,7 @@ class TorchEngine(ChatEngine):
                 settings.to_generation_config(self.tokenizer),
                 settings.best_of,
                 logits_processor=settings.logits_processors(len(prompt)),
+                stopping_criteria=_stop_when(lambda: self.is_closed),
             )
         return candidates
 
@@ -130,11 +150,29 @@ class TorchEngine(ChatEngine):
 
     @contextmanager
     def _alone(self) -> Iterator[PreTrainedModel]:
-        """The model, for one request at a time."""
+        """The model, for one request at a time; an error where the engine has ended, or ends meanwhile."""
         with self._one_request:
-            if self._is_closed:
-                raise EngineClosed
+            self._raise_if_ended()
             yield self.model
+            self._raise_if_ended()
+
+    def _raise_if_ended(self) -> None:
+        if self._end:
+            raise self._end
+
+
+_engines: weakref.WeakSet[TorchEngine] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_computations() -> None:
+    """A daemon thread that the interpreter's end finds in torch's C++ would abort the process."""
+    engines = list(_engines)
+    for engine in engines:
+        engine.end_with_interpreter()
+    until = time.monotonic() + EXIT_SECONDS
+    for engine in engines:
+        engine.wait_for_end(until - time.monotonic())
 
 
 class _DrawnIds:
@@ -167,10 +205,12 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _stop_when(is_stopped: Callable[[], bool]):
+def _stop_when(is_stopped: Callable[[], bool]) -> StoppingCriteriaList:
+    from transformers import StoppingCriteriaList
+
     def criterion(input_ids, scores, **kwargs):
         import torch
 
         return torch.full((input_ids.shape[0],), is_stopped(), device=input_ids.device, dtype=torch.bool)
 
-    return criterion
+    return StoppingCriteriaList([criterion])
