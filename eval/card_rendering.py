@@ -17,7 +17,6 @@ from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import COUNTED, ModelFolder, own_statistics, read_model_folder
 from eval.report import corpus_tables, notes, write_text
-from eval.results_file import as_current
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
@@ -52,7 +51,7 @@ def render_card(
     """
     from huggingface_hub import ModelCard
 
-    results, model_id = results and as_current(results), on_one_line(model_id)
+    model_id = on_one_line(model_id)
     given = given_corpora(statistics) if statistics else {}
     return ModelCard.from_template(
         card_data(results, model, statistics, model_id, license, language, row),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from eval.report import write_text
-from eval.results_file import as_current, load_results, results_path
+from eval.results_file import load_results, results_path
 from eval.table import ARROWS, HIGHER, LOWER, entry_of, figure
 
 COMPARED = (
@@ -74,8 +74,7 @@ class Row:
 def compare(runs: dict[str, dict]) -> str:
     """Markdown: the runs' models, by name, on every corpus that any of them was evaluated on."""
     by_source: dict[str, list[Row]] = {}
-    for name, written in runs.items():
-        results = as_current(written)
+    for name, results in runs.items():
         for source in results["figures"]:
             by_source.setdefault(source, []).append(Row.of(name, results, source))
     lines = [f"{ARROWS}. Bold: the best of the runs that compare."]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eval.plots import bars, length_histogram, training_curves
 from eval.report import describe_amount, notes
-from eval.results_file import CANDIDATES, as_current
+from eval.results_file import CANDIDATES
 from eval.table import COLUMNS, FIRST_TABLE, FURTHER_TABLES, MAIN_FIGURES, build_table, entry_of, figure
 from eval.training_log import Curve
 
@@ -32,7 +32,6 @@ def render_html(results: dict, replies: list[dict], curves: dict[str, Curve], se
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    results = as_current(results)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from chat.markdown import code_span
-from eval.results_file import as_current, check_version, load_replies, load_results, results_path
+from eval.results_file import check_version, load_replies, load_results, results_path
 from eval.table import (
     FIRST_TABLE,
     FURTHER_TABLES,
@@ -60,7 +60,6 @@ def summary(results: dict) -> str:
 
 def _render(results: dict, tables: Callable[[dict, str], list[str]]) -> str:
     check_version(results, "results")
-    results = as_current(results)
     lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
     lines += ["", *notes(results)]
     for source in results["figures"]:

@@ -9,9 +9,8 @@ from chat.cli import UserError
 
 RESULTS_FILE = "results.json"
 REPLIES_FILE = "replies.jsonl"
-FORMAT_VERSIONS = (1, 2, 3)
+FORMAT_VERSIONS = (2, 3)
 DECODINGS = ("sampled", "unranked", "greedy")
-LIKELIHOOD_FIGURES = ("perplexity", "bits_per_byte", "tokens", "replies")
 CANDIDATES = ("model", "base")
 
 
@@ -59,46 +58,16 @@ def check_version(results: dict, what: str) -> None:
 
 def _check_shape(results: dict) -> None:
     """Raises what the first use of a missing or misplaced entry would raise."""
-    if results["format_version"] == 1:
-        for source in results["figures"].values():
-            for name in ("replies", "tokens", "generated"):
-                float(source["model"][name])
-            for role in CANDIDATES:
-                source[role]["format"]
-    current = as_current(results)
     for role in CANDIDATES:
-        current["models"][role]["name"], int(current["models"][role]["parameters"])
-    current["same_reply_ids"], current["settings"].items(), current["libraries"].items()
-    for source, rows in current["figures"].items():
-        data = current["data"][source]
+        results["models"][role]["name"], int(results["models"][role]["parameters"])
+    results["same_reply_ids"], results["settings"].items(), results["libraries"].items()
+    for source, rows in results["figures"].items():
+        data = results["data"][source]
         data["sha256"], int(data["replies"]), int(data["views"])
         for groups in rows.values():
             for figures in groups.values():
                 for entry in figures.values():
                     [float(entry[name]) for name in ("value", "low", "high") if name in ("value", *entry)]
-
-
-def as_current(results: dict) -> dict:
-    """Results of version 1 in the form of the later ones, as far as they go; others as they are."""
-    if results["format_version"] != 1:
-        return results
-    figures = {
-        source: {row: _grouped(flat) for row, flat in rows.items()}
-        for source, rows in results["figures"].items()
-    }
-    data = {
-        source: {**entry, "replies": int(results["figures"][source]["model"]["replies"])}
-        for source, entry in results["data"].items()
-    }
-    return {**results, "figures": figures, "data": data}
-
-
-def _grouped(flat: dict) -> dict:
-    groups: dict[str, dict] = {"likelihood": {}, "sampled": {}}
-    for name, value in flat.items():
-        if name != "format":
-            groups["likelihood" if name in LIKELIHOOD_FIGURES else "sampled"][name] = {"value": value}
-    return {group: figures for group, figures in groups.items() if figures}
 
 
 def load_replies(results: Path, flag: str) -> list[dict]:
@@ -129,7 +98,6 @@ def _read_reply(line: str) -> dict:
         "human": str(record["human"]),
     }
     for role in CANDIDATES:
-        # Version 1 wrote one reply per candidate, which was sampled.
-        texts = {"sampled": record[role]} if isinstance(record[role], str) else record[role]
+        texts = dict(record[role])
         reply[role] = {name: str(texts[name]) for name in DECODINGS if name in texts}
     return reply

@@ -1,4 +1,4 @@
-"""Made-up results of `eval.run` in every format version, with all that a report may meet."""
+"""Made-up results of `eval.run`, with all that a report may meet."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from eval.results_file import DECODINGS
 from eval.table import GROUPS
 
 HOSTILE = '<script>alert("x")</script> <b>bold</b> </p></main> & "quoted" $x_1$ {{ 7 * 7 }} | `code`'
-VERSION_1_FIGURES = {
-    "perplexity": 106.5766,
-    "bits_per_byte": 1.8876,
-    "tokens": 1200,
-    "replies": 90,
-    "distinct_1": 0.1144,
-    "distinct_2": 0.3784,
-    "generated": 30,
-    "mean_words": 6.35,
+FEW_FIGURES = {
+    "likelihood": {
+        "perplexity": {"value": 106.5766},
+        "bits_per_byte": {"value": 1.8876},
+        "tokens": {"value": 1200},
+        "replies": {"value": 90},
+    },
+    "sampled": {
+        "distinct_1": {"value": 0.1144},
+        "distinct_2": {"value": 0.3784},
+        "generated": {"value": 30},
+        "mean_words": {"value": 6.35},
+    },
 }
 SPECIAL_VALUES = {"perplexity": 23.4, "bits_per_byte": 1.21, "mean_words": 11.2, "entropy_4": 7.9}
 RANKED = ("hits_at_1", "hits_at_1_without_persona", "persona_gain")
@@ -72,20 +76,21 @@ def _group(name: str, scale: float) -> dict:
     return figures
 
 
-def results_of_version_1() -> dict:
-    row = {"format": "template", **VERSION_1_FIGURES}
-    human = {name: row[name] for name in ("distinct_1", "distinct_2", "generated", "mean_words")}
+def sparse_results() -> dict:
+    """One corpus, few figures, none with an interval, and no more of the rest than must be there."""
+    human = {"sampled": FEW_FIGURES["sampled"]}
+    base = {**FEW_FIGURES, "likelihood": {**FEW_FIGURES["likelihood"], "perplexity": {"value": 8372.13}}}
     return {
-        "format_version": 1,
+        "format_version": 2,
         "models": {
-            "model": {"name": "final_model", "parameters": 7_050_240, "format": "template"},
-            "base": {"name": "gpt2-7m.json", "parameters": 7_050_240, "format": "plain text"},
+            "model": {"name": "final_model", "parameters": 7_050_240},
+            "base": {"name": "gpt2-7m.json", "parameters": 7_050_240},
         },
         "same_reply_ids": True,
-        "data": {"cornell": {"views": 70, "sha256": "ef" * 32}},
+        "data": {"cornell": {"views": 70, "replies": 90, "sha256": "ef" * 32}},
         "settings": {"decoding": {"top_p": 0.9}, "seed": 0},
         "libraries": {"torch": "2.13.0+cpu"},
-        "figures": {"cornell": {"human": human, "model": row, "base": {**row, "perplexity": 8372.13}}},
+        "figures": {"cornell": {"human": human, "model": FEW_FIGURES, "base": base}},
     }
 
 

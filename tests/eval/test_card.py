@@ -13,9 +13,8 @@ from eval.card_data import PUBLISHED, corpus_and_split
 from eval.card_rendering import TEMPLATE, render_card
 from eval.model_folder import load_statistics, read_model_folder
 from eval.report import corpus_tables
-from eval.results_file import as_current
 from eval.table import GROUPS, INTERVALS
-from tests.eval.samples import HOSTILE, results_of_version_1, results_of_version_2
+from tests.eval.samples import HOSTILE, results_of_version_2, sparse_results
 
 # Digits of the template that are no figures: a name, a licence, the publications. Nothing else may pass.
 PUBLICATIONS = {
@@ -77,7 +76,7 @@ def sources(results, model, statistics=None) -> list:
 
 CASES = {
     "version 2": results_of_version_2(),
-    "version 1": results_of_version_1(),
+    "few figures": sparse_results(),
     "quick, other tokenizers": {
         **results_of_version_2(),
         "same_reply_ids": False,
@@ -94,7 +93,7 @@ def test_every_number_is_one_of_its_sources(results, with_statistics, row, model
     text = str(render_card(results, model, given, model_id="user/model-7", row=row))
     assert unexplained(text, *sources(results, model, given), "user/model-7") == []
     for source in results["figures"]:
-        assert "\n".join(corpus_tables(as_current(results), source)) in text
+        assert "\n".join(corpus_tables(results, source)) in text
     assert "\n\n\n" not in text and "built-in" not in text and "Undefined" not in text
 
 
@@ -194,7 +193,7 @@ def test_without_figures_of_the_model_there_is_no_model_index(model):
 
 
 def test_a_run_without_human_replies_has_a_card(model):
-    results = results_of_version_1()
+    results = sparse_results()
     del results["figures"]["cornell"]["human"]
     assert "| | model | base |\n" in str(render_card(results, model, model_id="m"))
 

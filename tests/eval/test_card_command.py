@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from chat.cli import UserError
 from eval import card
 from eval.card import CardArguments
-from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
+from tests.eval.samples import results_of_version_2, sparse_results, write_run
 
 
 def run_card(monkeypatch, *flags: str) -> None:
@@ -42,7 +42,7 @@ def test_the_command_writes_the_folders_readme(trained_folder, prepared, tmp_pat
 
 
 def test_the_command_reports_errors_in_one_line(trained_folder, model_folder, tmp_path, monkeypatch):
-    run = str(write_run(tmp_path / "run", results_of_version_1()))
+    run = str(write_run(tmp_path / "run", sparse_results()))
     (tmp_path / "README.md").write_text("# Mine\n")
     (tmp_path / "stats.json").write_text('{"corpora": {"cornell": {}}, "options": {"corpora": []}}')
     broken = tmp_path / "broken"

@@ -4,7 +4,7 @@ import sys
 
 from eval.compare import _names, compare, main
 from eval.results_file import results_path
-from tests.eval.samples import results_of_version_1, results_of_version_2, write_run
+from tests.eval.samples import results_of_version_2, sparse_results, write_run
 from tests.processes import in_process, python
 
 
@@ -34,8 +34,8 @@ def test_other_data_is_marked_and_never_the_best():
     assert "evaluated on other data" not in text.split("### cornell")[1]
 
 
-def test_runs_of_version_1_stand_beside_those_of_version_2_with_what_they_have():
-    text = compare({"old": results_of_version_1(), "new": results_of_version_2()})
+def test_runs_of_few_figures_stand_beside_others_with_what_they_have():
+    text = compare({"old": sparse_results(), "new": results_of_version_2()})
     rows = lines_of(text, "cornell")
     assert any(row.startswith("| old | 1.888 | 106.58 | 0.114 |") for row in rows)
     assert "evaluated on other data" in text
@@ -106,7 +106,7 @@ def test_ranking_of_other_replies_is_told():
 def test_the_command_names_runs_by_their_folders(tmp_path):
     one = write_run(tmp_path / "x" / "run", results_of_version_2())
     same_name = write_run(tmp_path / "y" / "run", results_of_version_2(2.0))
-    third = write_run(tmp_path / "a|b", results_of_version_1())
+    third = write_run(tmp_path / "a|b", sparse_results())
     output = tmp_path / "leaderboard.md"
     flags = [str(one), str(same_name / "results.json"), str(third), "--output", str(output)]
     done = python("-m", "eval.compare", *flags, environment={})
@@ -121,7 +121,7 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
     for flags, problem in (
         ((), "the following arguments are required: --results; see --help"),
         (("--results", "nowhere"), "--results nowhere: No such file or directory; give the results"),
-        (("--results", str(newer)), "results of format version 4, this reads 1 to 3; evaluate anew"),
+        (("--results", str(newer)), "results of format version 4, this reads 2 to 3; evaluate anew"),
         (("--results", str(folder), "--output", str(tmp_path)), "is a folder; give a file"),
         (("--results", str(folder), "--output", str(tmp_path / "no" / "x.md")), "cannot be written (No such"),
     ):

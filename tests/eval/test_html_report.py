@@ -15,8 +15,8 @@ from eval.training_log import read_curves
 from tests.eval.samples import (
     HOSTILE,
     replies_of_version_2,
-    results_of_version_1,
     results_of_version_2,
+    sparse_results,
     write_run,
 )
 
@@ -152,8 +152,8 @@ def test_any_value_can_be_drawn(value):
     Page(render_html(results, [], {}))
 
 
-def test_version_1_has_a_page_too(replies):
-    html = render_html(results_of_version_1(), replies, {})
+def test_few_figures_have_a_page_too(replies):
+    html = render_html(sparse_results(), replies, {})
     assert "cornell: words per reply" in html and "106.58" in html
 
 

@@ -8,7 +8,7 @@ from chat.cli import UserError
 from eval.report import main, render, summary
 from eval.results_file import load_replies, load_results
 from eval.table import GROUPS
-from tests.eval.samples import replies_of_version_2, results_of_version_1, results_of_version_2, write_run
+from tests.eval.samples import replies_of_version_2, results_of_version_2, sparse_results, write_run
 from tests.processes import in_process
 
 
@@ -63,8 +63,8 @@ def test_the_reader_is_told_what_does_not_compare():
     assert "their perplexities do not" in render(results) and "A quick run" in render(results)
 
 
-def test_version_1_has_what_it_holds():
-    text = render(results_of_version_1())
+def test_few_figures_have_a_report():
+    text = render(sparse_results())
     assert "| reply perplexity ↓ | 106.58 | 8372.13 |  |" in text and "hits@1" not in text
     assert "90 replies scored (1,200 tokens of the model's), 30 generated." in text
 
@@ -77,9 +77,9 @@ def test_the_summary_is_a_part_of_the_report():
     assert not any(line.startswith("| BLEU") for line in short)
 
 
-@pytest.mark.parametrize("version", [0, 4, "2", None])
+@pytest.mark.parametrize("version", [0, 1, 4, "2", None])
 def test_an_unknown_version_is_an_error(version):
-    with pytest.raises(UserError, match="this reads 1 to 3; evaluate anew"):
+    with pytest.raises(UserError, match="this reads 2 to 3; evaluate anew"):
         render({**results_of_version_2(), "format_version": version})
 
 
@@ -96,7 +96,7 @@ def test_the_command_writes_both_reports_beside_the_results(tmp_path):
 
 
 def test_the_command_reports_errors_in_one_line(tmp_path):
-    folder = write_run(tmp_path / "run", results_of_version_1())
+    folder = write_run(tmp_path / "run", sparse_results())
     for flags, problem in (
         ((), "the following arguments are required: --results; see --help"),
         (
@@ -129,7 +129,7 @@ def without(*path: str) -> dict:
         (without("models", "base"), "not whole results of `python -m eval.run` (KeyError('base'))"),
         (without("data", "cornell"), "not whole results"),
         (without("figures", "cornell", "model", "likelihood", "perplexity", "value"), "not whole results"),
-        ({**results_of_version_1(), "figures": {"cornell": {}}}, "not whole results"),
+        ({**results_of_version_2(), "format_version": 1}, "results of format version 1"),
         ({**results_of_version_2(), "figures": {"cornell": 1}}, "not whole results"),
     ],
 )
@@ -142,16 +142,13 @@ def test_what_are_no_results_is_told(content, problem, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_replies_of_version_1_were_sampled(tmp_path):
-    record = {"source": "cornell", "context": [], "human": "Hi.", "model": "Yes.", "base": "No."}
-    folder = write_run(tmp_path, results_of_version_1(), [record])
-    [reply] = load_replies(folder / "results.json", "--results")
-    assert reply["model"] == {"sampled": "Yes."} and reply["base"] == {"sampled": "No."}
-
-
 def test_no_replies_are_no_error_but_broken_ones_are(tmp_path):
-    folder = write_run(tmp_path, results_of_version_1())
+    folder = write_run(tmp_path, sparse_results())
     assert load_replies(folder / "results.json", "--results") == []
-    write_run(tmp_path, results_of_version_1(), [*replies_of_version_2(2), {"source": "x"}])
-    with pytest.raises(UserError, match=r"replies.jsonl: line 3 is no reply .*'context'.*; evaluate anew"):
-        load_replies(folder / "results.json", "--results")
+    without_decoding = {"source": "x", "context": [], "human": "Hi.", "model": "Yes.", "base": "No."}
+    for broken, problem in (({"source": "x"}, "'context'"), (without_decoding, "ValueError")):
+        write_run(tmp_path, sparse_results(), [*replies_of_version_2(2), broken])
+        with pytest.raises(
+            UserError, match=rf"replies.jsonl: line 3 is no reply .*{problem}.*; evaluate anew"
+        ):
+            load_replies(folder / "results.json", "--results")
