@@ -109,7 +109,7 @@ def _recipe(path: str) -> TrainArguments:
 
 def _description(data: str) -> str:
     """A further dataset is told by its vocabulary, where that is its own, or by its mixture."""
-    from chat.hub.loading import STATISTICS_FILE
+    from chat.model_files import STATISTICS_FILE
 
     stats = json.loads((Path(data) / STATISTICS_FILE).read_text(encoding="utf-8"))
     if stats["options"]["plain_text"]:

@@ -24,6 +24,7 @@ CODE = Path(__file__).parent
 CHAT_CODE = (
     "dialogue.py",
     "jsonl.py",
+    "model_files.py",
     "template.py",
     "sequences.py",
     "chat_template.jinja",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import Contents, check_replaceable, is_whole, sizes, whole_folder
-from chat.hub.loading import STATISTICS_FILE
+from chat.model_files import STATISTICS_FILE
 from data_scripts import fingerprint
 from data_scripts.arguments import PrepareArguments
 

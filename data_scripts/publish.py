@@ -13,11 +13,11 @@ from chat.cli import UserError, command_line, first_line, numbers_by_name
 from chat.folders import is_write_failure
 from chat.hub.cards import check_card, state_of
 from chat.hub.errors import Failure
-from chat.hub.loading import STATISTICS_FILE
 from chat.hub.merged_cards import OwnPart, merged_card
 from chat.hub.publishing import persistently, publish_folder
 from chat.hub.repositories import Destination, make, make_ready, tried
 from chat.markdown import code_span
+from chat.model_files import STATISTICS_FILE
 from data_scripts.provenance import described, given_corpora
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.hub.loading import (
+from chat.model_files import (
     PREFER_ARGUMENTS_FILE,
     PREFER_STATE_FILE,
     STATISTICS_FILE,

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
 from chat.hub.cards import CARD_FILE, refuse_another_model, state_of
-from chat.hub.loading import MODEL_FILES
 from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
+from chat.model_files import MODEL_FILES
 from eval.card_rendering import OWN_PART, merge_with_hub, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, own_statistics, read_model_folder
 from eval.results_file import RESULTS_FILE, load_results, results_path

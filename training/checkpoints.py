@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from chat.cli import UserError
-from chat.hub.loading import TRAINER_STATE_FILE
+from chat.model_files import TRAINER_STATE_FILE
 
 DOOMED_PREFIX = ".deleting-"
 

@@ -19,7 +19,6 @@ from chat.cli import UserError
 from chat.folders import link_or_copy
 from chat.hub.background import NewestPush, Push
 from chat.hub.cards import check_card, refuse_another_model, state_of
-from chat.hub.loading import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
 from chat.hub.repositories import (
     Destination,
@@ -31,6 +30,7 @@ from chat.hub.repositories import (
     make_ready,
     tried,
 )
+from chat.model_files import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, name_best, step_of
 from training.runs import RUN_FILE, Run, run_of
 

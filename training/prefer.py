@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import sha256_of, whole_folder
-from chat.hub.loading import (
+from chat.model_files import (
     PREFER_ARGUMENTS_FILE,
     PREFER_STATE_FILE,
     STATISTICS_FILE,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
 from chat.folders import Contents, check_replaceable, locked
-from chat.hub.loading import TRAIN_ARGUMENTS_FILE
+from chat.model_files import TRAIN_ARGUMENTS_FILE
 from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
 from training.data_digest import check_same_data
 

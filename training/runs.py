@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chat.hub.loading import TRAINER_STATE_FILE
+from chat.model_files import TRAINER_STATE_FILE
 
 # In a checkpoint: the id that its run got at its beginning.
 RUN_FILE = "run.json"

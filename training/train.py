@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import whole_folder
-from chat.hub.loading import STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from chat.hub.publishing import ATTEMPTS
+from chat.model_files import STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training import resuming
 from training.arguments import TrainArguments
 from training.resuming import (

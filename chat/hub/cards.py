@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
-from chat.hub.loading import TRAINING_FILES, explained
+from chat.hub.loading import explained
 from chat.hub.merged_cards import check_mergeable
 from chat.hub.publishing import MAIN, persistently
 from chat.hub.repositories import Destination, hub_api
 from chat.hub.secrets import own_token
+from chat.model_files import TRAINING_FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
-from chat.hub.loading import STATISTICS_FILE, explained, is_local, load_tokenizer, looks_like_path
+from chat.hub.loading import explained, is_local, load_tokenizer, looks_like_path
+from chat.model_files import STATISTICS_FILE
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

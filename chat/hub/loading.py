@@ -15,22 +15,15 @@ from chat.cli import UserError
 from chat.folders import full_disk
 from chat.hub.errors import failure_of, is_gated, one_line
 from chat.hub.repositories import hub_api
+from chat.model_files import MODEL_FILES, STATISTICS_FILE
 from chat.template import has_chat_format
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]
 # Of a model that brings its own code transformers would ask on the terminal whether to run it.
 NO_CODE = {"trust_remote_code": False}
-STATISTICS_FILE = "stats.json"
-TRAIN_ARGUMENTS_FILE = "train_arguments.json"
-TRAINER_STATE_FILE = "trainer_state.json"
-PREFER_ARGUMENTS_FILE = "prefer_arguments.json"
-PREFER_STATE_FILE = "prefer_state.json"
-# What training keeps beside a model, and chatting does not read.
-TRAINING_FILES = (TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE, PREFER_ARGUMENTS_FILE, PREFER_STATE_FILE)
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
 from chat.hub.errors import failure_of
-from chat.hub.loading import MODEL_FILES
 from chat.hub.repositories import Destination, hub_api, make, set_tag
+from chat.model_files import MODEL_FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi

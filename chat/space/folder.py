@@ -9,7 +9,8 @@ from chat.cli import UserError
 from chat.engine import LOCAL_MODELS, ROOT
 from chat.folders import Contents, whole_folder
 from chat.hub.cards import CARD_FILE
-from chat.hub.loading import MODEL_FILES, TRAINING_FILES, is_local
+from chat.hub.loading import is_local
+from chat.model_files import MODEL_FILES, TRAINING_FILES
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
 from chat.space.needed import needed_files

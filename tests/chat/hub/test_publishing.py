@@ -3,9 +3,9 @@
 import pytest
 
 from chat.cli import UserError
-from chat.hub.loading import MODEL_FILES
 from chat.hub.publishing import additions_of
 from chat.hub.repositories import Destination
+from chat.model_files import MODEL_FILES
 from tests.chat.hub.conftest import MODEL, TOKEN
 from tests.hub_server import client_environment, hub
 from tests.processes import contents, mentions, python
