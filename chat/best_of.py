@@ -13,6 +13,8 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chat.padding import padded
+
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel
@@ -115,16 +117,13 @@ def reply_log_probs(
     """log P(reply | prompt) of each pair of ids, in nats, in one batch that is padded on the right."""
     import torch
 
-    rows = [torch.tensor([*prompt, *reply]) for prompt, reply in zip(prompts, replies, strict=True)]
+    rows = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
     starts = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_token_id)
-    lengths = torch.tensor([len(row) for row in rows])
-    mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).to(model.device)
-    input_ids = input_ids.to(model.device)
+    input_ids, mask = (each.to(model.device) for each in padded(rows, pad_token_id))
     with torch.inference_mode():
-        logits = model(input_ids=input_ids, attention_mask=mask.long(), use_cache=False).logits
+        logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits
     log_probs = log_probs_of(input_ids, logits)
-    of_reply = mask[:, 1:] & (torch.arange(1, input_ids.shape[1], device=model.device) >= starts[:, None])
+    of_reply = mask[:, 1:] * (torch.arange(1, input_ids.shape[1], device=model.device) >= starts[:, None])
     return (log_probs * of_reply).sum(-1).tolist()
 
 

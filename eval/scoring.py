@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chat.dialogue import Dialogue
+from chat.padding import padded
 from eval.batches import in_batches
 from eval.formats import Format, ScoredSequence, scored_sequences
 
@@ -74,10 +75,8 @@ def score_replies(
 def _score(model: PreTrainedModel, sequences: list[ScoredSequence]) -> list[list[list[float]]]:
     import torch
 
-    rows = [torch.tensor(sequence.input_ids) for sequence in sequences]
-    input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)
-    lengths = torch.tensor([len(row) for row in rows], device=model.device)
-    mask = (torch.arange(input_ids.shape[1], device=model.device) < lengths[:, None]).long()
+    batch = padded([sequence.input_ids for sequence in sequences])
+    input_ids, mask = (each.to(model.device) for each in batch)
     with torch.inference_mode():
         logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits
         return [

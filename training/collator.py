@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chat.padding import padded
 from chat.sequences import IGNORED_LABEL
 
 if TYPE_CHECKING:
@@ -27,15 +28,10 @@ class PaddedCollator:
     pad_to_length: int | None = None
 
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
-        import torch
-
-        lengths = torch.tensor([len(example["input_ids"]) for example in examples])
-        width = self.pad_to_length or int(lengths.max())
-        batch = {
-            "input_ids": _rows([example["input_ids"] for example in examples], width, self.pad_token_id),
-            "labels": _rows([example["labels"] for example in examples], width, IGNORED_LABEL),
-            "attention_mask": (torch.arange(width) < lengths[:, None]).long(),
-        }
+        width, ids = self.pad_to_length, [example["input_ids"] for example in examples]
+        input_ids, mask = padded(ids, self.pad_token_id, width)
+        labels, _ = padded([example["labels"] for example in examples], IGNORED_LABEL, width)
+        batch = {"input_ids": input_ids, "labels": labels, "attention_mask": mask}
         return with_reply_logits_only(batch) if self.reply_logits_only else batch
 
 
@@ -65,8 +61,8 @@ class PackedCollator:
                 positions[index, start : start + length] = torch.arange(length)
                 start += length
         batch = {
-            "input_ids": _rows(joined("input_ids"), self.row_length, self.filler_id),
-            "labels": _rows(joined("labels"), self.row_length, IGNORED_LABEL),
+            "input_ids": padded(joined("input_ids"), self.filler_id, self.row_length)[0],
+            "labels": padded(joined("labels"), IGNORED_LABEL, self.row_length)[0],
             "position_ids": positions,
         }
         return with_reply_logits_only(batch) if self.reply_logits_only else batch
@@ -84,11 +80,3 @@ def with_reply_logits_only(batch: dict[str, torch.Tensor]) -> dict[str, torch.Te
     shifted = torch.nn.functional.pad(batch["labels"], (0, 1), value=IGNORED_LABEL)[:, 1:]
     keep = shifted != IGNORED_LABEL
     return {**batch, "logits_to_keep": keep, "shift_labels": shifted[keep]}
-
-
-def _rows(sequences: list[list[int]], width: int, filler: int) -> torch.Tensor:
-    import torch
-
-    return torch.tensor(
-        [list(sequence) + [filler] * (width - len(sequence)) for sequence in sequences], dtype=torch.long
-    )
