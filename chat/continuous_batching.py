@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat.compiled_models import in_a_passing_thread
 from chat.engine import EngineClosed
+from chat.forks import kept_in_forks
 
 if TYPE_CHECKING:
     import openvino_genai
@@ -40,9 +41,10 @@ def load_pipeline(
     scheduler.num_kv_blocks = CACHED_CONTEXTS * positions // CACHE_BLOCK_TOKENS
     scheduler.enable_prefix_caching = True
     scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
-    return in_a_passing_thread(
+    pipeline = in_a_passing_thread(
         openvino_genai.ContinuousBatchingPipeline, str(folder), scheduler, "CPU", properties
     )
+    return kept_in_forks(pipeline)
 
 
 class Server:

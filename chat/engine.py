@@ -61,6 +61,10 @@ class EngineClosed(RuntimeError):
         super().__init__("the engine was closed")
 
 
+class EngineForked(RuntimeError):
+    """This process was forked from the one that loaded the engine, without the threads that compute."""
+
+
 def default_model() -> str:
     """The model to chat with where no flag names one: MODEL_ID, else `final_model/`, else the embedded one.
 
@@ -138,15 +142,20 @@ class ChatEngine(ABC):
     ):
         self.tokenizer, self.name, self.settings, self.positions = tokenizer, name, settings, positions
         self.guard: ContentGuard | None = default_guard()
-        self._places = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._places, self._process_id = threading.BoundedSemaphore(MAX_REQUESTS), os.getpid()
 
     @property
     @abstractmethod
     def is_closed(self) -> bool: ...
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from the one that loaded the engine: it can do nothing here."""
+        return os.getpid() != self._process_id
+
     @abstractmethod
     def close(self) -> None:
-        """Gives the model's memory back; the engine cannot answer afterwards."""
+        """Gives the model's memory back, but in a forked process; the engine cannot answer afterwards."""
 
     @abstractmethod
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
@@ -184,6 +193,7 @@ class ChatEngine(ABC):
             ValueError: a role that the format does not have.
             EngineBusy: `MAX_REQUESTS` others are not answered yet.
             EngineClosed: `close` was called, be it in the midst of the reply.
+            EngineForked: the process was forked after the engine was loaded.
         """
         with self._place():
             if self.guard and messages and self.guard.blocks(content_text(messages[-1]["content"])):
@@ -204,6 +214,7 @@ class ChatEngine(ABC):
 
     @contextmanager
     def _place(self) -> Iterator[None]:
+        self._check_process()
         if not self._places.acquire(blocking=False):
             raise EngineBusy(f"busy with {MAX_REQUESTS} requests; ask again in a moment")
         try:
@@ -212,6 +223,10 @@ class ChatEngine(ABC):
             yield
         finally:
             self._places.release()
+
+    def _check_process(self) -> None:
+        if self.is_forked:
+            raise EngineForked(f"{self.name}: loaded before the process forked; load it here or use `spawn`")
 
     def _prompt(self, messages: Messages, settings: DecodingSettings) -> tuple[list[int], DecodingSettings]:
         """The ids from which a reply is drawn, and the settings with a reply as long as fits beside them."""
@@ -236,6 +251,7 @@ class ChatEngine(ABC):
                     return
                 if not is_empty(text):
                     yield text
+                    self._check_process()
             if checks.is_usable(text):
                 return
         yield FALLBACK_REPLY

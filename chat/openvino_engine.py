@@ -19,6 +19,7 @@ from chat.continuous_batching import Server, load_pipeline
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
+from chat.forks import kept_in_forks
 from chat.hub.loading import load_config, load_generation_config, model_folder
 from chat.quiet import without_telemetry
 
@@ -92,8 +93,10 @@ class OpenVinoEngine(ChatEngine):
         return self._server.is_closed
 
     def close(self) -> None:
-        self._server.close()
-        self.__dict__.pop("_scorer", None)
+        # In a fork the wait for its threads would never end.
+        if not self.is_forked:
+            self._server.close()
+            self.__dict__.pop("_scorer", None)
 
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         for outputs in self._server.outputs(prompt, self._config(settings, seed)):
@@ -160,7 +163,7 @@ class Scorer:
         model = in_a_passing_thread(
             lambda: openvino.Core().compile_model(folder / MODEL_FILE, "CPU", properties)
         )
-        self._request = model.create_infer_request()
+        self._request = kept_in_forks(model.create_infer_request())
         self._one_at_a_time = threading.Lock()
         self._vocabulary = model.output("logits").partial_shape[-1].get_length()
 

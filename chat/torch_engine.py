@@ -69,8 +69,10 @@ class TorchEngine(ChatEngine):
 
     def close(self) -> None:
         self._end = EngineClosed
-        with self._one_request:
-            self.model = None
+        # In a fork nobody may be left who would release the lock.
+        if not self.is_forked:
+            with self._one_request:
+                self.model = None
 
     def end_with_interpreter(self) -> None:
         """Ends what is computed at the next token, without a word to whoever waits for it in a thread."""
@@ -167,7 +169,7 @@ _engines: weakref.WeakSet[TorchEngine] = weakref.WeakSet()
 @atexit.register
 def _end_computations() -> None:
     """A daemon thread that the interpreter's end finds in torch's C++ would abort the process."""
-    engines = list(_engines)
+    engines = [engine for engine in _engines if not engine.is_forked]
     for engine in engines:
         engine.end_with_interpreter()
     until = time.monotonic() + EXIT_SECONDS
