@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import certifi
 import pytest
 
 # What the libraries cache stays out of the user's home, in processes that tests start, too.
@@ -16,6 +17,12 @@ os.environ["ACCELERATE_USE_CPU"] = "true"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Each client reads the certificates that it trusts, though none is asked for: one is sooner read than all.
+CERTIFICATE = Path(CACHE.name) / "certificate.pem"
+CERTIFICATE.write_text(
+    certifi.contents().partition("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n"
+)
+os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_scripts" / "sample"
@@ -30,6 +37,12 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported_by_now():
+    """Stays, too."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

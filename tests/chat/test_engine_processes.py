@@ -52,6 +52,7 @@ sys.exit(3)
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_as_it_says_while_torch_computes_in_its_threads(model_folder):
     done = python("-c", ENDS_WHILE_IT_COMPUTES, model_folder, environment={}, timeout=120)
     assert (done.returncode, done.stderr) == (3, "")

@@ -152,6 +152,7 @@ def test_a_reply_under_way_ends_with_the_engine(model_folder):
     engine.close()
 
 
+@pytest.mark.slow
 def test_it_reports_to_nobody(tmp_path):
     """OpenVINO's telemetry would leave a client's id in the home, when it is imported."""
     command = [sys.executable, "-m", "chat", "--model", str(ROOT / "models" / "pocket"), "--once", "Hi!"]

@@ -93,7 +93,14 @@ def begin_from_the_summary(visitor, folder):
     visitor.press("who you said you are")
 
 
-@pytest.mark.parametrize("leaves", [choose_the_first, import_one, begin_from_the_summary])
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        choose_the_first,
+        pytest.param(import_one, marks=pytest.mark.slow),
+        pytest.param(begin_from_the_summary, marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_sent_on_the_way_to_another_conversation_is_said_in_that_one(visitor, tmp_path, leaves):
     visitor.say("Precious conversation")
     visitor.open_side_bar()
