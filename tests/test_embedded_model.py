@@ -56,6 +56,11 @@ def engine(request):
     engine.close()
 
 
+# Of the two engines torch is the slower.
+QUICK_ON_OPENVINO = pytest.mark.parametrize(
+    "engine", ["openvino", pytest.param("torch", marks=pytest.mark.slow)], indirect=True
+)
+
 FOLDERS = pytest.mark.parametrize("folder", [POCKET, BASE], ids=lambda folder: folder.name)
 
 
@@ -207,6 +212,7 @@ def test_a_question_about_the_persona_is_answered_with_its_fact(engine, persona,
     assert fact not in engine.reply(messages[1:], engine.settings.changed(do_sample=False, seed=0))
 
 
+@QUICK_ON_OPENVINO
 def test_most_questions_about_the_persona_are_answered_with_its_fact(engine):
     greedy = engine.settings.changed(do_sample=False, seed=0)
     told = told_to_nobody = 0
@@ -221,6 +227,7 @@ def test_greedy_replies_are_stable(engine):
     assert converse(engine, do_sample=False, seed=0) == converse(engine, do_sample=False, seed=0)
 
 
+@QUICK_ON_OPENVINO
 def test_replies_are_sentences_without_forged_turns(engine):
     for seed in range(3):
         for reply in converse(engine, seed=seed):

@@ -199,7 +199,7 @@ def test_the_longest_session_is_summarised_at_once(text):
         }
         for turn, role in enumerate((USER, ASSISTANT) * (MAX_TURNS // 2))
     ]
-    taken = timeit.repeat(lambda: summarise(turns), number=1, repeat=3, timer=time.process_time)
-    # It takes half a second; what grows with the square of a message's length takes five and more. The least
-    # of several, since neighbours on the machine make CPU time longer, too.
-    assert min(taken) < 2
+    seconds = (timeit.timeit(lambda: summarise(turns), number=1, timer=time.process_time) for _ in range(3))
+    # It takes half a second; what grows with the square of a message's length takes five and more. One of
+    # several, since neighbours on the machine make CPU time longer, too.
+    assert any(each < 2 for each in seconds)

@@ -196,6 +196,7 @@ def test_a_file_that_changed_and_kept_its_time_is_read_anew(rows_corpus):
     assert "owls" in load(personachat, folder)[0].persona[0] and "cats" in before[0].persona[0]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_not_blamed_on_the_dataset(tmp_path):
     flags = ["--corpora", f"personachat={SAMPLE / 'persona-chat'}", "--output", tmp_path / "data"]
     flags += ["--tokenizer", ROOT / "models" / "pocket-base"]

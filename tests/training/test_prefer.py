@@ -242,6 +242,7 @@ def test_a_dialogue_counts_as_much_where_other_processes_have_none(
     assert sum(map(of_dialogues, places)) / 2 == pytest.approx(expected, abs=1e-4) and expected > 1
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_is_less_sure_of_what_it_learnt(
     tmp_path, marks, model_folder, prepared, monkeypatch
 ):

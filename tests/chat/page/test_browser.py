@@ -207,6 +207,7 @@ def test_retry_undo_edit_and_clear(visitor):
     visitor.until(lambda: visitor.is_idle() and visitor.messages() == before)
 
 
+@pytest.mark.slow
 def test_again_with_another_seed_draws_with_another_seed(visitor):
     visitor.set_decoding(**VARIED_REPLIES, Seed="7")
     first = visitor.say("Tell me about yourself.")

@@ -126,6 +126,7 @@ def test_what_is_sent_on_the_way_to_another_conversation_is_said_in_that_one(vis
     assert ("user", "I have two dogs.") not in visitor.messages()
 
 
+@pytest.mark.slow
 def test_what_brings_no_conversation_holds_nothing_up(visitor, tmp_path):
     (tmp_path / "list.json").write_text("[1, 2]")
     visitor.say("Precious conversation")
