@@ -32,6 +32,7 @@ class Typist:
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self.sent = b""
+        self._shown: list[str] | None = None
         given = {
             **os.environ,
             "TERM": "xterm-256color",
@@ -47,7 +48,10 @@ class Typist:
 
     def lines(self) -> list[str]:
         """What the screen shows, to the last line with anything on it."""
-        return "\n".join(line.rstrip() for line in self.screen.display).rstrip().split("\n")
+        if self._shown is None:
+            display = "\n".join(line.rstrip() for line in self.screen.display)
+            self._shown = display.rstrip().split("\n")
+        return list(self._shown)
 
     def _read(self) -> None:
         import pexpect
@@ -56,6 +60,7 @@ class Typist:
             while chunk := self.process.read_nonblocking(65536, timeout=0.02):
                 self.sent += chunk
                 self._stream.feed(chunk)
+                self._shown = None
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
 
