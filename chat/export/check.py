@@ -50,7 +50,8 @@ class TorchDecoder:
         import torch
 
         with torch.inference_mode():
-            logits = self.model(torch.tensor([list(ids)]), past_key_values=self.cache, use_cache=True).logits
+            # The cache by its place: its name is not the same in all releases of transformers.
+            logits = self.model(torch.tensor([list(ids)]), self.cache, use_cache=True).logits
         return logits[0].float().numpy()
 
 
