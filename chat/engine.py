@@ -57,8 +57,8 @@ class EngineBusy(RuntimeError):
 class EngineClosed(RuntimeError):
     """The engine has given its memory back, and answers nobody any more."""
 
-    def __init__(self):
-        super().__init__("the engine was closed")
+    def __init__(self, message: str = "the engine was closed"):
+        super().__init__(message)
 
 
 class EngineForked(RuntimeError):

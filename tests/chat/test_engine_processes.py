@@ -2,12 +2,13 @@
 
 import multiprocessing
 import os
+import pickle
 from collections.abc import Callable
 
 import pytest
 
 from chat.decoding import DecodingSettings
-from chat.engine import EngineForked
+from chat.engine import EngineBusy, EngineClosed, EngineForked
 from tests.conftest import ROOT
 from tests.processes import python
 
@@ -56,6 +57,12 @@ sys.exit(3)
 def test_a_process_ends_as_it_says_while_torch_computes_in_its_threads(model_folder):
     done = python("-c", ENDS_WHILE_IT_COMPUTES, model_folder, environment={}, timeout=120)
     assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("error", [EngineClosed(), EngineBusy("busy"), EngineForked("forked")], ids=repr)
+def test_an_error_can_be_carried_to_another_process(error):
+    carried = pickle.loads(pickle.dumps(error))
+    assert type(carried) is type(error) and str(carried) == str(error)
 
 
 @needs_fork
