@@ -89,7 +89,7 @@ Args:
     best_of: replies that are drawn, of which the best is given.
     seed: draws the same reply again; -1 takes another one each time.
 """
-CONSENT = "    consent: whether message and reply may be kept by those who run this page.\n"
+CONSENT_DOCUMENTATION = "    consent: whether message and reply may be kept by those who run this page.\n"
 
 
 def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Iterator[str]]:
@@ -119,7 +119,7 @@ def answerer(engine: ChatEngine, log: FeedbackLog | None) -> Callable[..., Itera
         session = ChatSession(engine, persona_from(persona), turns_from(history), settings)
         yield from _answer(session, typed(message), consent, record, log)
 
-    chat.__doc__ = DOCUMENTATION.format(message="what the user says.") + CONSENT
+    chat.__doc__ = DOCUMENTATION.format(message="what the user says.") + CONSENT_DOCUMENTATION
     return chat
 
 

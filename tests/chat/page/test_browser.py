@@ -57,13 +57,19 @@ def test_a_reply_streams_and_can_be_stopped(chromium, slow_address):
     visitor.context.close()
 
 
-def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(chromium, slow_address):
-    visitor = Visitor(chromium, slow_address)
+def somebody_who_waits(chromium, address, longest_reply: str) -> tuple[Visitor, list[tuple[str, str]]]:
+    """A visitor whose second message waits for its first word, and what was said before it."""
+    visitor = Visitor(chromium, address)
     visitor.set_decoding(Best_of="2", Longest_reply="3")
     visitor.say("Hello")
     before = visitor.messages()
-    visitor.set_decoding(Longest_reply="50")
+    visitor.set_decoding(Longest_reply=longest_reply)
     visitor.type("Which city are you from?")
+    return visitor, before
+
+
+def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(chromium, slow_address):
+    visitor, before = somebody_who_waits(chromium, slow_address, longest_reply="50")
     visitor.page.locator("#message button.stop-button").click()
     box = visitor.page.locator("#message textarea")
     visitor.until(lambda: visitor.is_idle() and box.input_value() == "Which city are you from?")
@@ -79,12 +85,7 @@ def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(
 def test_a_message_whose_reply_a_reload_broke_off_before_a_word_goes_back_into_the_field(
     chromium, slow_address
 ):
-    visitor = Visitor(chromium, slow_address)
-    visitor.set_decoding(Best_of="2", Longest_reply="3")
-    visitor.say("Hello")
-    before = visitor.messages()
-    visitor.set_decoding(Longest_reply="100")
-    visitor.type("Which city are you from?")
+    visitor, before = somebody_who_waits(chromium, slow_address, longest_reply="100")
     visitor.until(lambda: "city" in visitor.kept())
     visitor.open()
     box = visitor.page.locator("#message textarea")
