@@ -30,11 +30,11 @@ def save_weights(
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_torch_compile=False)
     model.config.use_cache = True
     dtype = getattr(torch, dtype_name)
-    # Tied weights stay one tensor, of which one is written.
-    converted = {weights.data_ptr(): weights.to(dtype) for weights in state_dict.values()}
+    # Of tied weights one is written; gathered from several processes they are two tensors.
     state_dict = {
-        name.removeprefix(COMPILED_PREFIX): converted[weights.data_ptr()]
+        of: weights.to(dtype)
         for name, weights in state_dict.items()
+        if (of := name.removeprefix(COMPILED_PREFIX)) not in model.all_tied_weights_keys
     }
     with without_bars():
         model.save_pretrained(folder, state_dict=state_dict, max_shard_size=f"{shard_mb}MB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from pathlib import Path
@@ -33,8 +34,8 @@ def build_model(
         decoding: the model's decoding defaults (None: ours).
 
     Raises:
-        UserError: the base cannot be loaded, has another tokenizer than the dataset, too few positions, or
-            sees what comes after.
+        UserError: the base cannot be loaded, has another tokenizer than the dataset, too few positions, sees
+            what comes after, or could not be loaded again.
     """
     from_config = base.endswith(".json")
     model = model_from_config(base, tokenizer) if from_config else _from_weights(base, tokenizer)
@@ -48,6 +49,7 @@ def build_model(
         )
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(model.config, name, getattr(tokenizer, name))
+    _check_loadable(model, base)
     model.loss_type = "ForCausalLM"
     model.generation_config = (decoding or DecodingSettings()).to_generation_config(tokenizer)
     return model
@@ -110,6 +112,24 @@ def _check_causal(model: PreTrainedModel, base: str) -> None:
             f"--base {base}: a {model.config.model_type} that sees the tokens which come after; give a model "
             "that reads from left to right, such as GPT-2"
         )
+
+
+def _check_loadable(model: PreTrainedModel, base: str) -> None:
+    """
+    Raises:
+        UserError: its configuration makes no model any more; XGLM and RoBERTa take the id of padding for a
+            place in their table of positions, too.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            type(model)(copy.deepcopy(model.config))
+    except Exception as error:
+        raise UserError(
+            f"--base {base}: a {model.config.model_type} with the ids of the data's tokenizer could not be "
+            f"loaded again ({first_line(error)}); give a model of another kind, such as GPT-2"
+        ) from error
 
 
 def _set_attention(model: PreTrainedModel, attn_implementation: str) -> None:

@@ -73,6 +73,7 @@ def _prefer(arguments: PreferArguments) -> PreferenceTrainer:
 def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     """The trainer over the places that have replies of both kinds."""
     from transformers import set_seed
+    from transformers.integrations import is_deepspeed_zero3_enabled
 
     from chat.template import padding_id
     from training.callbacks import RotateCheckpoints, StopOnSigterm
@@ -96,6 +97,11 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
         _add_dialogues(learnt, arguments, tokenizer)
     _check_layout(model, [*learnt, *held_out], arguments, padding_id(tokenizer))
     training_arguments = arguments.to_training_arguments(with_evaluation=bool(held_out))
+    if arguments.calibrate and is_deepspeed_zero3_enabled():
+        raise UserError(
+            "--calibrate true: ZeRO-3 divides the weights that it would change; leave it out, or launch with "
+            "ZeRO-2 or FSDP"
+        )
     settle(training_arguments)
     set_seed(arguments.seed)
     return PreferenceTrainer(

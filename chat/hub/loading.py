@@ -227,11 +227,14 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
 
     Raises:
         UserError: there is none, its files lack weights, which would be random ones, or hold some that are no
-            numbers, as where training diverged.
+            numbers, as where training diverged; or its decoding settings cannot be read.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    if is_local(name):
+        # In place of what it cannot read transformers takes defaults of its own.
+        load_generation_config(name, flag)
     with explained(flag, name, "model"), without_bars():
         model, found = AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **NO_CODE

@@ -64,7 +64,8 @@ def test_divided_weights_learn_as_whole_ones_and_a_resume_goes_on(
 
     alone = {"output_dir": str(tmp_path / "alone"), "final_model_dir": str(tmp_path / "final-alone")}
     train(short_run(**settings, **alone, per_device_train_batch_size=8))
-    expected_log, _ = outcome(tmp_path / "final-alone")
+    expected_log, expected_weights = outcome(tmp_path / "final-alone")
+    assert weights.keys() == expected_weights.keys()
     assert [entry.keys() for entry in log] == [entry.keys() for entry in expected_log]
     for found, expected in zip(log, expected_log, strict=True):
         assert found == pytest.approx(expected, rel=1e-4)

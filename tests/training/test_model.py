@@ -142,6 +142,14 @@ def test_an_encoder_that_sees_what_comes_after_is_refused(tokenizer, tmp_path):
         build_model(str(tmp_path), tokenizer, longest_sequence=8)
 
 
+def test_a_base_that_could_not_be_loaded_after_its_training_is_refused_before(tokenizer, tmp_path):
+    """XGLM has a place for padding in its table of positions, by the id of the token."""
+    tiny_model("xglm", len(tokenizer), max_position_embeddings=128).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"^--base .*: a xglm with the ids of the data's tokenizer could not"):
+        build_model(str(tmp_path), tokenizer, longest_sequence=8)
+
+
 def test_weights_that_zero3_divided_as_it_loaded_them_are_a_base_like_any(
     model_folder, tokenizer, tmp_path, monkeypatch
 ):

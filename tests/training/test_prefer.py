@@ -280,6 +280,13 @@ def test_a_model_is_calibrated_by_dialogues_that_it_has_not_learnt(
     assert found and found <= held_out
 
 
+def test_weights_that_zero3_divides_are_not_calibrated(tmp_path, marks, model_folder, prepared, monkeypatch):
+    monkeypatch.setattr("transformers.integrations.is_deepspeed_zero3_enabled", lambda: True)
+    monkeypatch.setattr("training.layouts._whole_weights", lambda _: nullcontext())
+    with pytest.raises(UserError, match=r"^--calibrate true: ZeRO-3 divides the weights"):
+        prefer(arguments(tmp_path, marks, model_folder, data=str(prepared), calibrate=True))
+
+
 def test_a_model_without_a_number_of_positions_is_refused(tmp_path, marks, tokenizer):
     base = tmp_path / "bloom"
     tiny_model("bloom", len(tokenizer), max_position_embeddings=None).save_pretrained(base)

@@ -128,3 +128,11 @@ def test_weights_of_a_training_that_diverged_are_refused(model_folder, tmp_path)
         UserError, match=r"^--model .*: `transformer\.h\.1\.ln_1\.bias` has weights that are NaN"
     ):
         load_causal_lm(str(tmp_path))
+
+
+def test_decoding_settings_that_cannot_be_read_are_an_error_and_no_others(model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    (folder / "generation_config.json").write_text('{"temperature": 0.7,')
+    with pytest.raises(UserError, match=r"^--model .*: no usable generation configuration"):
+        load_causal_lm(str(folder))

@@ -245,6 +245,23 @@ def test_markup_is_shown_and_copied_as_the_text_that_it_is(chromium, address, sc
     visitor.context.close()
 
 
+def test_what_is_written_from_right_to_left_stands_so(visitor):
+    begin, end = "\u05e9\u05dc\u05d5\u05dd", "!"
+    visitor.say(f"{begin} {end}")
+    places = visitor.page.locator("#chatbot [data-testid=user]").evaluate(
+        """each => {
+            const text = document.createTreeWalker(each, NodeFilter.SHOW_TEXT).nextNode();
+            return [0, text.length - 1].map(at => {
+                const range = new Range();
+                range.setStart(text, at), range.setEnd(text, at + 1);
+                return range.getBoundingClientRect().left;
+            });
+        }"""
+    )
+    assert places[1] < places[0]
+    assert visitor.titles()[-1].startswith(begin)
+
+
 def test_a_persona_is_chosen_changed_and_drawn(visitor):
     nurse = visitor.persona()
     visitor.say("Hello!")
