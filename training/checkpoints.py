@@ -58,15 +58,6 @@ def rotate(output_dir: str | Path, save_total_limit: int, best_step: int | None 
             shutil.rmtree(doomed, ignore_errors=True)
 
 
-def name_best(checkpoint: Path, output_dir: Path) -> None:
-    """The state names the best checkpoint by its path on the machine that saved it: here it is another."""
-    path = checkpoint / TRAINER_STATE_FILE
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if state.get("best_global_step"):
-        state["best_model_checkpoint"] = str(output_dir / f"checkpoint-{state['best_global_step']}")
-        path.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
 def check_same_model(checkpoint: Path, model) -> None:
     """Raises UserError where the checkpoint's weights have other names or shapes than the model's."""
     from safetensors import safe_open

@@ -31,7 +31,7 @@ from chat.hub.repositories import (
     tried,
 )
 from chat.model_files import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
-from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, name_best, step_of
+from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, step_of
 from training.runs import RUN_FILE, Run, run_of
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class PushCheckpoints(TrainerCallback):
         make(self.destination)
         if not self.has_begun:
             # At the start the Hub may have been out of reach.
+            _refuse_model(self.destination)
             refuse_other_run(
                 self.destination, last_whole_checkpoint(self.output_dir) if self._is_resumed else None
             )
@@ -193,11 +194,14 @@ def steps_on_hub(destination: Destination) -> list[int]:
     return sorted(int(state[1]) for state in states if state)
 
 
-def refuse_other_run(destination: Destination, here: Path | None) -> None:
-    """Raises OtherRunError where the Hub holds checkpoints that this run would replace.
+def refuse_other_run(destination: Destination, here: Path | None) -> list[int]:
+    """The steps of the checkpoints that the Hub has of this run.
 
     Args:
         here: this run's newest checkpoint, where it goes on from one; to a new run all others are another's.
+
+    Raises:
+        OtherRunError: it has checkpoints that this run would replace.
     """
     steps = steps_on_hub(destination)
     if steps and here is None:
@@ -211,6 +215,7 @@ def refuse_other_run(destination: Destination, here: Path | None) -> None:
             f"{destination}: holds another run (to step {steps[-1]}) than --output-dir {here.parent} (to "
             f"step {step_of(here)}); name another repository, or another --output-dir to go on with that run"
         )
+    return steps
 
 
 def _run_on_hub(destination: Destination, step: int) -> Run:
@@ -230,9 +235,7 @@ def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
     here = last_whole_checkpoint(output_dir)
 
     def fetch() -> None:
-        if here:
-            refuse_other_run(destination, here)
-        steps = steps_on_hub(destination)
+        steps = refuse_other_run(destination, here) if here else steps_on_hub(destination)
         if steps and (here is None or steps[-1] > step_of(here)):
             logger.info("%s: fetching its checkpoints, up to step %d", destination, steps[-1])
             _fetch(destination, Path(output_dir))
@@ -256,7 +259,6 @@ def _fetch(destination: Destination, output_dir: Path) -> None:
         # By which the newest checkpoint was trained.
         (fetched / TRAIN_ARGUMENTS_FILE).replace(output_dir / TRAIN_ARGUMENTS_FILE)
     for checkpoint in filter(is_whole, checkpoints(fetched)):
-        name_best(checkpoint, output_dir)
         place = output_dir / checkpoint.name
         if not is_whole(place):
             shutil.rmtree(place, ignore_errors=True)

@@ -116,7 +116,7 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
     """A machine that comes back to the network takes nothing from the one that has gone on meanwhile."""
     from training import hub as pushes
 
-    for name in ("make", "make_branch", "refuse_other_run"):
+    for name in ("make", "make_branch", "_refuse_model", "refuse_other_run"):
         monkeypatch.setattr(pushes, name, lambda *_: None)
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [400, 700])
     committed = []
@@ -134,7 +134,7 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
 def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(tmp_path, monkeypatch):
     from training import hub as pushes
 
-    for name in ("make", "make_branch", "refuse_other_run"):
+    for name in ("make", "make_branch", "_refuse_model", "refuse_other_run"):
         monkeypatch.setattr(pushes, name, lambda *_: None)
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
     tries, failures = [], [ConnectionError("down")]
@@ -216,23 +216,15 @@ def write_checkpoints(folder: Path, *steps: int, **state) -> None:
         (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(text)
 
 
-def test_what_the_hub_has_comes_beside_what_is_here_and_names_the_best_one_by_its_place_here(
-    tmp_path, monkeypatch
-):
+def test_what_the_hub_has_comes_beside_what_is_here(tmp_path, monkeypatch):
     from training import hub as pushes
 
-    elsewhere = {"best_global_step": 4, "best_model_checkpoint": "/elsewhere/run/checkpoint-4"}
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
-    monkeypatch.setattr(
-        pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4, 6, **elsewhere)
-    )
+    monkeypatch.setattr(pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4, 6))
     write_checkpoints(tmp_path, 4, mine=True)
     pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
-    here, fetched = (
-        json.loads((tmp_path / f"checkpoint-{step}" / "trainer_state.json").read_text()) for step in (4, 6)
-    )
-    assert here["mine"] and fetched["best_model_checkpoint"] == str(tmp_path / "checkpoint-4")
+    assert json.loads((tmp_path / "checkpoint-4" / "trainer_state.json").read_text())["mine"]
 
 
 @pytest.fixture
@@ -336,6 +328,20 @@ def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
     with pytest.raises(UserError, match=r"holds another run \(to step 6\) than .* whole on this machine"):
         pushes.publish_final_model(run, destination, push.has_begun, 8)
     assert not committed
+
+
+def test_a_branch_of_checkpoints_is_not_begun_beside_a_model_of_others(on_hub, tmp_path, monkeypatch, caplog):
+    """Where that could not be asked at the start."""
+    from training import hub as pushes
+
+    bert = RepositoryState("c0ffee", ("model.safetensors", "vocab.txt", "README.md"), "# My BERT")
+    monkeypatch.setattr(pushes, "state_of", lambda _: bert)
+    monkeypatch.setattr(pushes, "make_branch", lambda *_: pytest.fail("a branch"))
+    of_run(tmp_path / "run", "mine", 8)
+    (tmp_path / "run" / "train_arguments.json").write_text("{}")
+    resumed = tmp_path / "run" / "checkpoint-8"
+    pushes.PushCheckpoints(Destination("someone/bert"), str(tmp_path / "run"), 0, resumed).close()
+    assert "--push-to-hub someone/bert: is another model, which this would overwrite" in caplog.text
 
 
 def test_a_run_goes_on_from_its_own_repository_by_the_arguments_there(short_run, on_hub, tmp_path):
