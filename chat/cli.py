@@ -113,7 +113,7 @@ def _config_flags(parser, path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"--config {path}: no such file; give a YAML file such as training/configs/gpt2.yaml")
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_yaml_loader())
     except OSError as error:
         raise UserError(f"--config {path}: cannot be read ({error.strerror}); give another file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -137,6 +137,28 @@ def _config_flags(parser, path: Path) -> list[str]:
             values = value if isinstance(value, list) else [value]
             flags += [f"--{name}", *(_word(item, fields[name].choices or ()) for item in values)]
     return flags
+
+
+def _yaml_loader() -> type:
+    """Refuses what comes twice, of which YAML's own would take the last; leaves numbers as they are written,
+    since a tag 1.10 is not 1.1.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            seen = set()
+            for key, _ in node.value:
+                name = key.value.replace("-", "_") if isinstance(key.value, str) else None
+                if name in seen:
+                    problem = f"`{key.value}` comes twice, in line {key.start_mark.line + 1}"
+                    raise yaml.constructor.ConstructorError(problem=problem)
+                seen.add(name)
+            super().flatten_mapping(node)
+
+    for kind in ("int", "float", "timestamp"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_yaml_str)
+    return Loader
 
 
 def _word(value: Any, choices: Container[str]) -> str:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.cli import UserError
 from chat.folders import Contents, check_replaceable, locked
 from chat.model_files import TRAIN_ARGUMENTS_FILE
-from training.checkpoints import check_same_model, checkpoints, discard_halves, last_whole_checkpoint
+from training.checkpoints import (
+    check_same_model,
+    checkpoints,
+    discard_halves,
+    is_whole,
+    last_whole_checkpoint,
+)
 from training.data_digest import check_same_data
 
 if TYPE_CHECKING:
@@ -106,7 +112,10 @@ def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
 
 def is_first_process() -> bool:
     """Whether it is the one that writes for all processes of a run, which need not have met yet."""
-    return int(os.environ.get("RANK", 0)) == 0
+    from accelerate.utils import get_cpu_distributed_information
+
+    # Which reads what launchers of all kinds, torchrun and those of MPI, tell a process.
+    return get_cpu_distributed_information().rank == 0
 
 
 @contextmanager
@@ -144,7 +153,9 @@ def _remove_empty(folder: Path) -> None:
 
 def refuse_earlier_run(output_dir: str) -> None:
     """Raises UserError where --output-dir has checkpoints, and --resume was not given."""
-    if checkpoints(output_dir):
+    found = checkpoints(output_dir)
+    # On other machines, without a shared disk, are the parts that their own processes saved.
+    if any(found if is_first_process() else map(is_whole, found)):
         raise UserError(
             f"--output-dir {output_dir}: holds checkpoints of an earlier run; go on with it by --resume, or "
             "give another folder"
@@ -167,8 +178,9 @@ def begin(
     """Keeps the arguments in --output-dir, where the run may go on from the checkpoint.
 
     Raises:
-        UserError: it may not.
+        UserError: it may not, or its processes read different data.
     """
+    _check_same_data_everywhere(trainer.data_digests)
     if arguments.resume:
         _check_resumable(checkpoint, trainer)
     if trainer.is_world_process_zero():
@@ -253,14 +265,26 @@ def _check_resumable(checkpoint: Path | None, trainer: ResumableTrainer) -> None
             logger.info("resuming from %s", checkpoint)
 
 
-def _check_same_everywhere(checkpoint: Path | None) -> None:
-    """Raises UserError where the processes of a run, on several machines, find different checkpoints."""
+def _of_all_processes(found: str) -> list[str]:
+    """What each process of the run found, on several machines."""
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    if PartialState().num_processes == 1:
-        return
-    found = gather_object([checkpoint.name if checkpoint else "none"])
+    return [found] if PartialState().num_processes == 1 else gather_object([found])
+
+
+def _check_same_data_everywhere(digests: dict[str, str]) -> None:
+    """Raises UserError where the processes read different data: each would take its part of another epoch."""
+    for flag, digest in digests.items():
+        if len({*_of_all_processes(digest)}) > 1:
+            raise UserError(
+                f"{flag}: the processes read different data; prepare it once, and give all machines the same"
+            )
+
+
+def _check_same_everywhere(checkpoint: Path | None) -> None:
+    """Raises UserError where the processes of a run, on several machines, find different checkpoints."""
+    found = _of_all_processes(checkpoint.name if checkpoint else "none")
     if len(set(found)) > 1:
         raise UserError(
             f"--resume: the processes find different checkpoints in --output-dir ({', '.join(found)}); give "

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,10 +83,12 @@ def _train(arguments: TrainArguments) -> DialogueTrainer:
 
 def _begin_on_hub(arguments: TrainArguments, destination: Destination) -> bool:
     """As `training.hub.begin`, which is the first process's; False in the others, which push nothing."""
+    from accelerate.utils import get_cpu_distributed_information
+
     from training.hub import begin
 
     is_ours = is_first_process() and begin(arguments, destination)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if get_cpu_distributed_information().world_size > 1:
         # The others must not look for checkpoints before they are there.
         arguments.to_training_arguments().distributed_state.wait_for_everyone()
     return is_ours

@@ -62,11 +62,19 @@ def test_a_list_may_be_empty_in_the_file(tmp_path):
     assert parse("--config", str(tmp_path / "c.yaml"), "--names", "a").names == ["a"]
 
 
+def test_numbers_in_the_file_stay_as_they_are_written(tmp_path):
+    (tmp_path / "c.yaml").write_text("names: [1.10, 007, 2026-11-29]\nlearning_rate: 1e-4\nsteps: 010\n")
+    given = parse("--config", str(tmp_path / "c.yaml"))
+    assert given == Arguments(10, 1e-4, ["1.10", "007", "2026-11-29"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("stepz: 5", "unknown key `stepz` (did you mean `steps`?)"),
         ("steps: [", "not valid YAML"),
+        ("steps: 5\nseed: 1\nsteps: 6", "not valid YAML (`steps` comes twice, in line 3); mend the file"),
+        ("dry-run: true\ndry_run: false", "`dry_run` comes twice, in line 2"),
         ("- a", "expected `name: value` lines"),
         ("", "expected `name: value` lines"),
         ("steps: {a: 1}", "not a mapping"),

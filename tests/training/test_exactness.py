@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 
 import pytest
@@ -115,17 +116,35 @@ def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(short_run, w
 
 
 @pytest.mark.slow
-def test_a_resume_on_machines_that_share_no_disk_is_refused(short_run, tmp_path):
+def test_a_resume_on_machines_that_share_no_disk_is_refused(short_run, tmp_path, prepared):
     from training.train import train
 
     train(short_run(max_steps=2, output_dir=str(tmp_path / "run-0")))
-    arguments = dataclasses.asdict(short_run(max_steps=4, resume=True))
+    for machine in range(2):
+        shutil.copytree(prepared, tmp_path / f"data-{machine}")
+    arguments = dataclasses.asdict(short_run(max_steps=4, resume=True, data=str(tmp_path / "data")))
     done = run_worker("own disks", processes=2, arguments=arguments)
     assert done.returncode != 0
     assert (
         "different checkpoints in --output-dir (checkpoint-2, none); give a folder on a disk" in done.stderr
     )
     assert [path.name for path in checkpoints(tmp_path / "run-0")] == ["checkpoint-2"]
+
+
+@pytest.mark.slow
+def test_machines_that_prepared_different_data_do_not_train_together(short_run, tmp_path, prepared):
+    from datasets import load_from_disk
+
+    shutil.copytree(prepared, tmp_path / "data-0")
+    shutil.copytree(prepared, tmp_path / "data-1")
+    rows = load_from_disk(str(prepared))
+    rows["train"] = rows["train"].select(range(len(rows["train"]) - 1))
+    rows.save_to_disk(str(tmp_path / "data-1"))
+    arguments = dataclasses.asdict(short_run(data=str(tmp_path / "data")))
+    done = run_worker("own disks", processes=2, arguments=arguments)
+    assert done.returncode != 0
+    assert "error: --data: the processes read different data; prepare it once" in done.stderr
+    assert not checkpoints(tmp_path / "run-0")
 
 
 @pytest.mark.slow

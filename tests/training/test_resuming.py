@@ -9,7 +9,15 @@ import pytest
 from chat.cli import UserError
 from chat.hub.cards import RepositoryState
 from training import hub
-from training.resuming import as_resumed, begin, exit_if_stopped, going_on, save
+from training.resuming import (
+    as_resumed,
+    begin,
+    exit_if_stopped,
+    going_on,
+    is_first_process,
+    refuse_earlier_run,
+    save,
+)
 
 
 def test_whoever_trains_by_kept_arguments_pushes_nowhere(short_run, tmp_path):
@@ -38,6 +46,22 @@ def test_halves_are_gone_before_a_run_goes_on(short_run, tmp_path):
         (tmp_path / "run" / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     _, checkpoint = going_on(short_run(resume=True))
     assert [*(tmp_path / "run").iterdir()] == [checkpoint] and checkpoint.name == "checkpoint-2"
+
+
+@pytest.mark.parametrize("variable", ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK"])
+def test_on_another_machine_what_its_own_processes_saved_is_no_earlier_run(tmp_path, monkeypatch, variable):
+    """Without a disk that all share, the first one alone has whole checkpoints, and takes old ones away."""
+    part = tmp_path / "checkpoint-2"
+    part.mkdir()
+    (part / "rng_state_1.pth").touch()
+    with pytest.raises(UserError, match="holds checkpoints of an earlier run"):
+        refuse_earlier_run(str(tmp_path))
+    monkeypatch.setenv(variable, "1")
+    assert not is_first_process()
+    refuse_earlier_run(str(tmp_path))
+    (part / "trainer_state.json").write_text('{"global_step": 2}')
+    with pytest.raises(UserError, match="holds checkpoints of an earlier run"):
+        refuse_earlier_run(str(tmp_path))
 
 
 def test_a_run_that_sigterm_stopped_does_not_end_as_one_that_is_done():
@@ -73,7 +97,7 @@ def test_arguments_that_cannot_be_written_are_an_error_and_those_of_before_stay(
 
     save(short_run(), tmp_path / "run")
     kept = (tmp_path / "run" / "train_arguments.json").read_bytes()
-    trainer = SimpleNamespace(is_world_process_zero=lambda: True)
+    trainer = SimpleNamespace(is_world_process_zero=lambda: True, data_digests={})
     with monkeypatch.context() as disk:
         disk.setattr(Path, "write_text", full)
         with pytest.raises(UserError, match=r"^--output-dir .*run: cannot be written \(No space left"):

@@ -144,8 +144,9 @@ def full_disk(step: int, arguments: dict) -> None:
 
 
 def own_disks(arguments: dict) -> None:
-    """As on machines that share no disk: each process has an --output-dir of its own."""
-    arguments["output_dir"] += f"-{os.environ['RANK']}"
+    """As on machines that share no disk: each process has an --output-dir and --data of its own."""
+    for name in ("output_dir", "data"):
+        arguments[name] += f"-{os.environ['RANK']}"
     train(TrainArguments(**arguments))
 
 
