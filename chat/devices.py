@@ -1,4 +1,4 @@
-"""What a device has instructions to compute in."""
+"""What is computed on, and in."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ def computes_in_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(has.get(name) for name in BFLOAT16_INSTRUCTIONS)
+
+
+def uses_cpu() -> bool:
+    """Whether there is no accelerator, or `accelerate launch` was told to leave it alone."""
+    import torch
+    from accelerate.utils import parse_flag_from_env
+
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()

@@ -82,10 +82,15 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     """
     from transformers import GenerationConfig, set_seed
 
-    from chat.hub.loading import load_causal_lm, load_chat_tokenizer, load_tokenizer, positions_of
+    from chat.hub.loading import (
+        load_causal_lm,
+        load_chat_tokenizer,
+        load_tokenizer,
+        model_from_config,
+        positions_of,
+    )
     from chat.template import extends_vocabulary
     from eval.formats import PlainFormat, TemplateFormat
-    from training.model import model_from_config
 
     tokenizer = load_chat_tokenizer(model, "--model")
     trained = load_causal_lm(model, "--model")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from chat.cli import UserError
 from chat.model_files import (
+    FREE_TO_CHANGE,
     PREFER_ARGUMENTS_FILE,
     PREFER_STATE_FILE,
     STATISTICS_FILE,
     TRAIN_ARGUMENTS_FILE,
     TRAINER_STATE_FILE,
 )
-from training.resuming import FREE_TO_CHANGE
 
 WEIGHTS = "*.safetensors"
 COUNTED = ("dialogues", "replies", "tokens", "reply_tokens")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm.auto import tqdm
 
-from training.devices import uses_cpu
+from chat.devices import uses_cpu
 
 if TYPE_CHECKING:
     from accelerate import PartialState

@@ -16,7 +16,7 @@ from eval.processes import this_process
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from training.shared_context import Row
+    from chat.shared_context import Row
 
 # Of what is behind the end of a row, which nothing sees.
 FILLER_ID = 0
@@ -46,7 +46,7 @@ def score_candidates(
         max_prompt_tokens: a longer context loses its oldest turns.
         max_candidate_tokens: a longer candidate loses its end.
     """
-    from training.shared_context import reads_shared_contexts
+    from chat.shared_context import reads_shared_contexts
 
     if not replies:
         return []
@@ -76,7 +76,7 @@ def _tell_slow(model_type: str) -> None:
 def _together(model: PreTrainedModel, rows: list[Row], description: str) -> list[list[float]]:
     import torch
 
-    from training.shared_context import lay_out, length_of, token_log_probs
+    from chat.shared_context import lay_out, length_of, token_log_probs
 
     def score(batch: list[int]) -> list[list[float]]:
         laid_out = lay_out([rows[index] for index in batch], FILLER_ID)

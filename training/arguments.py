@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError, check_numbers
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings, check_seed
-from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
+from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
+from training.trainer_arguments import trainer_arguments
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -232,56 +233,34 @@ class TrainArguments:
 
     def to_training_arguments(self) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
-        from transformers import TrainingArguments
         from transformers.utils import is_torch_tf32_available
 
-        use_cpu, precision = uses_cpu(), usable_precision(self.mixed_precision)
         if self.trackio and importlib.util.find_spec("trackio") is None:
             raise UserError(
                 "--trackio: not installed; install it with `pip install trackio`, or leave it out"
             )
-        training_arguments = TrainingArguments(
-            output_dir=self.output_dir,
-            num_train_epochs=self.num_train_epochs,
+        arguments = trainer_arguments(
+            self,
             max_steps=self.max_steps,
-            per_device_train_batch_size=self.per_device_train_batch_size,
             per_device_eval_batch_size=self.per_device_eval_batch_size,
             gradient_accumulation_steps=self.gradient_accumulation_steps,
-            learning_rate=self.learning_rate,
             lr_scheduler_type=self.lr_scheduler_type,
-            warmup_steps=self.warmup_steps,
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
-            fp16=precision == "fp16",
-            bf16=precision == "bf16",
             tf32=True if is_torch_tf32_available() else None,
             torch_compile=self.torch_compile,
             activation_checkpointing=self.gradient_checkpointing,
             eval_strategy="steps",
-            eval_steps=self.eval_every_steps,
-            save_strategy="steps",
-            save_steps=self.save_every_steps,
             metric_for_best_model="eval_loss",
             greater_is_better=False,
-            logging_strategy="steps",
-            logging_steps=self.log_every_steps,
             logging_first_step=True,
-            # A loss that is no number would be logged as 0.
-            logging_nan_inf_filter=False,
-            prediction_loss_only=True,
-            ddp_find_unused_parameters=False,
             # TensorBoard is written by `SampleReplies`.
             report_to=["trackio"] if self.trackio else [],
             dataloader_num_workers=self.dataloader_num_workers,
-            dataloader_pin_memory=not use_cpu,
-            use_cpu=use_cpu,
-            log_level_replica="error",
-            seed=self.seed,
-            data_seed=self.seed,
         )
         # Set afterwards, unchecked against the cadences: the best model is saved whenever it is found.
-        training_arguments.load_best_model_at_end = True
-        return training_arguments
+        arguments.load_best_model_at_end = True
+        return arguments
 
 
 def _span(limits: tuple[float, float]) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Literal
 
-from chat.devices import computes_in_bfloat16
+from chat.devices import computes_in_bfloat16, uses_cpu
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -17,14 +17,6 @@ PRECISION_HELP = (
 )
 
 logger = logging.getLogger(__name__)
-
-
-def uses_cpu() -> bool:
-    """Whether there is no accelerator, or `accelerate launch` was told to leave it alone."""
-    import torch
-    from accelerate.utils import parse_flag_from_env
-
-    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
 
 
 def usable_precision(asked: Precision) -> Precision:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 import inspect
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, first_line
 from chat.decoding import DecodingSettings
-from chat.hub.loading import load_causal_lm, load_config, load_tokenizer, positions_of
+from chat.hub.loading import load_causal_lm, load_tokenizer, model_from_config, positions_of
 from chat.template import extends_vocabulary
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def build_model(
@@ -55,26 +53,6 @@ def build_model(
     return model
 
 
-def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A model of random weights, by torch's current seed, for a `.json` configuration and this vocabulary."""
-    from transformers import AutoModelForCausalLM
-
-    _check_keys(path, load_config(path, "--base"))
-    config = load_config(path, "--base")
-    config.vocab_size = len(tokenizer)
-    return AutoModelForCausalLM.from_config(config)
-
-
-def _check_keys(path: str, config: PretrainedConfig) -> None:
-    """Configurations take any key without a word; a misspelt one must not train another model than meant."""
-    known = {*type(config)().to_dict(), *type(config).attribute_map, "model_type", "architectures"}
-    unknown = sorted(set(json.loads(Path(path).read_text(encoding="utf-8"))) - known)
-    if unknown:
-        raise UserError(
-            f"--base {path}: unknown key `{unknown[0]}` for {config.model_type}; remove or rename it"
-        )
-
-
 def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     if not extends_vocabulary(tokenizer, load_tokenizer(base, "--base")):
         raise UserError(
@@ -97,7 +75,7 @@ def _check_causal(model: PreTrainedModel, base: str) -> None:
     import torch
 
     from chat.best_of import log_probs_of
-    from training.layouts import reads_as_alone
+    from chat.layouts import reads_as_alone
 
     vocab_size = model.get_input_embeddings().num_embeddings
     begun = [id_ % vocab_size for id_ in range(5, 21)]

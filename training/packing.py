@@ -82,7 +82,7 @@ def reads_packed_rows(model: PreTrainedModel, packed: PackedRows, collate: Packe
     It is found out on the row of the most sequences and on the one with the longest sequence that is not the
     first: of each, the first, the longest of the others and the last are compared.
     """
-    from training.layouts import reads_as_alone
+    from chat.layouts import reads_as_alone
 
     numbers = range(len(packed))
     most = max(numbers, key=lambda number: len(packed.rows[number]))

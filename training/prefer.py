@@ -146,8 +146,8 @@ def _check_layout(
         UserError: the model would see more or less of a conversation, or of another reply, than when it
             replies.
     """
+    from chat.shared_context import reads_shared_contexts
     from training.preference_trainer import row_of
-    from training.shared_context import reads_shared_contexts
 
     if not reads_shared_contexts(model, [row_of(place) for place in places], pad_token_id):
         raise UserError(

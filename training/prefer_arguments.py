@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from chat.cli import UserError, check_numbers
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, check_seed
-from training.devices import PRECISION_HELP, Precision, usable_precision, uses_cpu
+from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
+from training.trainer_arguments import trainer_arguments
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -99,11 +100,8 @@ class PreferArguments:
     def __post_init__(self):
         check_numbers(
             self,
-            at_least_one=("final_model_shard_mb",),
-            above_zero=(
-                "beta",
-                "learning_rate",
-                "num_train_epochs",
+            at_least_one=(
+                "final_model_shard_mb",
                 "per_device_train_batch_size",
                 "places_per_dialogue",
                 "eval_every_steps",
@@ -111,6 +109,7 @@ class PreferArguments:
                 "save_total_limit",
                 "log_every_steps",
             ),
+            above_zero=("beta", "learning_rate", "num_train_epochs"),
             not_negative=("warmup_steps", "length_weight", "reply_loss_weight", "data_loss_weight"),
         )
         check_seed(self.seed)
@@ -129,32 +128,11 @@ class PreferArguments:
 
     def to_training_arguments(self, with_evaluation: bool) -> TrainingArguments:
         """The same for `transformers.Trainer`; hardware and distribution come from `accelerate launch`."""
-        from transformers import TrainingArguments
-
-        use_cpu, precision = uses_cpu(), usable_precision(self.mixed_precision)
-        return TrainingArguments(
-            output_dir=self.output_dir,
-            learning_rate=self.learning_rate,
-            num_train_epochs=self.num_train_epochs,
-            per_device_train_batch_size=self.per_device_train_batch_size,
+        return trainer_arguments(
+            self,
             per_device_eval_batch_size=self.per_device_train_batch_size,
-            warmup_steps=self.warmup_steps,
             train_sampling_strategy="sequential",
             remove_unused_columns=False,
-            fp16=precision == "fp16",
-            bf16=precision == "bf16",
             eval_strategy="steps" if with_evaluation else "no",
-            eval_steps=self.eval_every_steps,
-            save_strategy="steps",
-            save_steps=self.save_every_steps,
-            prediction_loss_only=True,
-            ddp_find_unused_parameters=False,
-            logging_steps=self.log_every_steps,
-            logging_nan_inf_filter=False,
             report_to="tensorboard",
-            dataloader_pin_memory=not use_cpu,
-            use_cpu=use_cpu,
-            log_level_replica="error",
-            seed=self.seed,
-            data_seed=self.seed,
         )

@@ -1,6 +1,6 @@
 """Direct preference optimisation in which all replies to one place share the conversation before them.
 
-So the conversation is computed once (`training/shared_context.py`), and not for each reply of each pair.
+So the conversation is computed once (`chat/shared_context.py`), and not for each reply of each pair.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from chat.sequences import IGNORED_LABEL
+from chat.shared_context import Row, lay_out, token_log_probs
 from training.collator import PaddedCollator
 from training.resumable_trainer import ResumableTrainer
-from training.shared_context import Row, lay_out, token_log_probs
 from training.trainer import row_losses
 
 
@@ -24,7 +24,7 @@ class RepliesCollator:
     """Collates places of conversations, each with replies, into one batch.
 
     An example has `prompt_ids`, `replies` (ids, each with its end of turn) and `good` (of each reply). A
-    batch is that of `training.shared_context.lay_out`, with whether each reply is `good`. An example may
+    batch is that of `chat.shared_context.lay_out`, with whether each reply is `good`. An example may
     bring a training `sequence` of `input_ids` and `labels`; these are padded as `dialogues`.
 
     Attributes:

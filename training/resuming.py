@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
 from chat.folders import Contents, check_replaceable, locked
-from chat.model_files import TRAIN_ARGUMENTS_FILE
+from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
 from training.checkpoints import (
     check_same_model,
     checkpoints,
@@ -32,30 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Arguments = TypeVar("Arguments", "TrainArguments", "PreferArguments")
-# What may differ in a resumed run without making it another one.
-FREE_TO_CHANGE = {
-    "resume",
-    "output_dir",
-    "final_model_dir",
-    "final_model_dtype",
-    "final_model_shard_mb",
-    "temperature",
-    "top_p",
-    "best_of",
-    "data",
-    "per_device_eval_batch_size",
-    "save_every_steps",
-    "save_total_limit",
-    "tensorboard",
-    "trackio",
-    "sample_prompts",
-    "dataloader_num_workers",
-    "push_to_hub",
-    "hub_public",
-    "hub_strategy",
-    "hub_every_minutes",
-    "hub_tag",
-}
 
 LOCK_FILE = ".lock"
 # Each process has saved one.

@@ -5,6 +5,7 @@ Nothing here falls back to something else: what cannot be loaded is an error tha
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -251,6 +252,26 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
                 "did not diverge"
             )
     return model.eval()
+
+
+def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """A model of random weights, by torch's current seed, for a `.json` configuration and this vocabulary."""
+    from transformers import AutoModelForCausalLM
+
+    _check_keys(path, load_config(path, "--base"))
+    config = load_config(path, "--base")
+    config.vocab_size = len(tokenizer)
+    return AutoModelForCausalLM.from_config(config)
+
+
+def _check_keys(path: str, config: PretrainedConfig) -> None:
+    """Configurations take any key without a word; a misspelt one must not train another model than meant."""
+    known = {*type(config)().to_dict(), *type(config).attribute_map, "model_type", "architectures"}
+    unknown = sorted(set(json.loads(Path(path).read_text(encoding="utf-8"))) - known)
+    if unknown:
+        raise UserError(
+            f"--base {path}: unknown key `{unknown[0]}` for {config.model_type}; remove or rename it"
+        )
 
 
 @contextmanager

@@ -5,28 +5,7 @@ import os
 import pytest
 import torch
 
-from training.devices import settle, usable_precision, uses_cpu
-
-
-@pytest.mark.parametrize(
-    ("has_accelerator", "told", "expected"),
-    [
-        (True, None, False),
-        (True, "False", False),
-        (True, "True", True),
-        (True, "true", True),
-        (False, None, True),
-    ],
-)
-def test_the_cpu_is_used_where_there_is_nothing_else_or_it_is_asked_for(
-    has_accelerator, told, expected, monkeypatch
-):
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
-    """Accelerate tells it as Python writes it: True."""
-    monkeypatch.delenv("ACCELERATE_USE_CPU")
-    if told:
-        monkeypatch.setenv("ACCELERATE_USE_CPU", told)
-    assert uses_cpu() is expected
+from training.devices import settle, usable_precision
 
 
 def test_a_process_takes_one_gpu_of_several(tmp_path):

@@ -282,7 +282,7 @@ def test_a_model_is_calibrated_by_dialogues_that_it_has_not_learnt(
 
 def test_weights_that_zero3_divides_are_not_calibrated(tmp_path, marks, model_folder, prepared, monkeypatch):
     monkeypatch.setattr("transformers.integrations.is_deepspeed_zero3_enabled", lambda: True)
-    monkeypatch.setattr("training.layouts._whole_weights", lambda _: nullcontext())
+    monkeypatch.setattr("chat.layouts._whole_weights", lambda _: nullcontext())
     with pytest.raises(UserError, match=r"^--calibrate true: ZeRO-3 divides the weights"):
         prefer(arguments(tmp_path, marks, model_folder, data=str(prepared), calibrate=True))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training.layouts import reads_as_alone
+from chat.layouts import reads_as_alone
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -5,12 +5,12 @@ import random
 import pytest
 import torch
 
+from chat import layouts
 from chat.best_of import reply_log_probs
+from chat.shared_context import lay_out, reads_shared_contexts, token_log_probs
 from tests.tiny_models import tiny_model
-from training import layouts
 from training.collator import PackedCollator
 from training.packing import PackedRows, reads_packed_rows
-from training.shared_context import lay_out, reads_shared_contexts, token_log_probs
 
 VOCABULARY = 300
 FILLER = 0
