@@ -9,11 +9,12 @@ import random
 import threading
 from collections.abc import Iterator
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chat.best_of import Candidate
-from chat.cli import UserError
+from chat.cli import UserError, first_line
 from chat.compiled_models import MODEL_FILE, in_a_passing_thread, log_softmax
 from chat.continuous_batching import Server, load_pipeline
 from chat.decoding import DecodingSettings
@@ -68,10 +69,16 @@ class OpenVinoEngine(ChatEngine):
         try:
             with without_telemetry():
                 import openvino_genai  # noqa: F401
-        except ImportError:
+        except ModuleNotFoundError:
             raise UserError(
                 "--engine openvino: `openvino-genai` is not installed; use the torch engine"
             ) from None
+        except ImportError as error:
+            # As where pip took an `openvino` that is newer than the `openvino-genai` beside it.
+            raise UserError(
+                f"--engine openvino: cannot be loaded ({first_line(error)}); install `openvino` in the "
+                f"version of `openvino-genai`, {version('openvino-genai')}, or use the torch engine"
+            ) from error
         folder = model_folder(name, flag)
 
         def export(empty: Path) -> None:

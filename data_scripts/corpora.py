@@ -136,9 +136,17 @@ def _readable(dialogues: Iterator[Dialogue], name: str, path: str | None) -> Ite
 def _divide(corpora: list[Corpus], val_fraction: float, seed: int) -> None:
     """Divides what has no split of its own by groups, which those of one name have in common."""
     for name in dict.fromkeys(corpus.name for corpus in corpora):
-        unsplit = [(of, dialogue) for of in corpora if of.name == name for dialogue in of.unsplit]
+        named = [corpus for corpus in corpora if corpus.name == name]
+        unsplit = [(of, dialogue) for of in named for dialogue in of.unsplit]
         groups = [dialogue.group or f"dialogue {index}" for index, (_, dialogue) in enumerate(unsplit)]
-        held_out = _held_out(sorted({*groups}), val_fraction, seed)
+        # A group of which a dialogue tells its split is there whole.
+        told = {
+            split: {dialogue.group for of in named for dialogue in getattr(of, split)}
+            for split in ("train", "val")
+        }
+        held_out = (
+            _held_out(sorted({*groups} - told["train"] - told["val"]), val_fraction, seed) | told["val"]
+        )
         for group, (corpus, dialogue) in zip(groups, unsplit, strict=True):
             (corpus.val if group in held_out else corpus.train).append(dialogue)
     for corpus in corpora:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from chat.cli import UserError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+logger = logging.getLogger(__name__)
 # In a checkpoint: the digest of each flag that gives data.
 DIGESTS_FILE = "data.json"
 READ_ROWS = 500
@@ -41,7 +43,11 @@ def write(digests: dict[str, str], checkpoint: Path) -> None:
 def check_same_data(checkpoint: Path, digests: dict[str, str]) -> None:
     """Raises UserError where a flag gives other data than those on which the checkpoint was trained."""
     if not (checkpoint / DIGESTS_FILE).is_file():
-        # Older versions kept none.
+        logger.warning(
+            "--resume: %s is of an older version, which did not note its data: see to it that %s is what it was",
+            checkpoint,
+            " and ".join(digests),
+        )
         return
     before = json.loads((checkpoint / DIGESTS_FILE).read_text(encoding="utf-8"))
     for flag in digests.keys() & before.keys():

@@ -49,6 +49,30 @@ class Slow(Wrapped):
         self._pipeline.step()
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "`openvino-genai` is not installed; use the torch engine"),
+        # As of an `openvino` that is newer.
+        (
+            "raise ImportError('libopenvino.so.2640: cannot open shared object file')",
+            r"cannot be loaded \(libopenvino.so.2640: .*\); install `openvino` in the version of `openvino-gen",
+        ),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_not_said_to_be_missing(
+    model_folder, tmp_path, monkeypatch, content, problem
+):
+    if content:
+        (tmp_path / "openvino_genai.py").write_text(content)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "openvino_genai", raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "openvino_genai", None)
+    with pytest.raises(UserError, match=f"^--engine openvino: {problem}"):
+        load_engine(str(model_folder), engine="openvino")
+
+
 def test_an_error_in_the_pipeline_reaches_every_caller(openvino_engine, monkeypatch):
     server = openvino_engine._server
     monkeypatch.setattr(server, "_pipeline", Broken(server._pipeline))

@@ -98,6 +98,14 @@ def test_a_group_is_on_one_side_also_where_two_files_have_it(own_corpus):
     assert len(sides["val"]) == 12
 
 
+def test_a_group_of_which_a_dialogue_tells_its_split_is_there_whole(own_corpus):
+    told = [record("A?", "B.", split="val", group="held"), record("C?", "D.", split="train", group="learnt")]
+    others = [record(f"{group} {i}?", "Yes.", group=group) for group in ("held", "learnt") for i in range(9)]
+    [corpus] = load_corpora([own_corpus(*told, *others, *many(4))], val_fraction=0.25)
+    assert [each.group for each in corpus.val].count("held") == 10 and len(corpus.val) == 11
+    assert [each.group for each in corpus.train].count("learnt") == 10 and len(corpus.train) == 13
+
+
 def test_a_file_of_validation_dialogues_alone_is_one(own_corpus):
     corpora = load_corpora(
         [own_corpus(*many(3, split="val"), name="val"), own_corpus(*many(9, split="train"))]
