@@ -12,12 +12,13 @@ SAMPLE := data_scripts/sample
 help:
 	@sed -n '1,2s/^# //p' Makefile
 
-$(BIN)/python:
+# Not python, which a venv that failed for want of python3-venv has, and one of uv, which has no pip.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is older than 3.11; give another one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.chat: requirements.txt | $(BIN)/python
+$(VENV)/.chat: requirements.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet -r requirements.txt
 	@touch $@
 

@@ -237,7 +237,8 @@ def first_line(error: BaseException) -> str:
 def run(main: Callable[[], None]) -> NoReturn:
     """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback.
 
-    So does a stdout that cannot be written, as a file on a full disk.
+    So does a package that is not installed, since `requirements.txt` is enough to chat, and a stdout that
+    cannot be written, as a file on a full disk.
     """
     _ready_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -254,6 +255,12 @@ def run(main: Callable[[], None]) -> NoReturn:
         status = _told("interrupted", 130)
     except SystemExit as end:
         status = end.code
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or (Path(__file__).parent.parent / package).exists():
+            raise
+        remedy = "`pip install -r requirements-train.txt` brings all that the commands here take"
+        status = _told(f"error: `{package}` is not installed; {remedy}", 2)
     except OSError:
         # Whether it is stdout's is found out by writing once more: the error itself does not say.
         if failed := _failed_stdout(trial="\n"):

@@ -29,12 +29,14 @@ def without_telemetry() -> Iterator[None]:
 
 
 def _home() -> dict[str, str]:
-    """OpenVINO looks there for a consent to reports, and does not start for a user who has no such folder."""
+    """OpenVINO looks there for a consent to reports, and does not start, or complains, for a user who has no
+    such folder.
+    """
     try:
-        Path.home()
+        has_home = Path.home().is_dir()
     except RuntimeError:
-        return {"HOME": tempfile.gettempdir()}
-    return {}
+        has_home = False
+    return {} if has_home else {"HOME": tempfile.gettempdir()}
 
 
 @contextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROLE_TOKENS = {SYSTEM: "<|persona|>", USER: "<|user|>", ASSISTANT: "<|assistant|>"}
 PAD_TOKEN = "<|pad|>"
 MAX_PROMPT_TOKENS = 700
+PROBE = ({"role": USER, "content": "quickly, \u00e9t\u00e9!"}, {"role": ASSISTANT, "content": "Hi"})
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -38,13 +39,21 @@ def add_chat_format(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
     """Gives a base tokenizer our role tokens, a padding token of its own, and the chat template; returns it.
 
     Raises:
-        ValueError: the tokenizer has no end-of-text token to end a turn with.
+        ValueError: the tokenizer has no end-of-text token to end a turn with, or reads a text behind a token
+            in another way than the text alone.
     """
     if tokenizer.eos_token is None:
-        raise ValueError("the tokenizer has no end-of-text token (eos_token) to end a turn with")
+        raise ValueError("has no end-of-text token (eos_token) to end a turn with")
     tokenizer.add_special_tokens({"pad_token": PAD_TOKEN, "extra_special_tokens": list(ROLE_TOKENS.values())})
-    tokenizer.chat_template = chat_template()
-    return tokenizer
+    # Llama's puts a space before the first word of a text, and none before a word behind a token.
+    for before_text in ("", "(' ' if text else '') ~ "):
+        tokenizer.chat_template = chat_template().replace(
+            "text ~ eos_token", f"{before_text}text ~ eos_token"
+        )
+        ids = [id_ for piece in encode_messages(tokenizer, PROBE) for id_ in piece.ids]
+        if tokenizer.apply_chat_template(PROBE, return_dict=False) == ids:
+            return tokenizer
+    raise ValueError("reads a text behind a role token in another way than the text alone")
 
 
 def has_chat_format(tokenizer: PreTrainedTokenizerBase) -> bool:

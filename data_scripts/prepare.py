@@ -94,11 +94,11 @@ def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
     with collector_paused():
         with loading(arguments.corpora, *options) as wait_for_corpora:
             learnt = arguments.train_tokenizer_vocab_size
-            tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer)
+            tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer, arguments.plain_text)
             corpora = wait_for_corpora()
         add_swapped_copies(corpora, arguments.copies_by_corpus(), arguments.seed)
         if tokenizer is None:
-            tokenizer = _train_tokenizer(corpora, learnt, with_personas=not arguments.plain_text)
+            tokenizer = _train_tokenizer(corpora, learnt, arguments.plain_text)
         return _write_dataset(corpora, tokenizer, arguments, inputs)
 
 
@@ -111,12 +111,9 @@ def _write_dataset(
     from datasets import DatasetDict, concatenate_datasets
 
     from chat import jsonl
-    from chat.template import add_chat_format
     from data_scripts.encode import COUNTS, SPLITS, encode_corpora, statistics
     from data_scripts.mixture import mix
 
-    if not arguments.plain_text:
-        add_chat_format(tokenizer)
     with whole_folder(arguments.output, DATASET, "--output") as folder:
         encoded = encode_corpora(
             corpora,
@@ -147,18 +144,25 @@ def _write_dataset(
     return stats
 
 
-def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def _load_tokenizer(name: str, plain_text: bool) -> PreTrainedTokenizerBase:
     from chat.hub.loading import load_tokenizer
+    from chat.template import add_chat_format
 
     tokenizer = load_tokenizer(name, "--tokenizer")
     if tokenizer.eos_token is None:
         raise UserError(
             f"--tokenizer {name}: has no end-of-text token (eos_token) to end a turn with; give another"
         )
-    return tokenizer
+    if plain_text:
+        return tokenizer
+    try:
+        return add_chat_format(tokenizer)
+    except ValueError as error:
+        raise UserError(f"--tokenizer {name}: {error}; give another") from None
 
 
-def _train_tokenizer(corpora: list[Corpus], vocab_size: int, with_personas: bool) -> PreTrainedTokenizerBase:
+def _train_tokenizer(corpora: list[Corpus], vocab_size: int, plain_text: bool) -> PreTrainedTokenizerBase:
+    from chat.template import add_chat_format
     from data_scripts.train_tokenizer import train_tokenizer
 
     logger.info("learning a tokenizer of %d tokens from the training text", vocab_size)
@@ -166,9 +170,10 @@ def _train_tokenizer(corpora: list[Corpus], vocab_size: int, with_personas: bool
     texts = (
         text
         for each in dialogues
-        for text in (*(each.persona if with_personas else ()), *(turn.text for turn in each.turns))
+        for text in (*(() if plain_text else each.persona), *(turn.text for turn in each.turns))
     )
-    return train_tokenizer(texts, vocab_size)
+    tokenizer = train_tokenizer(texts, vocab_size)
+    return tokenizer if plain_text else add_chat_format(tokenizer)
 
 
 def report(stats: dict, output: str) -> str:

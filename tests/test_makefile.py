@@ -1,12 +1,31 @@
-"""`make demo`: its commands hand on to each other what they make."""
+"""`make demo`: its commands hand on to each other what they make. And the environment is made whole."""
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from itertools import pairwise
 
 import yaml
 
 from tests.conftest import ROOT
+
+
+def test_an_environment_without_pip_is_made_anew(tmp_path):
+    """As a `venv` leaves it that failed for want of Debian's python3-venv."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").touch()
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    done = subprocess.run(
+        ["make", "--dry-run", f"PYTHON={sys.executable}", ".venv/.chat"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert f"{sys.executable} -m venv .venv" in done.stdout, done.stderr
 
 
 def commands(target: str) -> list[list[str]]:

@@ -44,7 +44,7 @@ def check_same_data(checkpoint: Path, digests: dict[str, str]) -> None:
     """Raises UserError where a flag gives other data than those on which the checkpoint was trained."""
     if not (checkpoint / DIGESTS_FILE).is_file():
         logger.warning(
-            "--resume: %s is of an older version, which did not note its data: see to it that %s is what it was",
+            "--resume: %s is of an older version, which did not note its data; %s must be what it was",
             checkpoint,
             " and ".join(digests),
         )

@@ -42,7 +42,7 @@ class NewestPush:
         Args:
             every_seconds: between the beginnings of two pushes, at least; the last one is not held back.
         """
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 
         self.destination, self.every_seconds = destination, every_seconds
         self._waiting: Push | None = None
@@ -51,6 +51,7 @@ class NewestPush:
         self._failure: Failure | None = None
         self._changed = threading.Condition()
         # They would write over those of the work that goes on beside the uploads.
+        self._had_bars = not are_progress_bars_disabled()
         disable_progress_bars()
         self._thread = threading.Thread(target=self._run, name="push-to-hub", daemon=True)
         self._thread.start()
@@ -64,12 +65,16 @@ class NewestPush:
 
     def close(self, attempts: int = ATTEMPTS) -> Failure | None:
         """Pushes what still waits, at most so many times; why it is not on the Hub, if it is not."""
+        from huggingface_hub.utils import enable_progress_bars
+
         with self._changed:
             self._attempts_left = attempts
             # Not the long pause that an outage had come to.
             self._pause_seconds = FIRST_WAIT_SECONDS
             self._changed.notify()
         self._thread.join()
+        if self._had_bars:
+            enable_progress_bars()
         return self._failure
 
     def _run(self) -> None:

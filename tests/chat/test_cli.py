@@ -165,11 +165,22 @@ def test_what_the_user_did_wrong_is_told_on_a_full_disk_too(unbuffered):
         ("print('Hi')", 0, ""),
         ("print('Hi'); sys.exit(143)", 143, ""),
         ("print('Hi'); raise KeyboardInterrupt", 130, "interrupted\n"),
+        (
+            "print('Hi'); import accelerated.utils",
+            2,
+            "error: `accelerated` is not installed; `pip install -r requirements-train.txt` brings all that "
+            "the commands here take\n",
+        ),
     ],
 )
 def test_an_entry_point_ends_with_its_status(does, status, told):
     done = entry_point(does, "", capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (status, "Hi\n", told)
+
+
+def test_a_module_of_this_project_that_is_missing_is_a_defect():
+    done = entry_point("import chat.nowhere", "", capture_output=True)
+    assert done.returncode == 1 and "No module named 'chat.nowhere'" in done.stderr
 
 
 def test_another_error_of_the_system_is_not_taken_for_stdouts():

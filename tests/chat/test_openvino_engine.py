@@ -56,7 +56,7 @@ class Slow(Wrapped):
         # As of an `openvino` that is newer.
         (
             "raise ImportError('libopenvino.so.2640: cannot open shared object file')",
-            r"cannot be loaded \(libopenvino.so.2640: .*\); install `openvino` in the version of `openvino-gen",
+            r"cannot be loaded \(libopenvino.so.2640: .*\); install `openvino` in the version of `openvin",
         ),
     ],
 )

@@ -3,12 +3,15 @@
 from itertools import pairwise
 
 import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
 from chat.sequences import IGNORED_LABEL, encode_dialogues
 from chat.template import (
     PAD_TOKEN,
     ROLE_TOKENS,
+    add_chat_format,
     content_text,
     encode_prompt,
     encode_texts,
@@ -54,6 +57,35 @@ def test_prompt_ids_are_the_chat_templates(tokenizer):
     messages = dialogue().messages()[:-1]
     expected = template_ids(tokenizer, messages, add_generation_prompt=True)["input_ids"]
     assert encode_prompt(tokenizer, messages) == expected
+
+
+def llamas(prepends: str) -> PreTrainedTokenizerFast:
+    """A tokenizer that marks the beginning of a word, as SentencePiece does."""
+    words = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    words.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepends, split=False)
+    texts = [turn.text for turn in TURNS] * 9
+    words.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "</s>"]))
+    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize("prepends", ["first", "always", "never"])
+def test_prompt_ids_are_the_chat_templates_also_where_words_begin_with_a_space(prepends, tmp_path):
+    add_chat_format(llamas(prepends)).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    for messages in (dialogue().messages()[:-1], [{"role": USER, "content": ""}]):
+        expected = template_ids(tokenizer, messages, add_generation_prompt=True)["input_ids"]
+        assert encode_prompt(tokenizer, messages) == expected
+    view = dialogue()
+    masks = template_ids(tokenizer, view.messages(), return_assistant_tokens_mask=True)["assistant_masks"]
+    [[sequence]] = encode_dialogues(tokenizer, [view])
+    assert [int(label != IGNORED_LABEL) for label in sequence.labels] == masks
+
+
+def test_a_tokenizer_that_reads_a_text_in_another_way_behind_a_token_is_refused():
+    tokenizer = llamas("first")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Strip()
+    with pytest.raises(ValueError, match="reads a text behind a role token in another way"):
+        add_chat_format(tokenizer)
 
 
 def test_the_prepared_dataset_has_the_chat_templates_ids(prepared):

@@ -53,6 +53,18 @@ def test_what_waits_gives_way_to_what_is_newer(hub, pushes):
     assert hub.taken == ["first", "third"] and hub.discarded == ["second", "first", "third"]
 
 
+def test_it_leaves_the_programs_progress_bars_as_they_were(hub):
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    for change, expected in ((enable_progress_bars, False), (disable_progress_bars, True)):
+        change()
+        pushes = NewestPush(Destination("someone/chat"))
+        assert are_progress_bars_disabled()
+        pushes.close()
+        assert are_progress_bars_disabled() is expected
+    enable_progress_bars()
+
+
 def test_a_failure_is_logged_and_tried_again(hub, pushes, caplog):
     hub.failures = [ConnectionError("it broke hf_abcdefgh"), ConnectionError("again")]
     pushes.submit(hub.push("first"))
