@@ -43,7 +43,7 @@ def render_card(
     """The card, with its metadata.
 
     Args:
-        results: of `eval.run`, of any known format version; None for a model that was not evaluated yet.
+        results: of `eval.run`; None for a model that was not evaluated yet.
         model: the folder of the model that was evaluated.
         statistics: `stats.json` of the dataset it was trained on.
         model_id: the name by which the card's snippets load the model.

@@ -1,6 +1,6 @@
 """Runs of `eval.run` side by side: one table per corpus, a row per run, the best in bold.
 
-    python -m eval.compare eval/results/*/results.json --output leaderboard.md
+    python -m eval.compare eval_results other_results --output leaderboard.md
 
 Runs are sorted by bits per byte, the one figure that compares across tokenizers.
 """
@@ -51,7 +51,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, results: dict, source: str) -> Row:
-        rows, settings, version = results["figures"][source], results["settings"], results["format_version"]
+        rows, settings = results["figures"][source], results["settings"]
         ranked = settings.get("ranked_replies")
         found = {key: entry_of(rows, "model", group, key) for group, key in COMPARED}
         tokens = entry_of(rows, "model", "likelihood", "tokens")
@@ -60,7 +60,7 @@ class Row:
             name=name,
             sha256=results["data"][source]["sha256"],
             tokens=tokens and tokens["value"],
-            drawn_with=str((settings.get("decoding"), generated and generated["value"], version >= 3)),
+            drawn_with=str((settings.get("decoding"), generated and generated["value"])),
             ranked=str(ranked and (ranked, settings.get("seed"))),
             positions=settings.get("positions"),
             entries={key: entry for key, entry in found.items() if entry},
@@ -143,8 +143,8 @@ def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
         )
     if len({row.drawn_with for row in comparable}) > 1:
         lines.append(
-            "The runs' replies were drawn with different settings, in different numbers or by different "
-            "versions: what is counted in replies (distinct-n, words, repetition) compares roughly."
+            "The runs' replies were drawn with different settings or in different numbers: what is counted "
+            "in replies (distinct-n, words, repetition) compares roughly."
         )
     if len({row.ranked for row in comparable if "hits_at_1" in row.entries}) > 1:
         lines.append("The runs ranked different replies, or different numbers: hits@1 compares roughly.")

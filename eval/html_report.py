@@ -25,7 +25,7 @@ def render_html(results: dict, replies: list[dict], curves: dict[str, Curve], se
     """The whole page.
 
     Args:
-        results: of any known format version.
+        results: of `eval.run`.
         replies: as `eval.results_file.load_replies` gives them; may be empty.
         curves: as `eval.training_log.read_curves` gives them; may be empty.
         seed: of the choice of replies.

@@ -1,6 +1,6 @@
 """The results of `eval.run` as tables, and as a page with plots and replies.
 
-    python -m eval.report eval/results/small-cpu --training-log runs/small-cpu
+    python -m eval.report eval_results --training-log runs/gpt2
 
 Prints the tables; writes them as `report.md` and the page as `report.html` beside the results.
 """
@@ -27,11 +27,6 @@ from eval.table import (
 OTHER_TOKENIZERS = (
     "The two have different tokenizers: their bits per byte compare, their perplexities do not."
 )
-BEFORE_VERSION_3 = (
-    "Measured by an earlier version, which took the two sides of a dialogue for two dialogues in the "
-    "intervals, horse and horses for two words in the use of the persona, and replies as the model ended "
-    "them, said before or broken off."
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ def render(results: dict) -> str:
     """Markdown: per corpus tables of all figures, and what they were measured on.
 
     Raises:
-        UserError: results of an unknown format version.
+        UserError: results of another version of their format.
     """
     return _render(results, corpus_tables)
 
@@ -93,8 +88,6 @@ def notes(results: dict) -> list[str]:
     found = [LEGEND]
     if has_intervals(results):
         found.append(INTERVALS)
-    if results["format_version"] < 3:
-        found.append(BEFORE_VERSION_3)
     if not results["same_reply_ids"]:
         found.append(OTHER_TOKENIZERS)
     found += _unused_positions(results)

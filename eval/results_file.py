@@ -1,4 +1,4 @@
-"""Reading what `eval.run` wrote: `results.json` of every format version, and `replies.jsonl` beside it."""
+"""Reading what `eval.run` wrote: `results.json`, and `replies.jsonl` beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chat.cli import UserError
 
 RESULTS_FILE = "results.json"
 REPLIES_FILE = "replies.jsonl"
-FORMAT_VERSIONS = (2, 3)
+FORMAT_VERSION = 3
 DECODINGS = ("sampled", "unranked", "greedy")
 CANDIDATES = ("model", "base")
 
@@ -21,10 +21,10 @@ def results_path(given: str) -> Path:
 
 
 def load_results(path: Path, flag: str) -> dict:
-    """The results as they were written, of any known version.
+    """The results as they were written.
 
     Raises:
-        UserError: no such file, not results, or of an unknown version.
+        UserError: no such file, not results, or of another version of their format.
     """
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
@@ -48,10 +48,9 @@ def load_results(path: Path, flag: str) -> dict:
 
 def check_version(results: dict, what: str) -> None:
     version = results.get("format_version")
-    if version not in FORMAT_VERSIONS:
-        known = f"{FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]}"
+    if version != FORMAT_VERSION:
         raise UserError(
-            f"{what}: results of format version {version!r}, this reads {known}; evaluate anew with "
+            f"{what}: results of format version {version!r}, this reads {FORMAT_VERSION}; evaluate anew with "
             "`python -m eval.run`, or use the checkout that wrote them"
         )
 

@@ -24,12 +24,11 @@ from eval.data import fingerprint, read_views
 from eval.lengths import Lengths
 from eval.processes import this_process
 from eval.report import render, write_reports
-from eval.results_file import REPLIES_FILE, RESULTS_FILE
+from eval.results_file import FORMAT_VERSION, REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
 from eval.stages import Stages
 from eval.training_log import read_curves
 
-RESULTS_FORMAT_VERSION = 3
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
 QUICK = {"max_dialogues": 60, "generated_replies": 40, "ranked_replies": 60, "timed_replies": 5}
 ZERO_IS_ALL = ("max_dialogues", "ranked_replies")
@@ -130,7 +129,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
     limits = {name: arguments.limit(name) for name in QUICK}
     contenders, decoding = load_contenders(arguments.model, arguments.base, arguments.seed)
     results = {
-        "format_version": RESULTS_FORMAT_VERSION,
+        "format_version": FORMAT_VERSION,
         "models": {each.row: each.describe() for each in contenders if each.generates},
         "same_reply_ids": same_reply_ids(contenders),
         "data": {name: {"views": len(found), "sha256": fingerprint(found)} for name, found in views.items()},

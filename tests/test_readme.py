@@ -49,15 +49,12 @@ def test_its_score_of_the_best_reply_is_the_one_in_use():
     assert f" {GENERIC_WEIGHT} log P(reply) a token, less {LENGTH_COST} for each token" in told
 
 
-@pytest.mark.parametrize(
-    "results", sorted((ROOT / "eval" / "results").glob("*/results.json")), ids=lambda path: path.parent.name
-)
-def test_its_tables_are_rendered_from_the_results(results):
-    from eval.report import render, summary
+def test_its_table_is_rendered_from_the_results():
+    from eval.report import summary
 
-    found = json.loads(results.read_text(encoding="utf-8"))
-    assert summary(found) in README
-    assert render(found) == results.with_name("report.md").read_text(encoding="utf-8")
+    results = json.loads((POCKET / "results.json").read_text(encoding="utf-8"))
+    table = summary(results).partition("### personachat\n")[2].strip()
+    assert "bits per byte" in table and table in README
 
 
 @pytest.mark.parametrize("benchmark", ["train_throughput", "training_memory", "chat_speed"])

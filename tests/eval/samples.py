@@ -29,7 +29,7 @@ RANKED = ("hits_at_1", "hits_at_1_without_persona", "persona_gain")
 WITH_INTERVALS = ("perplexity", "bits_per_byte", *RANKED, *(f"{name}_best_of_n" for name in RANKED))
 
 
-def results_of_version_2(scale: float = 1.0) -> dict:
+def sample_results(scale: float = 1.0) -> dict:
     """All rows and groups on one corpus, only the likelihood on another one."""
     likelihood = {"likelihood": _group("likelihood", scale)}
     ranked = {**likelihood, "ranking": _group("ranking", scale)}
@@ -38,7 +38,7 @@ def results_of_version_2(scale: float = 1.0) -> dict:
         **{name: _group(name, scale) for name in (*DECODINGS, "latency")},
     }
     return {
-        "format_version": 2,
+        "format_version": 3,
         "models": {
             "model": {"name": "final_model", "revision": None, "parameters": 124_439_808},
             "base": {"name": "openai-community/gpt2", "revision": "607a30d", "parameters": 124_439_808},
@@ -81,7 +81,7 @@ def sparse_results() -> dict:
     human = {"sampled": FEW_FIGURES["sampled"]}
     base = {**FEW_FIGURES, "likelihood": {**FEW_FIGURES["likelihood"], "perplexity": {"value": 8372.13}}}
     return {
-        "format_version": 2,
+        "format_version": 3,
         "models": {
             "model": {"name": "final_model", "parameters": 7_050_240},
             "base": {"name": "gpt2-7m.json", "parameters": 7_050_240},
@@ -94,7 +94,7 @@ def sparse_results() -> dict:
     }
 
 
-def replies_of_version_2(number: int = 40) -> list[dict]:
+def sample_replies(number: int = 40) -> list[dict]:
     """Records of `replies.jsonl`; the first ones hold markup, an overlong word, nothing, half a character."""
     words = ["I", "like", "to", "walk", "my", "dog", "in", "the", "park", "and", "you", "do", "that", "too"]
     draw = random.Random(0)

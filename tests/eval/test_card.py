@@ -14,7 +14,7 @@ from eval.card_rendering import TEMPLATE, render_card
 from eval.model_folder import load_statistics, read_model_folder
 from eval.report import corpus_tables
 from eval.table import GROUPS, INTERVALS
-from tests.eval.samples import HOSTILE, results_of_version_2, sparse_results
+from tests.eval.samples import HOSTILE, sample_results, sparse_results
 
 # Digits of the template that are no figures: a name, a licence, the publications. Nothing else may pass.
 PUBLICATIONS = {
@@ -75,10 +75,10 @@ def sources(results, model, statistics=None) -> list:
 
 
 CASES = {
-    "version 2": results_of_version_2(),
+    "version 2": sample_results(),
     "few figures": sparse_results(),
     "quick, other tokenizers": {
-        **results_of_version_2(),
+        **sample_results(),
         "same_reply_ids": False,
         "settings": {"quick": True, "max_dialogues": 60, "share": {"cornell": 0.1}, "splits": ["val"]},
     },
@@ -104,14 +104,14 @@ def test_a_made_up_number_in_the_template_is_found(claim, model, tmp_path, monke
     template = tmp_path / "model_card.md"
     template.write_text(TEMPLATE.read_text(encoding="utf-8") + f"\n{claim}\n", encoding="utf-8")
     monkeypatch.setattr("eval.card_rendering.TEMPLATE", template)
-    results = results_of_version_2()
+    results = sample_results()
     text = str(render_card(results, model, model_id="m"))
     assert unexplained(text, *sources(results, model)) == NUMBER.findall(claim)
 
 
 def test_a_number_of_other_results_is_found(model):
-    other = results_of_version_2(scale=1.7)
-    found = unexplained(str(render_card(other, model, model_id="m")), *sources(results_of_version_2(), model))
+    other = sample_results(scale=1.7)
+    found = unexplained(str(render_card(other, model, model_id="m")), *sources(sample_results(), model))
     assert {"39.78", "39.779999999999994"} <= set(found)
 
 
@@ -120,13 +120,13 @@ def test_the_template_uses_no_name_that_it_is_not_given(model, statistics, monke
 
     given = {}
     monkeypatch.setattr(ModelCard, "from_template", lambda data, **names: given.update(names))
-    render_card(results_of_version_2(), model, statistics, model_id="m")
+    render_card(sample_results(), model, statistics, model_id="m")
     template = Environment().parse(TEMPLATE.read_text(encoding="utf-8"))
     assert meta.find_undeclared_variables(template) <= {*given, "card_data", "license", "language"}
 
 
 def test_the_metadata_parses_and_its_figures_are_those_of_the_results(model, tmp_path):
-    results = results_of_version_2()
+    results = sample_results()
     results["settings"]["splits"] = ["val"]
     path = tmp_path / "README.md"
     path.write_text(str(render_card(results, model, model_id="user/model", license="mit")), encoding="utf-8")
@@ -147,7 +147,7 @@ def test_the_metadata_parses_and_its_figures_are_those_of_the_results(model, tmp
 @pytest.mark.parametrize("row", ["model", "base"])
 def test_of_replies_that_were_not_generated_nothing_is_told(model, row):
     """As after `eval.run --generated-replies 0`."""
-    results = results_of_version_2()
+    results = sample_results()
     assert "a column `human` holds" in str(render_card(results, model, model_id="m", row=row))
     del results["figures"]["personachat"]["human"]
     text = str(render_card(results, model, model_id="m", row=row))
@@ -156,7 +156,7 @@ def test_of_replies_that_were_not_generated_nothing_is_told(model, row):
 
 
 def test_corpora_by_split_stay_apart_and_what_is_not_finite_is_left_out(model):
-    results = results_of_version_2()
+    results = sample_results()
     results["settings"]["splits"] = ["train", "val"]
     for place in ("figures", "data"):
         results[place] = {f"cornell {split}": results[place]["cornell"] for split in ("train", "val")}
@@ -186,7 +186,7 @@ def test_a_loss_that_is_no_number_is_never_the_best(model):
 
 
 def test_without_figures_of_the_model_there_is_no_model_index(model):
-    results = results_of_version_2()
+    results = sample_results()
     results["figures"] = {"cornell": {"base": results["figures"]["cornell"]["base"]}}
     data = render_card(results, model, model_id="m").data.to_dict()
     assert not {"model-index", "model_name", "metrics"} & set(data)
@@ -200,7 +200,7 @@ def test_a_run_without_human_replies_has_a_card(model):
 
 def test_what_the_folder_does_not_hold_is_said_to_be_unknown(model):
     bare = replace(model, train_arguments={}, trainer_state={}, positions=None, sizes={})
-    written = render_card(results_of_version_2(), bare, model_id="m")
+    written = render_card(sample_results(), bare, model_id="m")
     assert (
         "its training settings are not known" in written.text and "does not tell which model" in written.text
     )
@@ -209,12 +209,12 @@ def test_what_the_folder_does_not_hold_is_said_to_be_unknown(model):
 
 
 def test_training_is_told_from_the_folder(model):
-    text = render_card(results_of_version_2(), model, model_id="m").text
+    text = render_card(sample_results(), model, model_id="m").text
     assert "| learning_rate | 3e-05 |" in text and "| warmup_steps | 77 |" in text
     assert "output_dir" not in text and "max_steps" not in text
     assert "3,827 optimizer steps" in text and "4.329 nats per token, at step 3,000" in text
     longer = replace(model, train_arguments={**model.train_arguments, "max_steps": 50})
-    text = render_card(results_of_version_2(), longer, model_id="m").text
+    text = render_card(sample_results(), longer, model_id="m").text
     assert "| max_steps | 50 |" in text and "num_train_epochs" not in text
 
 
@@ -222,43 +222,43 @@ def test_preference_tuning_is_told_from_the_folder(model):
     arguments = {"marks": "marks.jsonl", "base": "tuned", "output_dir": "runs", "beta": 0.123, "seed": 0}
     tuned = replace(model, prefer_arguments=arguments, prefer_state={"global_step": 345})
 
-    text = str(render_card(results_of_version_2(), tuned, model_id="tuned"))
+    text = str(render_card(sample_results(), tuned, model_id="tuned"))
 
     assert "| beta | 0.123 |" in text
     assert "in 345 optimizer steps, by these arguments" in text
     assert "training.prefer --config prefer_arguments.json" in text
     assert "rafailov2023direct" in text
     assert "| output_dir |" not in text
-    assert unexplained(text, *sources(results_of_version_2(), tuned)) == []
+    assert unexplained(text, *sources(sample_results(), tuned)) == []
     for told in ("Rafailov", "training.prefer", "readers"):
         assert told not in str(render_card(None, model, model_id="untuned"))
 
 
 def test_a_chat_model_that_another_was_compared_with_is_no_base(model, statistics, tmp_path):
     assert (model.path / "chat_template.jinja").is_file()
-    written = render_card(results_of_version_2(), model, model_id="m", row="base")
+    written = render_card(sample_results(), model, model_id="m", row="base")
     assert "which does not chat" not in written.text and "fine-tuned from it" not in written.text
     assert "It is the column `base`" in written.text and "conversational" in written.data.tags
     folder = shutil.copytree(model.path, tmp_path / "base")
     (folder / "chat_template.jinja").unlink()
-    bare = render_card(results_of_version_2(), replace(model, path=folder), model_id="m", row="base")
+    bare = render_card(sample_results(), replace(model, path=folder), model_id="m", row="base")
     assert "which does not chat" in bare.text and bare.data.tags is None
     for plain_text in (True, False):
         told = {**statistics, "options": {**statistics["options"], "plain_text": plain_text}}
-        written = render_card(results_of_version_2(), model, told, model_id="m", row="base")
+        written = render_card(sample_results(), model, told, model_id="m", row="base")
         assert ("which does not chat" in written.text) is plain_text
 
 
 def test_random_weights_are_no_base_model(model):
     base = "training/configs/models/gpt2-7m.json"
     random = replace(model, train_arguments={**model.train_arguments, "base": base})
-    written = render_card(results_of_version_2(), random, model_id="m")
+    written = render_card(sample_results(), random, model_id="m")
     assert f"random weights in the configuration `{base}`" in written.text and "web text" not in written.text
     assert written.data.base_model is None
 
 
 def test_paths_of_this_machine_are_not_published(model, tmp_path):
-    results = results_of_version_2()
+    results = sample_results()
     for role in ("model", "base"):
         results["models"][role]["name"] = str(tmp_path / "private" / role)
     local = {"base": str(tmp_path / "private" / "base"), "data": str(tmp_path), "output_dir": str(tmp_path)}
@@ -273,7 +273,7 @@ def test_paths_of_this_machine_are_not_published(model, tmp_path):
 
 
 def test_corpora_are_told_from_the_statistics(model, statistics):
-    written = render_card(results_of_version_2(), model, statistics, model_id="m")
+    written = render_card(sample_results(), model, statistics, model_id="m")
     counts = statistics["corpora"]["personachat"]["train"]
     assert f"| personachat | train | {counts['dialogues']:,} | {counts['replies']:,} |" in written.text
     assert "| movie-corpus |" in written.text and written.data.datasets is None
@@ -281,7 +281,7 @@ def test_corpora_are_told_from_the_statistics(model, statistics):
     assert "so many times" not in written.text and "copies" not in written.text
     statistics["options"] |= {"corpora": ["cornell", "personachat"], "times": ["cornell=0.5"]}
     statistics["corpora"]["personachat"]["swapped_copies"] = 1234
-    written = render_card(results_of_version_2(), model, statistics, model_id="m")
+    written = render_card(sample_results(), model, statistics, model_id="m")
     assert "1,234 of the training dialogues of personachat are copies in which" in written.text
     assert "came so many times: cornell=0.5." in written.text and "--times cornell=0.5" in written.text
     assert written.data.datasets == ["AlekseyKorshuk/persona-chat"] and "public source" in written.text
@@ -292,7 +292,7 @@ def test_corpora_are_told_from_the_statistics(model, statistics):
 def test_every_corpus_that_can_be_prepared_is_described(name, model, statistics):
     statistics["corpora"] = {name: statistics["corpora"]["cornell"]}
     statistics["options"]["corpora"] = [name]
-    text = render_card(results_of_version_2(), model, statistics, model_id="m").text
+    text = render_card(sample_results(), model, statistics, model_id="m").text
     assert f"(`{name}`) | " in text and "those of its owner" not in text
     assert name in ("jsonl", "persona_questions") or text.count("@inproceedings") == 1
     assert ("| this project |" if name == "persona_questions" else "| the public source |") in text
@@ -302,7 +302,7 @@ def test_every_corpus_that_can_be_prepared_is_described(name, model, statistics)
     "name", [HOSTILE, "a|b_c_ *d* [e](f) #", "`` x `", "two\nlines", '"quoted" \\ Łódź 🙂']
 )
 def test_odd_names_are_shown_as_they_are_written(name, model, statistics):
-    results = results_of_version_2()
+    results = sample_results()
     results["models"]["base"]["name"] = name
     for place in ("figures", "data"):
         results[place] = {name: results[place]["cornell"]}
@@ -326,7 +326,7 @@ def test_its_snippets_answer(row, trained_folder, tmp_path, capsys):
     if row == "base":
         (folder / "chat_template.jinja").unlink()
     text = render_card(
-        results_of_version_2(),
+        sample_results(),
         read_model_folder(str(folder), "--model"),
         model_id=str(folder),
         row=row,

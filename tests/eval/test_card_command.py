@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from chat.cli import UserError
 from eval import card
 from eval.card import CardArguments
-from tests.eval.samples import results_of_version_2, sparse_results, write_run
+from tests.eval.samples import sample_results, sparse_results, write_run
 
 
 def run_card(monkeypatch, *flags: str) -> None:
@@ -21,7 +21,7 @@ def test_the_command_writes_the_folders_readme(trained_folder, prepared, tmp_pat
     from chat.hub.loading import load_causal_lm
     from eval.contenders import weights_sha256
 
-    results = results_of_version_2()
+    results = sample_results()
     results["models"]["model"]["weights_sha256"] = weights_sha256(load_causal_lm(str(trained_folder)))
     run = write_run(tmp_path / "run", results)
     for _ in range(2):

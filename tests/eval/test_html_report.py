@@ -14,8 +14,8 @@ from eval.table import GROUPS
 from eval.training_log import read_curves
 from tests.eval.samples import (
     HOSTILE,
-    replies_of_version_2,
-    results_of_version_2,
+    sample_replies,
+    sample_results,
     sparse_results,
     write_run,
 )
@@ -56,13 +56,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def replies(tmp_path_factory):
-    folder = write_run(tmp_path_factory.mktemp("run"), results_of_version_2(), replies_of_version_2())
+    folder = write_run(tmp_path_factory.mktemp("run"), sample_results(), sample_replies())
     return load_replies(folder / "results.json", "--results")
 
 
 @pytest.fixture(scope="module")
 def html(replies):
-    return render_html(results_of_version_2(), replies, CURVES)
+    return render_html(sample_results(), replies, CURVES)
 
 
 def test_it_runs_and_fetches_nothing(html):
@@ -86,7 +86,7 @@ def test_replies_are_text_whatever_they_hold(html):
 
 
 def test_names_from_the_results_are_text_too(replies):
-    results = results_of_version_2()
+    results = sample_results()
     results["models"]["model"]["name"] = results["libraries"][HOSTILE] = results["device"] = HOSTILE
     results["settings"][HOSTILE] = [HOSTILE]
     results["figures"] = {HOSTILE: results["figures"]["personachat"]}
@@ -102,8 +102,8 @@ def test_half_a_character_does_not_keep_it_from_being_written(html, tmp_path):
 
 
 def test_the_same_input_gives_the_same_page(html, replies):
-    assert render_html(results_of_version_2(), replies, CURVES) == html
-    assert render_html(results_of_version_2(), replies, CURVES, seed=1) != html
+    assert render_html(sample_results(), replies, CURVES) == html
+    assert render_html(sample_results(), replies, CURVES, seed=1) != html
 
 
 def test_it_has_a_plot_per_main_figure_the_lengths_and_the_curves(html):
@@ -128,16 +128,16 @@ def test_it_has_all_figures_settings_versions_and_data(html):
 def test_the_replies_are_drawn_by_the_seed(html, replies):
     assert html.count("<article") == SHOWN_REPLIES < len(replies)
     assert f"{SHOWN_REPLIES} of {len(replies)}, drawn by seed 0" in html
-    assert render_html(results_of_version_2(), replies[:3], {}).count("<article") == 3
+    assert render_html(sample_results(), replies[:3], {}).count("<article") == 3
 
 
 def test_it_does_without_replies_and_curves():
-    html = render_html(results_of_version_2(), [], {})
+    html = render_html(sample_results(), [], {})
     assert "no <code>replies.jsonl</code>" in html and "Reply lengths" not in html and "Training" not in html
 
 
 def test_perplexities_that_do_not_compare_have_no_plot():
-    results = {**results_of_version_2(), "same_reply_ids": False}
+    results = {**sample_results(), "same_reply_ids": False}
     html = render_html(results, [], {})
     assert "personachat: reply perplexity" not in html and "personachat: bits per byte" in html
     assert "their perplexities do not" in html
@@ -145,7 +145,7 @@ def test_perplexities_that_do_not_compare_have_no_plot():
 
 @pytest.mark.parametrize("value", [math.inf, math.nan, 0.0, -0.5, 1e9])
 def test_any_value_can_be_drawn(value):
-    results = results_of_version_2()
+    results = sample_results()
     entry = {"value": value, "low": value, "high": math.inf}
     results["figures"]["personachat"]["model"]["likelihood"]["perplexity"] = entry
     results["figures"]["cornell"]["base"]["likelihood"]["bits_per_byte"] = {"value": value}

@@ -8,12 +8,12 @@ from chat.cli import UserError
 from eval.report import main, render, summary
 from eval.results_file import load_replies, load_results
 from eval.table import GROUPS
-from tests.eval.samples import replies_of_version_2, results_of_version_2, sparse_results, write_run
+from tests.eval.samples import sample_replies, sample_results, sparse_results, write_run
 from tests.processes import in_process
 
 
 def test_the_tables_hold_every_figure_in_reading_order():
-    text = render(results_of_version_2())
+    text = render(sample_results())
     first, rest = text.split("### cornell")[0].split("One draft each, unranked:")
     unranked, greedy = rest.split("Greedy replies:")
     assert "| | model | base | base in our template | human |" in first
@@ -28,7 +28,7 @@ def test_the_tables_hold_every_figure_in_reading_order():
 
 
 def test_intervals_arrows_and_amounts_are_written_out():
-    text = render(results_of_version_2())
+    text = render(sample_results())
     assert "| reply perplexity ↓ | 23.40 (22.46 to 24.57) |" in text
     assert "| distinct-1 | 0.290 | 0.290 |  | 0.237 |" in text
     assert "7,801 replies scored (105,512 tokens of the model's), 300 generated." in text
@@ -37,7 +37,7 @@ def test_intervals_arrows_and_amounts_are_written_out():
 
 
 def test_what_a_run_lacks_is_left_out():
-    results = results_of_version_2()
+    results = sample_results()
     cornell = render(results).split("### cornell")[1]
     assert "| | model | base |\n" in cornell and "hits@1" not in cornell and "Greedy" not in cornell
     assert "900 replies scored (105,512 tokens of the model's).\n" in cornell
@@ -46,7 +46,7 @@ def test_what_a_run_lacks_is_left_out():
 
 
 def test_the_reader_is_told_where_a_model_was_measured_in_fewer_positions_than_it_has():
-    results = results_of_version_2()
+    results = sample_results()
     results["settings"]["positions"] = 128
     assert "positions" not in render(results)
     results["models"]["model"]["positions"], results["models"]["base"]["positions"] = 1024, 128
@@ -57,7 +57,7 @@ def test_the_reader_is_told_where_a_model_was_measured_in_fewer_positions_than_i
 
 
 def test_the_reader_is_told_what_does_not_compare():
-    results = results_of_version_2()
+    results = sample_results()
     assert "do not" not in render(results) and "quick" not in render(results)
     results |= {"same_reply_ids": False, "settings": {"quick": True}}
     assert "their perplexities do not" in render(results) and "A quick run" in render(results)
@@ -70,25 +70,25 @@ def test_few_figures_have_a_report():
 
 
 def test_the_summary_is_a_part_of_the_report():
-    results = results_of_version_2()
+    results = sample_results()
     short, whole = summary(results).splitlines(), render(results).splitlines()
     assert set(short) <= set(whole) and len(short) < len(whole)
     assert any(line.startswith("| hits@1 ↑ |") for line in short)
     assert not any(line.startswith("| BLEU") for line in short)
 
 
-@pytest.mark.parametrize("version", [0, 1, 4, "2", None])
+@pytest.mark.parametrize("version", [0, 2, 4, "3", None])
 def test_an_unknown_version_is_an_error(version):
-    with pytest.raises(UserError, match="this reads 2 to 3; evaluate anew"):
-        render({**results_of_version_2(), "format_version": version})
+    with pytest.raises(UserError, match="this reads 3; evaluate anew"):
+        render({**sample_results(), "format_version": version})
 
 
 def test_the_command_writes_both_reports_beside_the_results(tmp_path):
-    folder = write_run(tmp_path / "run", results_of_version_2(), replies_of_version_2())
+    folder = write_run(tmp_path / "run", sample_results(), sample_replies())
     done = in_process(main, "--results", folder)
     assert done.returncode == 0, done.stderr
     table = (folder / "report.md").read_text(encoding="utf-8")
-    assert table == render(results_of_version_2()) and table in done.stdout
+    assert table == render(sample_results()) and table in done.stdout
     first = (folder / "report.html").read_bytes()
     assert first.startswith(b"<!doctype html>")
     assert in_process(main, folder / "results.json").returncode == 0
@@ -111,7 +111,7 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
 
 
 def without(*path: str) -> dict:
-    results = results_of_version_2()
+    results = sample_results()
     place = results
     for name in path[:-1]:
         place = place[name]
@@ -125,12 +125,11 @@ def without(*path: str) -> dict:
         ("{", "not results of `python -m eval.run`"),
         ("[]", "not results of `python -m eval.run` (no `format_version`)"),
         ("{}", "not results of `python -m eval.run` (no `format_version`)"),
-        ({**results_of_version_2(), "format_version": 9}, "results of format version 9"),
+        ({**sample_results(), "format_version": 9}, "results of format version 9"),
         (without("models", "base"), "not whole results of `python -m eval.run` (KeyError('base'))"),
         (without("data", "cornell"), "not whole results"),
         (without("figures", "cornell", "model", "likelihood", "perplexity", "value"), "not whole results"),
-        ({**results_of_version_2(), "format_version": 1}, "results of format version 1"),
-        ({**results_of_version_2(), "figures": {"cornell": 1}}, "not whole results"),
+        ({**sample_results(), "figures": {"cornell": 1}}, "not whole results"),
     ],
 )
 def test_what_are_no_results_is_told(content, problem, tmp_path):
@@ -147,7 +146,7 @@ def test_no_replies_are_no_error_but_broken_ones_are(tmp_path):
     assert load_replies(folder / "results.json", "--results") == []
     without_decoding = {"source": "x", "context": [], "human": "Hi.", "model": "Yes.", "base": "No."}
     for broken, problem in (({"source": "x"}, "'context'"), (without_decoding, "ValueError")):
-        write_run(tmp_path, sparse_results(), [*replies_of_version_2(2), broken])
+        write_run(tmp_path, sparse_results(), [*sample_replies(2), broken])
         with pytest.raises(
             UserError, match=rf"replies.jsonl: line 3 is no reply .*{problem}.*; evaluate anew"
         ):
