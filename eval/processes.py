@@ -26,6 +26,13 @@ def this_process() -> PartialState:
     return PartialState(cpu=uses_cpu())
 
 
+def by_first(work: Callable[[], Result]) -> Result:
+    """What the first process finds while the others wait, known to every process."""
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([work() if this_process().is_main_process else None])[0]
+
+
 def spread(
     batches: list[Batch], work: Callable[[Batch], Result], description: str
 ) -> list[tuple[Batch, Result]]:

@@ -15,6 +15,7 @@ from eval.formats import prompt_ids
 from eval.generation import generate_replies
 from eval.latency import time_replies
 from eval.lengths import Lengths
+from eval.processes import by_first
 from eval.ranking import rankable, score_candidates
 from eval.scoring import score_views
 from eval.stages import Stages
@@ -153,7 +154,10 @@ class SourceEvaluation:
     def _latency(self, contender: Contender) -> dict:
         prompts = self._prompts(contender)[: self.limits["timed_replies"]]
         longest = self.decodings["greedy"].max_new_tokens
-        return figures.latency(*time_replies(contender.model, contender.format, prompts, longest))
+        # By one process: several that compute at once slow each other down.
+        return figures.latency(
+            *by_first(lambda: time_replies(contender.model, contender.format, prompts, longest))
+        )
 
 
 def _replies(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from chat.cli import UserError
 from data_scripts.fingerprint import checksum_of
-from eval.processes import this_process
+from eval.processes import by_first, this_process
 
 ROOT = Path(__file__).parent.parent
 CODE = ("chat/*", "training/*", "eval/**/*")
@@ -74,10 +74,7 @@ class Stages:
         return json.loads(kept)
 
     def _read(self, path: Path) -> str | None:
-        from accelerate.utils import broadcast_object_list
-
-        kept = path.read_text(encoding="utf-8") if self._is_main and path.is_file() else None
-        return broadcast_object_list([kept])[0]
+        return by_first(lambda: path.read_text(encoding="utf-8") if path.is_file() else None)
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
