@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, first_line, numbers_by_name
 from chat.folders import is_write_failure
+from chat.hub import publishing
 from chat.hub.cards import check_card, state_of
 from chat.hub.errors import Failure
 from chat.hub.merged_cards import OwnPart, merged_card
@@ -34,7 +35,7 @@ OWN_PART = OwnPart(
 # What of the metadata the files decide.
 OWN_METADATA = ("configs", "size_categories")
 STARTERS = {"README.md", ".gitattributes"}
-AGAIN = "give the same command again: what is prepared is not prepared anew"
+AGAIN = f"{publishing.AGAIN}: what is prepared is not prepared anew"
 OURS = ("data/*", "tokenizer/*", "dialogues/*", STATISTICS_FILE)
 SIZES = (
     (10**3, "n<1K"),
@@ -114,14 +115,14 @@ def _laid_out(output: Path, repo_id: str) -> Iterator[Path]:
     except PermissionError as error:
         raise UserError(
             f"--output {output}: the files to push cannot be written beside it ({error.strerror}); the "
-            "dataset is whole; mend that and give the same command again"
+            f"dataset is whole; mend that and {publishing.AGAIN}"
         ) from error
     except Exception as error:
         if isinstance(error, UserError) or not is_write_failure(error):
             raise
         raise UserError(
             f"--output {output}: no room beside it for the files to push ({first_line(error)}); the "
-            "dataset is whole; make room and give the same command again"
+            f"dataset is whole; make room and {publishing.AGAIN}"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -118,7 +118,7 @@ def main() -> None:
     write_text(output, str(card), "--output")
     print(f"saved to {output}")
     if destination:
-        push_card(destination, card, arguments.given_metadata(), again="give the same command again")
+        push_card(destination, card, arguments.given_metadata())
         print(f"published to {destination.url}")
 
 

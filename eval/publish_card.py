@@ -12,6 +12,7 @@ from chat.folders import sha256_of
 from chat.hub.cards import change_card, changeable_card, check_card, checksums
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
+from chat.hub.publishing import AGAIN
 from chat.hub.repositories import Destination
 from eval.card_rendering import OWN_METADATA, OWN_PART, render_card
 from eval.model_folder import WEIGHTS, ModelFolder, own_statistics, read_model_folder
@@ -74,7 +75,7 @@ class CardToPublish:
 
 
 def push_card(
-    destination: Destination, card: ModelCard, own_metadata: Iterable[str] = (), *, again: str
+    destination: Destination, card: ModelCard, own_metadata: Iterable[str] = (), *, again: str = AGAIN
 ) -> bool:
     """Merges the card with the one on the Hub, as one commit; whether there was anything to change.
 

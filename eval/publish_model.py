@@ -72,8 +72,7 @@ def publish(arguments: PublishModelArguments) -> Destination:
         if arguments.hub_tag:
             check_tag_is_free(destination, arguments.hub_tag)
 
-    undone, again = "nothing was published", "give the same command again"
-    persistently(refuse, destination, undone=undone, again=again)
+    persistently(refuse, destination, undone="nothing was published")
     with _staged(model.path) as folder:
         if card:
             (folder / CARD_FILE).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from chat.cli import UserError
 from chat.folders import link_or_copy
+from chat.hub import publishing
 from chat.hub.background import NewestPush, Push
 from chat.hub.cards import check_card, refuse_another_model, state_of
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
@@ -45,7 +46,7 @@ STATE = rf"checkpoint-(\d+)/{re.escape(TRAINER_STATE_FILE)}"
 NOT_PUSHED = ("*/training_args.bin",)
 SNAPSHOTS = ".pushing"
 DOWNLOAD = ".from-hub"
-AGAIN = "give the same command again with --resume, which trains no further step"
+AGAIN = f"{publishing.AGAIN} with --resume, which trains no further step"
 
 
 class OtherRunError(UserError):
@@ -240,9 +241,8 @@ def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
             logger.info("%s: fetching its checkpoints, up to step %d", destination, steps[-1])
             _fetch(destination, Path(output_dir))
 
-    undone = "its checkpoints are not here"
     try:
-        persistently(fetch, destination, undone=undone, again="give the same command again")
+        persistently(fetch, destination, undone="its checkpoints are not here")
     except OtherRunError:
         raise
     except UserError as error:

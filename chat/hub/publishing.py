@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat.cli import UserError
 from chat.hub.errors import failure_of
@@ -25,6 +25,8 @@ MODEL_TEXTS = ("README.md", "LICENSE")
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
+# How the user makes a second try, where nothing else is said.
+AGAIN = "give the same command again"
 
 
 def publish_folder(
@@ -36,7 +38,7 @@ def publish_folder(
     ours: Iterable[str] = (),
     tag: str | None = None,
     what: str = "",
-    again: str = "give the same command again",
+    again: str = AGAIN,
     merge_card: Callable[[str | None, str], str] | None = None,
 ) -> str:
     """Puts a folder's files into the repository's root as one commit; tries again where that may help.
@@ -76,27 +78,10 @@ def publish_folder(
     return commit
 
 
-def publish_model(
-    folder: str | Path,
-    destination: Destination,
-    *,
-    message: str,
-    tag: str | None = None,
-    what: str = "",
-    again: str = "give the same command again",
-    merge_card: Callable[[str | None, str], str] | None = None,
-) -> str:
+def publish_model(folder: str | Path, destination: Destination, **options: Any) -> str:
     """`publish_folder` for a model's folder: weights as safetensors, tokenizer, settings, card."""
     return publish_folder(
-        folder,
-        destination,
-        message=message,
-        allow=(*MODEL_FILES, *MODEL_TEXTS),
-        ours=MODEL_FILES,
-        tag=tag,
-        what=what,
-        again=again,
-        merge_card=merge_card,
+        folder, destination, allow=(*MODEL_FILES, *MODEL_TEXTS), ours=MODEL_FILES, **options
     )
 
 
@@ -105,7 +90,7 @@ def persistently(
     destination: Destination,
     *,
     undone: str,
-    again: str,
+    again: str = AGAIN,
     attempts: int = ATTEMPTS,
 ) -> Result:
     """The action's result, tried again after growing pauses where a later try may succeed.

@@ -11,7 +11,7 @@ from chat.hub.repositories import Destination, hub_api, make_ready
 STARTERS = {"README.md", ".gitattributes", "index.html", "style.css"}
 
 
-def set_variable(destination: Destination, name: str, value: str, *, again: str) -> None:
+def set_variable(destination: Destination, name: str, value: str) -> None:
     """Gives the Space an environment variable, which anybody can read; where it changes, the Space restarts.
 
     Raises:
@@ -24,7 +24,7 @@ def set_variable(destination: Destination, name: str, value: str, *, again: str)
         if there is None or there.value != value:
             api.add_space_variable(destination.repo_id, name, value)
 
-    persistently(try_once, destination, undone=f"the variable {name} is not set", again=again)
+    persistently(try_once, destination, undone=f"the variable {name} is not set")
 
 
 def make_space_ready(destination: Destination, mark: str) -> None:

@@ -15,8 +15,6 @@ from chat.space.card import WRITTEN_BY_US, SpaceModel
 from chat.space.folder import OURS, check_output, write_space
 from chat.space.model import checked_model
 
-AGAIN = "give the same command again"
-
 
 def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | None]:
     """Writes and publishes the Space as the flags say.
@@ -51,7 +49,7 @@ def _publish(folder: Path, destination: Destination, model: SpaceModel) -> None:
         publish_folder(folder, destination, message="Publish the chat page", ours=OURS)
 
     def name_model() -> None:
-        set_variable(destination, MODEL_VARIABLE, model.name, again=AGAIN)
+        set_variable(destination, MODEL_VARIABLE, model.name)
 
     # A model that is uploaded must be there before the page looks for it, and may be gone after.
     for step in (name_model, upload) if model.url else (upload, name_model):
