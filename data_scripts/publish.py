@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, command_line, first_line, numbers_by_name
 from chat.folders import is_write_failure
 from chat.hub import publishing
-from chat.hub.cards import check_card, state_of
+from chat.hub.cards import refuse_anothers
 from chat.hub.errors import Failure
 from chat.hub.merged_cards import OwnPart, merged_card
 from chat.hub.publishing import persistently, publish_folder
@@ -34,7 +34,6 @@ OWN_PART = OwnPart(
 )
 # What of the metadata the files decide.
 OWN_METADATA = ("configs", "size_categories")
-STARTERS = {"README.md", ".gitattributes"}
 AGAIN = f"{publishing.AGAIN}: what is prepared is not prepared anew"
 OURS = ("data/*", "tokenizer/*", "dialogues/*", STATISTICS_FILE)
 SIZES = (
@@ -55,18 +54,7 @@ def make_dataset_ready(destination: Destination) -> Failure | None:
     Raises:
         UserError: the Hub refuses, or it is another dataset.
     """
-
-    return make_ready(destination) or tried(lambda: refuse_another(destination), destination)
-
-
-def refuse_another(destination: Destination) -> None:
-    """Raises UserError where the repository holds what we did not write, or a card that cannot be read, and
-    what the Hub's client raises."""
-    state = state_of(destination)
-    check_card(destination, state)
-    files = set(state.files) - STARTERS
-    if files and STATISTICS_FILE not in files:
-        raise UserError(f"{destination}: is another dataset, which this would overwrite; name another")
+    return make_ready(destination) or tried(lambda: refuse_anothers(destination, OWN_PART.begin), destination)
 
 
 def publish(output: str | Path, destination: Destination) -> str:
@@ -78,7 +66,7 @@ def publish(output: str | Path, destination: Destination) -> str:
 
     def refuse() -> None:
         make(destination)
-        refuse_another(destination)
+        refuse_anothers(destination, OWN_PART.begin)
 
     # At the start the Hub may have been out of reach.
     undone = f"{output} is not on the Hub, but whole on this machine"

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
-from chat.hub.cards import CARD_FILE, refuse_another_model, state_of
+from chat.hub.cards import CARD_FILE, refuse_anothers
 from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
@@ -68,7 +68,7 @@ def publish(arguments: PublishModelArguments) -> Destination:
         raise UserError(f"{destination}: {failure}")
 
     def refuse() -> None:
-        refuse_another_model(destination, state_of(destination), OWN_PART.begin)
+        refuse_anothers(destination, OWN_PART.begin)
         if arguments.hub_tag:
             check_tag_is_free(destination, arguments.hub_tag)
 

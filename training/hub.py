@@ -19,7 +19,7 @@ from chat.cli import UserError
 from chat.folders import link_or_copy
 from chat.hub import publishing
 from chat.hub.background import NewestPush, Push
-from chat.hub.cards import check_card, refuse_another_model, state_of
+from chat.hub.cards import refuse_anothers
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
 from chat.hub.repositories import (
     Destination,
@@ -87,9 +87,7 @@ def _refuse_model(destination: Destination) -> None:
     """Raises UserError where `main` holds what no model of ours can take the place of."""
     from eval.card_rendering import OWN_PART
 
-    state = state_of(destination)
-    refuse_another_model(destination, state, OWN_PART.begin)
-    check_card(destination, state)
+    refuse_anothers(destination, OWN_PART.begin)
 
 
 class PushCheckpoints(TrainerCallback):

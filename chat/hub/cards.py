@@ -11,15 +11,19 @@ from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of, one_line
 from chat.hub.loading import explained
 from chat.hub.merged_cards import check_mergeable
-from chat.hub.publishing import MAIN, persistently
+from chat.hub.publishing import MAIN, matches, persistently
 from chat.hub.repositories import Destination, hub_api
 from chat.hub.secrets import own_token
-from chat.model_files import TRAINING_FILES
+from chat.model_files import MODEL_FILES, STATISTICS_FILE, TRAINING_FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
 CARD_FILE = "README.md"
+# What the Hub itself puts into a new repository.
+STARTERS = (CARD_FILE, ".gitattributes", "index.html", "style.css")
+# By the type of a repository: files of which one of ours has some, and others none.
+OWN_FILES = {"model": TRAINING_FILES, "dataset": (STATISTICS_FILE,), "space": ()}
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf", ".h5", ".msgpack")
 
 
@@ -103,16 +107,27 @@ def check_card(destination: Destination, state: RepositoryState, model: str | No
         raise UserError(f"{destination}: {error}") from error
 
 
-def refuse_another_model(destination: Destination, state: RepositoryState, mark: str) -> None:
-    """Raises UserError where the repository holds a model that is none of this project's.
+def refuse_anothers(destination: Destination, mark: str) -> None:
+    """Raises UserError where the repository holds what somebody else made and ours would replace, or a card
+    that ours could not be merged with; and what the Hub's client raises.
 
     Args:
-        mark: what the card of a model of ours holds.
+        mark: what a card of ours holds.
     """
-    has_weights = any(name.endswith(WEIGHTS) for name in state.files)
-    is_ours = {*TRAINING_FILES} & {*state.files} or mark in (state.card or "")
-    if has_weights and not is_ours:
-        raise UserError(f"{destination}: is another model, which this would overwrite; name another")
+    state = state_of(destination)
+    check_card(destination, state)
+    kind = destination.repo_type
+    is_ours = {*OWN_FILES[kind]} & {*state.files} or mark in (state.card or "")
+    if not is_ours and any(_is_work(path, kind) for path in state.files):
+        kind = kind.replace("space", "Space")
+        raise UserError(f"{destination}: is another {kind}, which this would overwrite; name another")
+
+
+def _is_work(path: str, kind: str) -> bool:
+    if kind == "model":
+        # All else, such as pictures, stays beside a model of ours.
+        return path.endswith(WEIGHTS) or matches(path, MODEL_FILES)
+    return path not in STARTERS
 
 
 def readable_state(destination: Destination) -> RepositoryState:

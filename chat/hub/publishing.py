@@ -132,8 +132,8 @@ def additions_of(
         path
         for path in paths
         if not any(part.startswith(".") for part in path.split("/"))
-        and (allow is None or _matches(path, allow))
-        and not _matches(path, ignore)
+        and (allow is None or matches(path, allow))
+        and not matches(path, ignore)
     ]
     return [CommitOperationAdd(path, folder / path) for path in wanted]
 
@@ -176,10 +176,10 @@ def _stale(
     from huggingface_hub import CommitOperationDelete
 
     there = api.list_repo_files(**destination.repository, revision=revision) if ours else []
-    stale = (path for path in there if _matches(path, ours) and not _matches(path, kept))
+    stale = (path for path in there if matches(path, ours) and not matches(path, kept))
     return [CommitOperationDelete(path, is_folder=False) for path in stale]
 
 
-def _matches(path: str, patterns: Iterable[str]) -> bool:
+def matches(path: str, patterns: Iterable[str]) -> bool:
     """Whether one of the patterns fits; one without a slash fits what lies in no folder."""
     return any(fnmatch(path, pattern) and ("/" in pattern or "/" not in path) for pattern in patterns)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from chat.cli import UserError
-from chat.hub.cards import readable_state
+from chat.hub.cards import refuse_anothers
 from chat.hub.publishing import persistently
-from chat.hub.repositories import Destination, hub_api, make_ready
-
-# What the Hub itself puts into a Space that it makes.
-STARTERS = {"README.md", ".gitattributes", "index.html", "style.css"}
+from chat.hub.repositories import Destination, hub_api, make_ready, tried
 
 
 def set_variable(destination: Destination, name: str, value: str) -> None:
@@ -36,8 +33,5 @@ def make_space_ready(destination: Destination, mark: str) -> None:
     Raises:
         UserError: the Hub refuses or cannot be reached, or it is another Space.
     """
-    if failure := make_ready(destination):
+    if failure := make_ready(destination) or tried(lambda: refuse_anothers(destination, mark), destination):
         raise UserError(f"{destination}: {failure}")
-    state = readable_state(destination)
-    if set(state.files) - STARTERS and mark not in (state.card or ""):
-        raise UserError(f"{destination}: is another Space, which this would overwrite; name another")

@@ -11,6 +11,7 @@ import pytest
 from chat.cli import UserError, command_line
 from chat.hub.cards import RepositoryState
 from chat.hub.repositories import Destination
+from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import contents, mentions, python, started
@@ -170,7 +171,7 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
 
     monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
     monkeypatch.setattr(pushes, "make", lambda _: None)
-    monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), None))
+    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "make_ready", lambda _: None)
     monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
@@ -187,20 +188,25 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
 
 
 def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, monkeypatch):
+    from chat.hub import spaces
     from data_scripts import publish
-    from eval import publish_card
+    from eval import publish_card, publish_model
     from training import hub as pushes
 
     card, index = "---\na: [\n---\n# Mine", "---\nmodel-index: none\n---\n# Mine"
-    monkeypatch.setattr(pushes, "make_ready", lambda _: None)
+    for module in (pushes, publish, spaces, publish_model):
+        monkeypatch.setattr(module, "make_ready", lambda _: None)
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
-    monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), card))
-    monkeypatch.setattr(publish, "state_of", pushes.state_of)
+    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), card))
     monkeypatch.setattr(publish_card, "changeable_card", lambda _: RepositoryState("c0ffee", (), index))
+    monkeypatch.setattr(publish_model, "_staged", lambda _: pytest.fail("work"))
     destination = Destination("someone/chat")
+    to_publish = publish_model.PublishModelArguments(str(ROOT / "models" / "pocket"), "someone/chat")
     for begin in (
         lambda: pushes.begin(short_run(), destination),
-        lambda: publish.refuse_another(destination),
+        lambda: publish.make_dataset_ready(Destination("someone/chat", "dataset")),
+        lambda: spaces.make_space_ready(Destination("someone/chat", "space"), "a mark"),
+        lambda: publish_model.publish(to_publish),
         lambda: publish_card.card_destination("someone/chat", Path("model")),
     ):
         with pytest.raises(
@@ -243,7 +249,7 @@ def on_hub(tmp_path, monkeypatch) -> Path:
     for name in ("make_ready", "make"):
         monkeypatch.setattr(pushes, name, lambda _: None)
     monkeypatch.setattr(pushes, "files_on", lambda *_: contents(branch))
-    monkeypatch.setattr(pushes, "state_of", lambda _: RepositoryState("c0ffee", (), None))
+    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "download", download)
     return branch
 
@@ -268,7 +274,7 @@ def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, t
         of_run(tmp_path / "run", "mine", 4)
     assert pushes.begin(run, destination)
     monkeypatch.setattr(pushes, "publish_model", publish)
-    monkeypatch.setattr(pushes, "state_of", lambda _: bert)
+    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: bert)
     error = "^--push-to-hub someone/bert: is another model, which this would overwrite; name another"
     with pytest.raises(UserError, match=f"{error}$"):
         pushes.begin(run, destination)
@@ -335,7 +341,7 @@ def test_a_branch_of_checkpoints_is_not_begun_beside_a_model_of_others(on_hub, t
     from training import hub as pushes
 
     bert = RepositoryState("c0ffee", ("model.safetensors", "vocab.txt", "README.md"), "# My BERT")
-    monkeypatch.setattr(pushes, "state_of", lambda _: bert)
+    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: bert)
     monkeypatch.setattr(pushes, "make_branch", lambda *_: pytest.fail("a branch"))
     of_run(tmp_path / "run", "mine", 8)
     (tmp_path / "run" / "train_arguments.json").write_text("{}")

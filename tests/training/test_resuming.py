@@ -79,7 +79,7 @@ def test_the_checkpoints_on_the_hub_are_another_runs_unless_it_is_resumed(short_
     fetched = []
     monkeypatch.setattr(hub, "make_ready", lambda _: None)
     monkeypatch.setattr(hub, "steps_on_hub", lambda _: [4])
-    monkeypatch.setattr(hub, "state_of", lambda _: RepositoryState("c0ffee", (), None))
+    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(hub, "fetch_checkpoints", lambda *given: fetched.append(given))
     with pytest.raises(UserError, match="holds checkpoints of an earlier run, up to step 4"):
         hub.begin(short_run(), hub.Destination("someone/chat"))
