@@ -1,15 +1,17 @@
-"""Folders that appear whole or not at all: a killed run leaves nothing that a later step takes for whole."""
+"""Folders and files that appear whole or not at all: a killed run leaves nothing that is taken for whole."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from chat.cli import UserError, first_line
@@ -89,6 +91,32 @@ def _take_place(scratch: Path, place: Path, replaced: Path, told: str) -> None:
             f"{told}: cannot be replaced ({error.strerror}); what was to stand there is in {scratch}"
         ) from error
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def write_whole(path: str | Path, content: bytes, is_private: bool = False) -> None:
+    """Writes a file that appears whole, on the disk and under its name at once, or not at all.
+
+    Of a file that is there the rights stay; of a link, what it names is replaced.
+
+    Args:
+        is_private: whether a new file is its owner's alone.
+
+    Raises:
+        OSError: it cannot be written; what was there is as it was.
+    """
+    place = Path(os.path.realpath(path))
+    scratch = place.with_name(f".{secrets.token_hex(8)}.incomplete")
+    try:
+        with open(scratch, "xb", opener=partial(os.open, mode=0o600 if is_private else 0o666)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if place.exists():
+            shutil.copymode(place, scratch)
+        os.replace(scratch, place)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
+from chat.folders import write_whole
 from data_scripts.fingerprint import checksum_of
 from eval.processes import by_first, this_process
 
@@ -68,9 +68,7 @@ class Stages:
         if kept is None:
             kept = json.dumps(compute())
             if self._is_main:
-                unfinished = path.with_suffix(".unfinished")
-                unfinished.write_text(kept, encoding="utf-8")
-                os.replace(unfinished, path)
+                write_whole(path, kept.encode())
         return json.loads(kept)
 
     def _read(self, path: Path) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
-from chat.folders import Contents, check_replaceable, locked
+from chat.folders import Contents, check_replaceable, locked, write_whole
 from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
 from training.checkpoints import (
     check_same_model,
@@ -68,10 +67,8 @@ def save(
     """Writes the arguments beside what they made."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     kept = {name: NOT_KEPT.get(name, value) for name, value in asdict(arguments).items()}
-    unfinished = Path(folder) / f".{file}.unfinished"
-    # In one step: a run that cannot be written or is killed goes on by what was there.
-    unfinished.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
-    os.replace(unfinished, Path(folder) / file)
+    # A run that cannot be written or is killed goes on by what was there.
+    write_whole(Path(folder) / file, f"{json.dumps(kept, indent=2)}\n".encode())
 
 
 def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:

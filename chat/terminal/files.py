@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat.folders import write_whole
 from chat.terminal import BadCommand
 
 MAX_FILE_BYTES = 2**24
@@ -75,23 +75,8 @@ def write_file(path: Path, text: str, own: KeptFile | None, may_replace: bool) -
         if path.exists() and not may_replace and not (is_own and own.is_unchanged()):
             what = "was changed by somebody else" if is_own else "exists"
             raise BadCommand(f"/save {path}: {what}; `/save! FILE` replaces it")
-        _write_whole(path, content)
+        # It tells what somebody said.
+        write_whole(path, content, is_private=True)
     except OSError as error:
         raise BadCommand(f"/save {path}: cannot be written ({error.strerror}); give another place") from None
     return KeptFile(path, content)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    # A new file is its owner's alone: it tells what somebody said.
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".incomplete")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        if path.exists():
-            os.chmod(scratch, stat.S_IMODE(path.stat().st_mode))
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise

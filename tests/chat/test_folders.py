@@ -1,6 +1,8 @@
 """Outputs appear whole or not at all, and nothing foreign is replaced."""
 
 import errno
+import os
+import stat
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from chat.folders import (
     is_write_failure,
     sizes,
     whole_folder,
+    write_whole,
 )
 from tests.conftest import ROOT
 
@@ -205,3 +208,29 @@ def test_a_folder_is_whole_with_all_its_files_at_their_sizes(tmp_path):
     assert not is_whole(tmp_path, expected)
     (tmp_path / "train" / "data.arrow").unlink()
     assert not is_whole(tmp_path, expected)
+
+
+def test_a_file_is_replaced_whole_with_its_rights_and_behind_its_link(tmp_path):
+    file, link, private, before = (tmp_path / name for name in ("file", "link", "private", "before"))
+    before.touch()
+    write_whole(file, b"old")
+    write_whole(private, b"what somebody said", is_private=True)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, before, private)]
+    assert modes[0] == modes[1] and modes[2] == 0o600
+    file.chmod(0o640)
+    link.symlink_to("file")
+    write_whole(link, b"new")
+    assert link.is_symlink() and file.read_bytes() == b"new" and stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert len([*tmp_path.iterdir()]) == 4
+
+
+def test_a_file_that_a_full_disk_does_not_take_stays_as_it_was(tmp_path, monkeypatch):
+    def full(descriptor):
+        os.ftruncate(descriptor, 1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_whole(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "file", b"new")
+    assert [*tmp_path.iterdir()] == [tmp_path / "file"] and (tmp_path / "file").read_bytes() == b"old"

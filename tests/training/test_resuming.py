@@ -1,7 +1,7 @@
 """What a run keeps of its arguments, and how it goes on by them."""
 
 import errno
-from pathlib import Path
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -91,15 +91,15 @@ def test_the_checkpoints_on_the_hub_are_another_runs_unless_it_is_resumed(short_
 def test_arguments_that_cannot_be_written_are_an_error_and_those_of_before_stay(
     short_run, tmp_path, monkeypatch
 ):
-    def full(path, text, *_):
-        path.write_bytes(text[:9].encode())
+    def full(descriptor):
+        os.ftruncate(descriptor, 9)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     save(short_run(), tmp_path / "run")
     kept = (tmp_path / "run" / "train_arguments.json").read_bytes()
     trainer = SimpleNamespace(is_world_process_zero=lambda: True, data_digests={})
     with monkeypatch.context() as disk:
-        disk.setattr(Path, "write_text", full)
+        disk.setattr(os, "fsync", full)
         with pytest.raises(UserError, match=r"^--output-dir .*run: cannot be written \(No space left"):
             begin(trainer, short_run(max_steps=9), None)
     assert (tmp_path / "run" / "train_arguments.json").read_bytes() == kept
