@@ -72,14 +72,14 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
 
 def without_folders(value: str) -> str:
     """A local path, or the path in NAME=PATH, as its last part: a dataset may be published, a disk not."""
-    if Path(value).expanduser().exists():
+    if Path(value).exists():
         return _last_part(value)
     name, equals, path = value.partition("=")
-    return name + equals + (_last_part(path) if path and Path(path).expanduser().exists() else path)
+    return name + equals + (_last_part(path) if path and Path(path).exists() else path)
 
 
 def _last_part(path: str) -> str:
-    return Path(os.path.abspath(os.path.expanduser(path))).name
+    return Path(os.path.abspath(path)).name
 
 
 def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:
@@ -88,7 +88,6 @@ def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:
 
 
 def _of_path(path: Path, flag: str, deep: bool) -> str:
-    path = path.expanduser()
     if not path.exists():
         return BY_NAME
     if not path.is_file() and not path.is_dir():

@@ -98,7 +98,7 @@ def main() -> None:
     path = results_path(arguments.results)
     results = load_results(path, "--results")
     statistics = _statistics(arguments, model)
-    output = Path(arguments.output).expanduser() if arguments.output else model.path / "README.md"
+    output = Path(arguments.output) if arguments.output else model.path / "README.md"
     _check_output(output)
     row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
     destination = None

@@ -164,7 +164,7 @@ def load_statistics(data: str, flag: str) -> dict:
     Raises:
         UserError: there are none, or they lack what the card tells.
     """
-    path = Path(data).expanduser() / STATISTICS_FILE
+    path = Path(data) / STATISTICS_FILE
     statistics = read_json(path, flag)
     try:
         statistics["options"]["corpora"][:0]

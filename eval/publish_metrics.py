@@ -78,7 +78,7 @@ def publish_metrics(arguments: PublishMetricsArguments) -> list[Destination]:
     for destination in destinations:
         make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:
-        output = Path(arguments.output or Path(scratch) / "spaces").expanduser()
+        output = Path(arguments.output or Path(scratch) / "spaces")
         with whole_folder(output, Contents(ALL_FILE, (*metric_names(),)), "--output") as folder:
             for name in names:
                 write_space(name, arguments.push_to_hub or "USER", folder / name)

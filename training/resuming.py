@@ -77,7 +77,7 @@ def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
     Args:
         paths: names of the fields that may be paths.
     """
-    given = {name: Path(path).expanduser() for name in paths if (path := getattr(arguments, name))}
+    given = {name: Path(path) for name in paths if (path := getattr(arguments, name))}
     return replace(
         arguments, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()}
     )

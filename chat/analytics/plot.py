@@ -50,7 +50,7 @@ def check_output(output: str, flag: str) -> Path:
         raise UserError(
             "matplotlib is not installed, which draws the plots; `pip install -r requirements-train.txt`"
         ) from None
-    path = Path(output).expanduser()
+    path = Path(output)
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"{flag} {output}: give a file name that ends in {', '.join(FORMATS)}")
     return path

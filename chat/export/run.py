@@ -31,7 +31,7 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
         check_onnx_is_installed()
     source = Path(os.path.abspath(model_folder(arguments.model, "--model")))
     default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
-    output = Path(arguments.output).expanduser() if arguments.output else default
+    output = Path(arguments.output) if arguments.output else default
     with whole_folder(output, EXPORT, "--output") as scratch:
         found = write_export(
             source, scratch, arguments.to, arguments.weights, "--model", Path(arguments.dialogues)

@@ -51,7 +51,7 @@ def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         if is_local(arguments.model):
-            source = Path(arguments.model).expanduser()
+            source = Path(arguments.model)
             for path in model_files(source):
                 _copy(path, folder / model.name / path.relative_to(source))
 
@@ -59,7 +59,7 @@ def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path
 def folder_in_space(model: str) -> str:
     """Where a model that is uploaded lies, so that the page finds it without being told."""
     trained, embedded = LOCAL_MODELS
-    return embedded if Path(model).expanduser().resolve() == (ROOT / embedded).resolve() else trained
+    return embedded if Path(model).resolve() == (ROOT / embedded).resolve() else trained
 
 
 def model_files(source: Path) -> list[Path]:

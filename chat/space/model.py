@@ -18,7 +18,7 @@ def checked_model(name: str, flag: str) -> SpaceModel:
     """
     load_chat_tokenizer(name, flag)
     if is_local(name):
-        card = Path(name).expanduser() / "README.md"
+        card = Path(name) / "README.md"
         return SpaceModel(
             folder_in_space(name), datasets=_datasets(card_metadata(card)), corpora=tuple(corpora_of(name))
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chat.analytics.__main__ import main
+from chat.analytics.events import read_log
 from chat.cli import UserError, run
 from chat.decoding import DecodingSettings
 from chat.feedback import FeedbackLog
@@ -214,6 +215,8 @@ def test_the_folder_of_the_page_s_variable(folder, monkeypatch, capsys):
     monkeypatch.setenv("FEEDBACK_FOLDER", str(folder))
     main()
     assert (folder.parent / "feedback.png").is_file() and '"replies": 4' in capsys.readouterr().out
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert read_log(f"~/{folder.name}", "FEEDBACK_FOLDER").files
     monkeypatch.setenv("FEEDBACK_FOLDER", "off")
     with pytest.raises(SystemExit) as end:
         run(main)
