@@ -13,13 +13,12 @@ from chat.hub.loading import is_local
 from chat.model_files import MODEL_FILES, TRAINING_FILES
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
-from chat.space.needed import needed_files
 from chat.space.requirements import gradio_version, requirements_files
 
-LICENSE_FILE = "LICENSE"
-SPACE = Contents(CARD_FILE, ("app.py", "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"))
+LICENSE_FILE, PAGE = "LICENSE", "app.py"
+SPACE = Contents(CARD_FILE, (PAGE, "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"))
 # What is removed from a Space that lacks it now; what others put there stays.
-OURS = ("app.py", "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
+OURS = (PAGE, "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
 
 
 def check_output(output: str, flag: str = "--output") -> None:
@@ -46,8 +45,8 @@ def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path
     )
     texts = {CARD_FILE: f"{card}\n", **requirements_files(ROOT, arguments.hardware.startswith("cpu"))}
     with whole_folder(output, SPACE, flag) as folder:
-        for path in (*needed_files(ROOT), LICENSE_FILE):
-            _copy(ROOT / path, folder / path)
+        for path in (ROOT / PAGE, ROOT / LICENSE_FILE, *package_files(ROOT / "chat")):
+            _copy(path, folder / path.relative_to(ROOT))
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         if is_local(arguments.model):
@@ -60,6 +59,13 @@ def folder_in_space(model: str) -> str:
     """Where a model that is uploaded lies, so that the page finds it without being told."""
     trained, embedded = LOCAL_MODELS
     return embedded if Path(model).resolve() == (ROOT / embedded).resolve() else trained
+
+
+def package_files(package: Path) -> list[Path]:
+    """The files of a package and of those in it, and none that somebody keeps in a folder beside them."""
+    found = (path for path in package.rglob("[!.]*") if (path.parent / "__init__.py").is_file())
+    # Gradio writes `.pyi` beside its components.
+    return sorted(path for path in found if path.is_file() and path.suffix != ".pyi")
 
 
 def model_files(source: Path) -> list[Path]:

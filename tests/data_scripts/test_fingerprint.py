@@ -3,11 +3,12 @@
 import errno
 import os
 import shutil
+from modulefinder import ModuleFinder
+from pathlib import Path
 
 import pytest
 
 from chat.cli import UserError
-from chat.space.needed import needed_files
 from data_scripts import fingerprint
 from tests.conftest import ROOT
 
@@ -89,8 +90,12 @@ def test_options_and_libraries_and_code_count(inputs, tmp_path, monkeypatch):
 
 
 def test_all_that_is_imported_of_chat_counts_but_what_cannot_change_a_dataset():
-    entries = [path.relative_to(ROOT).as_posix() for path in fingerprint.CODE.glob("*.py")]
-    of_chat = {path for path in needed_files(ROOT, entries) if path.startswith("chat/")}
+    finder = ModuleFinder([str(ROOT)])
+    for path in fingerprint.CODE.glob("*.py"):
+        finder.run_script(str(path))
+    modules = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+    data = {path for path in (ROOT / "chat").glob("[!.]*.*") if path.suffix != ".py"}
+    of_chat = {path.relative_to(ROOT).as_posix() for path in modules | data if ROOT / "chat" in path.parents}
     of_the_hub = ("__init__", "cards", "errors", "merged_cards", "publishing", "repositories", "secrets")
     without_influence = ("__init__", "cli", "folders", "markdown", *(f"hub/{name}" for name in of_the_hub))
     counted = {f"chat/{name}" for name in fingerprint.CHAT_CODE}

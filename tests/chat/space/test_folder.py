@@ -15,7 +15,7 @@ from chat.hub.secrets import refuse_tokens
 from chat.space.__main__ import main
 from chat.space.arguments import SpaceArguments
 from chat.space.card import SpaceModel, render_card
-from chat.space.needed import needed_files
+from chat.space.folder import package_files
 from tests.conftest import ROOT
 
 COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -43,39 +43,28 @@ def requirements_of(file: Path) -> dict[str, Requirement]:
     return {each.name: each for each in map(Requirement, lines)}
 
 
-def test_it_holds_what_the_page_needs_and_no_more(space):
+def test_it_holds_what_the_page_needs_and_nothing_but_what_is_ours(space):
     found = files_of(space)
     code = {path for path in found if path.startswith("chat/")}
     model = {path for path in found if path.startswith("models/pocket/")}
     texts = {"README.md", "LICENSE", "requirements.txt", "pre-requirements.txt"}
     assert found == {"app.py"} | code | model | texts
     assert {"chat/page/layout.py", "chat/chat_template.jinja", "chat/export/dialogues.jsonl"} <= code
-    assert not any(re.match(r"chat/(space|__main__|export/__main__|.*pyc$)", path) for path in code)
+    assert code == {path.relative_to(ROOT).as_posix() for path in package_files(ROOT / "chat")}
+    assert {path.rpartition(".")[2] for path in code} == {"py", "js", "css", "jinja", "jsonl"}
     assert "models/pocket/openvino/openvino_model.bin" in model
     assert not [path for path in model if re.search(r"(train|prefer)\w*_(arguments|state)|\.jsonl", path)]
     for path in found - texts:
         assert (space / path).read_bytes() == (ROOT / path).read_bytes(), path
 
 
-def test_imports_are_followed_into_functions_packages_and_their_data(tmp_path):
-    files = {
-        "app.py": "def f():\n    from one import two\n    import three.four",
-        "one/__init__.py": "",
-        "one/two.py": "from one.five import name",
-        "one/five.py": "import json, elsewhere",
-        "one/words.txt": "",
-        "one/unused.py": "",
-        "one/.hidden": "",
-        "three/__init__.py": "",
-        "three/four.py": "",
-        "three/four.pyi": "",
-        "three/unused/text.txt": "",
-    }
-    for path, text in files.items():
+def test_what_somebody_keeps_beside_the_code_is_not_uploaded(tmp_path):
+    ours = {"__init__.py", "words.txt", "one/__init__.py", "one/two.py"}
+    others = {"one/two.pyi", "one/.env", "feedback/talk.jsonl", "__pycache__/one.pyc", ".git/config"}
+    for path in ours | others:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    unneeded = {"one/unused.py", "one/.hidden", "three/four.pyi", "three/unused/text.txt"}
-    assert needed_files(tmp_path) == sorted(set(files) - unneeded)
+        (tmp_path / path).touch()
+    assert {path.relative_to(tmp_path).as_posix() for path in package_files(tmp_path)} == ours
 
 
 def test_its_readme_is_valid_front_matter(space):
