@@ -77,7 +77,7 @@ class RotateCheckpoints(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         if args.should_save:
-            rotate(args.output_dir, self.save_total_limit, best_step=state.best_global_step)
+            rotate(args.output_dir, self.save_total_limit, state.best_global_step)
 
 
 class SampleReplies(TensorBoardCallback):

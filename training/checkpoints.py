@@ -46,7 +46,7 @@ def discard_halves(output_dir: str | Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def rotate(output_dir: str | Path, save_total_limit: int, best_step: int | None = None) -> None:
+def rotate(output_dir: str | Path, save_total_limit: int, best_step: int | None) -> None:
     """Deletes the oldest checkpoints beyond `save_total_limit`, never the one of `best_step`.
 
     A checkpoint is renamed before it is deleted: a kill in between leaves nothing that looks whole.

@@ -190,7 +190,7 @@ def check_ids(largest: int, embeddings: int, name: str, flag: str) -> None:
         )
 
 
-def load_config(name: str, flag: str = "--model") -> PretrainedConfig:
+def load_config(name: str, flag: str) -> PretrainedConfig:
     """A model's configuration from a folder, a `.json` file or the Hub."""
     from transformers import AutoConfig
 

@@ -21,16 +21,16 @@ SPACE = Contents(CARD_FILE, (PAGE, "chat", "models", "final_model", LICENSE_FILE
 OURS = (PAGE, "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
 
 
-def check_output(output: str, flag: str = "--output") -> None:
+def check_output(output: str) -> None:
     """Raises UserError where a Space's folder would take the place of something else."""
     folder = Path(output)
     card = folder / CARD_FILE
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and WRITTEN_BY_US not in (card.read_text("utf-8", "replace") if card.is_file() else ""):
-        raise UserError(f"{flag} {output}: already holds something else than a Space; give another folder")
+        raise UserError(f"--output {output}: already holds something else than a Space; give another folder")
 
 
-def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path, flag: str) -> None:
+def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path) -> None:
     """Writes the Space's files to a folder, which appears whole or not at all.
 
     Raises:
@@ -44,7 +44,7 @@ def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path
         hardware=arguments.hardware,
     )
     texts = {CARD_FILE: f"{card}\n", **requirements_files(ROOT, arguments.hardware.startswith("cpu"))}
-    with whole_folder(output, SPACE, flag) as folder:
+    with whole_folder(output, SPACE, "--output") as folder:
         for path in (ROOT / PAGE, ROOT / LICENSE_FILE, *package_files(ROOT / "chat")):
             _copy(path, folder / path.relative_to(ROOT))
         for name, text in texts.items():

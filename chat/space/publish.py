@@ -37,7 +37,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
         make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:
         folder = Path(arguments.output or Path(scratch) / "space")
-        write_space(arguments, model, folder, "--output")
+        write_space(arguments, model, folder)
         refuse_tokens(folder)
         if destination:
             _publish(folder, destination, model)
