@@ -158,11 +158,14 @@ class PushCheckpoints(TrainerCallback):
             )
         make_branch(self.destination, BRANCH)
         self.has_begun = True
-        if (steps := steps_on_hub(self.destination)) and steps[-1] > step:
+        steps = steps_on_hub(self.destination)
+        if steps and steps[-1] > step:
             raise UserError(
                 f"{self.destination}: holds the checkpoint of step {steps[-1]}, another process goes on with "
                 f"this run; end one of them, and go on by --resume"
             )
+        # Somebody may have deleted the branch or the repository meanwhile.
+        self._pushed &= {f"checkpoint-{each}" for each in steps}
         names = {path.name for path in folder.iterdir() if path.is_dir()}
         there = [f"{name}/*" for name in names & self._pushed]
         commit_files(

@@ -137,13 +137,14 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
 
     for name in ("make", "make_branch", "_refuse_model", "refuse_other_run"):
         monkeypatch.setattr(pushes, name, lambda *_: None)
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
-    tries, failures = [], [ConnectionError("down")]
+    tries, failures, branch = [], [ConnectionError("down")], []
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: branch)
 
     def commit_files(destination, additions, *, but, **_):
         tries.append(([each.path_in_repo for each in additions], but))
         if failures:
             raise failures.pop()
+        branch[:] = sorted(int(path[11]) for path in (*tries[-1][0], *but))
 
     monkeypatch.setattr(pushes, "commit_files", commit_files)
     for step in (2, 4):
@@ -157,6 +158,10 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
     push._commit(tmp_path, 6)
     both = ([f"checkpoint-2/{WEIGHTS}", f"checkpoint-4/{WEIGHTS}"], [])
     assert tries == [both, both, ([f"checkpoint-6/{WEIGHTS}"], ["checkpoint-4/*"])]
+    # Somebody deletes the branch while the run goes on.
+    branch.clear()
+    push._commit(tmp_path, 6)
+    assert tries[-1] == ([f"checkpoint-4/{WEIGHTS}", f"checkpoint-6/{WEIGHTS}"], []) and branch == [4, 6]
 
 
 def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(short_run, monkeypatch):
