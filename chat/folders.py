@@ -52,11 +52,7 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
         UserError: `output` holds something else, cannot be written, or is being written by another process.
     """
     check_replaceable(output, contents, flag)
-    # What a link names is replaced, not the link.
-    place = Path(os.path.realpath(output))
-    scratch, replaced, lock = (
-        place.parent / f".{place.name}.{state}" for state in ("incomplete", "replaced", "writing")
-    )
+    place, (scratch, replaced, lock) = _places(output, "incomplete", "replaced", "writing")
     with ExitStack() as held:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -66,9 +62,7 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
                 shutil.rmtree(leftover, ignore_errors=True)
             scratch.mkdir()
         except OSError as error:
-            raise UserError(
-                f"{flag} {output}: cannot be written ({error.strerror}); give another folder"
-            ) from None
+            raise _not_writable(output, flag, error) from None
         try:
             yield scratch
         except Exception as error:
@@ -79,6 +73,34 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
                 f"{flag} {output}: cannot be written ({first_line(error)}); make room, or give another folder"
             ) from error
         _take_place(scratch, place, replaced, f"{flag} {output}")
+
+
+def _places(output: str | Path, *states: str) -> tuple[Path, list[Path]]:
+    """Where `output` really is, as what a link names is replaced and not the link; and places beside it."""
+    place = Path(os.path.realpath(output))
+    return place, [place.parent / f".{place.name}.{state}" for state in states]
+
+
+def check_writable(output: str | Path, flag: str) -> None:
+    """Tries, before long work, whether `whole_folder` could write at its end; leaves nothing behind.
+
+    Raises:
+        UserError: no folder can be made there.
+    """
+    place, [tried] = _places(output, "tried")
+    made = [parent for parent in place.parents if not parent.exists()]
+    try:
+        tried.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(output, flag, error) from None
+    finally:
+        for folder in (tried, *made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _not_writable(output: str | Path, flag: str, error: OSError) -> UserError:
+    return UserError(f"{flag} {output}: cannot be written ({error.strerror}); give another folder")
 
 
 def _take_place(scratch: Path, place: Path, replaced: Path, told: str) -> None:
@@ -197,6 +219,8 @@ def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None
         raise UserError(f"{flag} {output}: cannot be read ({error.strerror}); give another folder") from None
     if (output / ".git").exists():
         raise UserError(f"{flag} {output}: is a git repository, whose history would go; give another folder")
+    if os.path.ismount(os.path.realpath(output)):
+        raise UserError(f"{flag} {output}: is a mounted disk, which cannot be replaced; give a folder on it")
     if is_here:
         raise UserError(f"{flag} {output}: is the folder that this runs in; give another one")
     if is_taken:

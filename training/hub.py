@@ -17,7 +17,6 @@ from transformers import TrainerCallback
 
 from chat.cli import UserError
 from chat.folders import link_or_copy
-from chat.hub import publishing
 from chat.hub.background import NewestPush, Push
 from chat.hub.cards import refuse_anothers
 from chat.hub.publishing import ATTEMPTS, additions_of, commit_files, persistently, publish_model
@@ -33,6 +32,7 @@ from chat.hub.repositories import (
 )
 from chat.model_files import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, step_of
+from training.resuming import AGAIN
 from training.runs import RUN_FILE, Run, run_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ STATE = rf"checkpoint-(\d+)/{re.escape(TRAINER_STATE_FILE)}"
 NOT_PUSHED = ("*/training_args.bin",)
 SNAPSHOTS = ".pushing"
 DOWNLOAD = ".from-hub"
-AGAIN = f"{publishing.AGAIN} with --resume, which trains no further step"
 
 
 class OtherRunError(UserError):

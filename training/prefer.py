@@ -14,7 +14,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import sha256_of, whole_folder
+from chat.folders import sha256_of
 from chat.model_files import (
     PREFER_ARGUMENTS_FILE,
     PREFER_STATE_FILE,
@@ -23,13 +23,12 @@ from chat.model_files import (
     TRAINER_STATE_FILE,
 )
 from training import resuming
+from training.final_folder import check_place, final_folder
 from training.prefer_arguments import PreferArguments
 from training.resuming import (
     alone,
-    check_place,
     exit_if_stopped,
     going_on,
-    model_folder_contents,
     refuse_earlier_run,
     save,
 )
@@ -228,9 +227,7 @@ def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> 
     if not trainer.is_world_process_zero():
         return
     base = model_folder(arguments.base, "--base")
-    with whole_folder(
-        arguments.final_model_dir, model_folder_contents(PREFER_ARGUMENTS_FILE), "--final-model-dir"
-    ) as folder:
+    with final_folder(arguments.final_model_dir, PREFER_ARGUMENTS_FILE) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         for name in (STATISTICS_FILE, TRAINER_STATE_FILE, TRAIN_ARGUMENTS_FILE):
             if (base / name).is_file():

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
-from chat.folders import Contents, check_replaceable, locked, write_whole
+from chat.folders import locked, write_whole
+from chat.hub import publishing
 from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
 from training.checkpoints import (
     check_same_model,
@@ -35,30 +36,12 @@ Arguments = TypeVar("Arguments", "TrainArguments", "PreferArguments")
 LOCK_FILE = ".lock"
 # Each process has saved one.
 RANDOM_STATES = "rng_state*.pth"
+# How a run that is at its end, and whole in its checkpoints, does again what comes after that.
+AGAIN = f"{publishing.AGAIN} with --resume, which trains no further step"
 # What a checkpoint's optimizer and schedule hold themselves.
 KEPT_BY_CHECKPOINT = ("learning_rate", "weight_decay")
 # Whoever trains by kept arguments again begins anew, and pushes nowhere.
 NOT_KEPT = {"resume": False, "push_to_hub": None, "hub_public": False, "hub_tag": None}
-
-
-def model_folder_contents(marker: str) -> Contents:
-    """What a trained model's folder may hold; no checkpoints, and no logs."""
-    further = (
-        "*.json *.jsonl *.safetensors *.bin *.txt *.model *.jinja *.md *.html *.png LICENSE onnx openvino"
-    )
-    return Contents(marker, (*further.split(),))
-
-
-def check_place(final_model_dir: str, output_dir: str, marker: str) -> None:
-    """Raises UserError where the model could not be saved in the end, or would take the place of its run."""
-    check_replaceable(final_model_dir, model_folder_contents(marker), "--final-model-dir")
-    if Path(output_dir).is_file():
-        raise UserError(f"--output-dir {output_dir}: is a file; give a folder")
-    if Path(output_dir).resolve().is_relative_to(Path(final_model_dir).resolve()):
-        raise UserError(
-            f"--final-model-dir {final_model_dir}: would take the place of --output-dir {output_dir}; give "
-            "another folder"
-        )
 
 
 def save(

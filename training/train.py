@@ -19,18 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
-from chat.folders import whole_folder
 from chat.hub.publishing import ATTEMPTS
 from chat.model_files import STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training import resuming
 from training.arguments import TrainArguments
+from training.final_folder import check_place, final_folder
 from training.resuming import (
     alone,
-    check_place,
     exit_if_stopped,
     going_on,
     is_first_process,
-    model_folder_contents,
     refuse_earlier_run,
     save,
 )
@@ -224,9 +222,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
-    with whole_folder(
-        arguments.final_model_dir, model_folder_contents(TRAIN_ARGUMENTS_FILE), "--final-model-dir"
-    ) as folder:
+    with final_folder(arguments.final_model_dir, TRAIN_ARGUMENTS_FILE) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         # A model may be published, a disk not.
         best = trainer.state.best_model_checkpoint

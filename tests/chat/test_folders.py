@@ -12,6 +12,7 @@ from chat.cli import UserError
 from chat.folders import (
     Contents,
     check_replaceable,
+    check_writable,
     full_disk,
     is_whole,
     is_write_failure,
@@ -119,8 +120,30 @@ def test_the_folder_that_it_runs_in_is_refused(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match=r"^--output .*file/out: cannot be written"):
-        write(tmp_path / "file" / "out", "one")
+    for attempt in (lambda output: write(output, "one"), lambda output: check_writable(output, "--output")):
+        with pytest.raises(UserError, match=r"^--output .*file/out: cannot be written"):
+            attempt(tmp_path / "file" / "out")
+
+
+def test_whether_a_place_can_be_written_is_found_without_a_trace(tmp_path):
+    for output in (tmp_path / "out", tmp_path / "deep" / "deeper" / "out"):
+        check_writable(output, "--output")
+        assert not [*tmp_path.iterdir()]
+    write(tmp_path / "out", "one")
+    check_writable(tmp_path / "out", "--output")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "done.txt"]
+
+
+def test_a_mounted_disk_is_refused_which_no_folder_takes_the_place_of(tmp_path, monkeypatch):
+    """Such as a volume in a container."""
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    link.symlink_to(disk)
+    monkeypatch.setattr("chat.folders.os.path.ismount", lambda path: str(path) == str(disk))
+    for output in (disk, link):
+        with pytest.raises(UserError, match=r"^--output .*: is a mounted disk, which cannot be"):
+            write(output, "one")
+    write(link / "out", "one")
 
 
 def test_a_full_disk_is_named_and_leaves_the_earlier_one(tmp_path):

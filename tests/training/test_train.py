@@ -1,5 +1,6 @@
 """Short runs to the end: the loss falls, the final model is whole, a killed run goes on."""
 
+import errno
 import json
 import os
 import signal
@@ -164,6 +165,31 @@ def test_a_foreign_final_folder_is_refused_before_training(short_run, tmp_path):
     with pytest.raises(UserError, match=r"--final-model-dir .*already holds something else"):
         train(short_run())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_final_folder_that_cannot_be_written_is_refused_before_training(short_run, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--final-model-dir .*file/final: cannot be written"):
+        train(short_run(final_model_dir=str(tmp_path / "file" / "final")))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_model_that_cannot_be_saved_after_all_is_saved_by_its_checkpoints(short_run, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("training.final_model.save_weights", full)
+        with pytest.raises(UserError) as refused:
+            train(short_run(max_steps=2))
+    assert str(refused.value) == (
+        f"--final-model-dir {tmp_path / 'final'}: cannot be written ([Errno 28] No space left on device); "
+        "make room, or give another folder; the checkpoints are whole: give the same command again with "
+        "--resume, which trains no further step"
+    )
+    other = tmp_path / "other"
+    assert train(short_run(max_steps=2, resume=True, final_model_dir=str(other))).state.global_step == 2
+    assert (other / "model.safetensors").is_file()
 
 
 def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
