@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from chat.hub.loading import positions_of, without_bars
 
 if TYPE_CHECKING:
     from transformers import Trainer
+    from transformers.trainer_callback import TrainerState
 
 # What `torch.compile` puts before the names of the weights.
 COMPILED_PREFIX = "_orig_mod."
@@ -47,3 +49,17 @@ def save_weights(
     # safetensors lets nobody but their owner read them, as a container with another user would.
     for path in folder.glob("*.safetensors"):
         shutil.copymode(folder / "config.json", path)
+
+
+def save_state(state: TrainerState, file: Path) -> None:
+    """What the run logged, and how far it came; the same bytes again from one that is resumed at its end."""
+    # A model may be published, a disk not.
+    best = state.best_model_checkpoint
+    dataclasses.replace(
+        state,
+        best_model_checkpoint=best and Path(best).name,
+        # Of this process alone, which may have taken no step.
+        log_history=[entry for entry in state.log_history if "train_runtime" not in entry],
+        # By which a run would go on, and a finished one does not.
+        stateful_callbacks={},
+    ).save_to_json(str(file))

@@ -221,7 +221,7 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """The tuned model as a chat model's folder: what `--base` says of its own training, and of this one."""
     from chat.hub.loading import model_folder
-    from training.final_model import save_weights
+    from training.final_model import save_state, save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
@@ -232,7 +232,7 @@ def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> 
         for name in (STATISTICS_FILE, TRAINER_STATE_FILE, TRAIN_ARGUMENTS_FILE):
             if (base / name).is_file():
                 shutil.copyfile(base / name, folder / name)
-        trainer.state.save_to_json(str(folder / PREFER_STATE_FILE))
+        save_state(trainer.state, folder / PREFER_STATE_FILE)
         save(arguments.without_folders(), folder, PREFER_ARGUMENTS_FILE)
     logger.info("the tuned model is in %s", arguments.final_model_dir)
 

@@ -10,7 +10,6 @@ Checkpoints and TensorBoard logs go to --output-dir, the trained model to --fina
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shutil
 from collections.abc import Iterator
@@ -217,17 +216,14 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
     from chat.hub.loading import statistics_file
-    from training.final_model import save_weights
+    from training.final_model import save_state, save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
     with final_folder(arguments.final_model_dir, TRAIN_ARGUMENTS_FILE) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
-        # A model may be published, a disk not.
-        best = trainer.state.best_model_checkpoint
-        state = dataclasses.replace(trainer.state, best_model_checkpoint=best and Path(best).name)
-        state.save_to_json(str(folder / TRAINER_STATE_FILE))
+        save_state(trainer.state, folder / TRAINER_STATE_FILE)
         save(arguments.without_folders(), folder)
         if statistics := statistics_file(arguments.data):
             shutil.copyfile(statistics, folder / STATISTICS_FILE)

@@ -19,7 +19,7 @@ from chat.sequences import IGNORED_LABEL
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.conftest import ROOT
-from tests.processes import launched
+from tests.processes import contents, launched
 from tests.tiny_models import tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.calibration import divide_logits
@@ -161,6 +161,17 @@ def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert logged(tmp_path / "broken" / "tuned") == logged(tmp_path / "unbroken" / "tuned")
     assert [path.name for path in checkpoints(tmp_path / "broken" / "run")] == ["checkpoint-9"]
+
+
+def test_a_run_that_is_resumed_at_its_end_saves_the_same_bytes(
+    tmp_path, marks, model_folder, prepared, monkeypatch
+):
+    monkeypatch.setattr("training.prefer.CALIBRATION_SEQUENCES", 4)
+    shortest = {"num_train_epochs": 1, "data": str(prepared), "calibrate": True}
+    prefer(arguments(tmp_path, marks, model_folder, **shortest))
+    saved = contents(tmp_path / "tuned")
+    prefer(arguments(tmp_path, marks, model_folder, **shortest, resume=True))
+    assert contents(tmp_path / "tuned") == saved
 
 
 def flags(tmp_path, marks, base, *further) -> list[str]:

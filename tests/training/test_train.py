@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from chat.cli import UserError
 from tests.conftest import ROOT
+from tests.processes import contents
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.train import train
 from training.trainer import DialogueTrainer
+
+FOLDERS = ("output_dir", "final_model_dir")
 
 
 def logged(trainer, figure):
@@ -65,6 +69,20 @@ def test_a_run_that_is_resumed_at_its_end_only_saves_its_model_again(short_run, 
     assert (tmp_path / "final" / "model.safetensors").read_bytes() == weights
     saved = GenerationConfig.from_pretrained(tmp_path / "final")
     assert (saved.temperature, saved.top_p) == (1.2, 0.5)
+
+
+def test_a_run_that_is_resumed_at_its_end_saves_the_same_bytes(short_run, tmp_path):
+    """Else the Hub would get a second commit of the model, and its tag would be on the first."""
+    for changes in (
+        {"max_steps": 3, "eval_every_steps": 2},
+        {"max_steps": 9, "eval_every_steps": 1, "early_stopping_patience": 1, "learning_rate": 3.0},
+    ):
+        folders = {name: str(tmp_path / f"{name}-{changes['max_steps']}") for name in FOLDERS}
+        trainer = train(short_run(**folders, **changes))
+        saved = contents(Path(folders["final_model_dir"]))
+        train(short_run(**folders, **changes, resume=True))
+        assert contents(Path(folders["final_model_dir"])) == saved
+    assert trainer.state.best_global_step < trainer.state.global_step < 9
 
 
 def test_a_resumed_run_takes_the_last_whole_checkpoint_and_ends_like_an_unbroken_one(short_run, tmp_path):
