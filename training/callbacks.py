@@ -12,7 +12,7 @@ from transformers.integrations import TensorBoardCallback
 from chat.decoding import DecodingSettings
 from chat.dialogue import USER
 from chat.template import encode_prompt, encode_texts, has_chat_format
-from training.checkpoints import rotate
+from training.checkpoints import rotate, rotate_parts
 
 SAMPLE_NEW_TOKENS = 40
 
@@ -70,7 +70,9 @@ class StopEarly(EarlyStoppingCallback):
 
 
 class RotateCheckpoints(TrainerCallback):
-    """Deletes old checkpoints after a new one is whole; never the newest, never the best."""
+    """Deletes old checkpoints after a new one is whole; never the newest, never the best. On machines without
+    a shared disk, also what the others have saved of them.
+    """
 
     def __init__(self, save_total_limit: int):
         self.save_total_limit = save_total_limit
@@ -78,6 +80,8 @@ class RotateCheckpoints(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
         if args.should_save:
             rotate(args.output_dir, self.save_total_limit, state.best_global_step)
+        else:
+            rotate_parts(args.output_dir, self.save_total_limit, state.global_step, state.best_global_step)
 
 
 class SampleReplies(TensorBoardCallback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from chat.cli import UserError
@@ -52,10 +53,33 @@ def rotate(output_dir: str | Path, save_total_limit: int, best_step: int | None)
     A checkpoint is renamed before it is deleted: a kill in between leaves nothing that looks whole.
     """
     for path in checkpoints(output_dir)[:-save_total_limit]:
-        if path.name != f"checkpoint-{best_step}":
-            doomed = path.with_name(f"{DOOMED_PREFIX}{path.name}")
-            path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        if step_of(path) != best_step:
+            _delete(path)
+
+
+def rotate_parts(output_dir: str | Path, save_total_limit: int, step: int, best_step: int | None) -> None:
+    """The same where another machine has the checkpoints: of those, the processes here have saved parts.
+
+    On a disk that all machines share it deletes nothing: old checkpoints there are whole.
+
+    Args:
+        step: of the newest; parts of later steps are an earlier run's.
+    """
+    found = checkpoints(output_dir)
+    kept = [path for path in found if step_of(path) <= step][-save_total_limit:]
+    for path in found:
+        if path in kept or step_of(path) == best_step:
+            continue
+        # It may go at this moment, by another process.
+        with suppress(OSError):
+            if not (path / TRAINER_STATE_FILE).exists():
+                _delete(path)
+
+
+def _delete(checkpoint: Path) -> None:
+    doomed = checkpoint.with_name(f"{DOOMED_PREFIX}{checkpoint.name}")
+    checkpoint.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def check_same_model(checkpoint: Path, model) -> None:

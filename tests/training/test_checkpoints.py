@@ -1,17 +1,20 @@
 """Which checkpoints count."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from chat.cli import UserError
 from tests.training.divided import as_zero3_leaves_them
+from training.callbacks import RotateCheckpoints
 from training.checkpoints import (
     check_same_model,
     checkpoints,
     discard_halves,
     last_whole_checkpoint,
     rotate,
+    step_of,
 )
 
 
@@ -68,6 +71,32 @@ def test_rotation_keeps_the_newest_and_the_best(tmp_path, limit, best, left):
         checkpoint(tmp_path, step, json.dumps({"global_step": step}))
     rotate(tmp_path, limit, best)
     assert [int(path.name.rpartition("-")[2]) for path in checkpoints(tmp_path)] == left
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "left"),
+    [(2, None, [30, 40]), (1, 10, [10, 40]), (1, 40, [40]), (9, None, [10, 20, 30, 40])],
+)
+def test_on_a_disk_of_its_own_a_machine_keeps_parts_of_what_the_first_one_keeps(tmp_path, limit, best, left):
+    # The last two are of an earlier run.
+    for step in (10, 20, 30, 40, 50, 60):
+        (checkpoint(tmp_path, step, None) / "rng_state_1.pth").touch()
+    others = SimpleNamespace(output_dir=str(tmp_path), should_save=False)
+    RotateCheckpoints(limit).on_save(others, SimpleNamespace(global_step=40, best_global_step=best), None)
+    assert [*map(step_of, checkpoints(tmp_path))] == left
+    assert len([*tmp_path.iterdir()]) == len(left)
+
+
+def test_on_a_shared_disk_the_others_leave_rotation_to_the_first_process(tmp_path, monkeypatch):
+    for step in (10, 20, 30):
+        checkpoint(tmp_path, step, json.dumps({"global_step": step}))
+    # The newest, of which the state is still to come, and one that the first process deletes meanwhile.
+    found = [*checkpoints(tmp_path), checkpoint(tmp_path, 40, None), tmp_path / "checkpoint-5"]
+    monkeypatch.setattr("training.checkpoints.checkpoints", lambda _: sorted(found, key=step_of))
+    others = SimpleNamespace(output_dir=str(tmp_path), should_save=False)
+    state = SimpleNamespace(global_step=40, best_global_step=None)
+    RotateCheckpoints(1).on_save(others, state, None)
+    assert sorted(tmp_path.iterdir()) == found[:4]
 
 
 @pytest.mark.parametrize("divided", [False, True])
