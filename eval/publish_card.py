@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError
 from chat.folders import sha256_of
 from chat.hub.cards import change_card, changeable_card, check_card, checksums
+from chat.hub.errors import failure_of
 from chat.hub.loading import model_folder
 from chat.hub.merged_cards import merged_card
-from chat.hub.publishing import AGAIN
-from chat.hub.repositories import Destination
-from eval.card_rendering import OWN_METADATA, OWN_PART, render_card
+from chat.hub.publishing import AGAIN, MAIN
+from chat.hub.repositories import Destination, files_on
+from eval.card_rendering import OWN_METADATA, OWN_PART, merge_with_hub, render_card
 from eval.model_folder import WEIGHTS, ModelFolder, own_statistics, read_model_folder
 
 if TYPE_CHECKING:
@@ -31,15 +32,35 @@ def card_destination(model_id: str, folder: Path) -> Destination:
     destination = Destination(model_id, public=True)
     state = changeable_card(destination)
     check_card(destination, state, model_id)
-    there = {path for path in state.files if Path(path).match(WEIGHTS) and "/" not in path}
-    here = {path.name: sha256_of(path) for path in folder.glob(WEIGHTS)}
-    if not there or here != checksums(destination, there):
-        held = "holds other weights" if there else "holds no model"
+    try:
+        has_same = has_weights_of(folder, destination, state.files)
+    except Exception as error:
+        raise UserError(f"{destination}: {failure_of(error)}") from error
+    if not has_same:
+        held = "holds other weights" if _weights(state.files) else "holds no model"
         raise UserError(
             f"{destination}: {held}, and these results are of {folder}; publish that first with `python -m "
             f"eval.publish_model --model {folder} {destination.flag} {model_id}`, or name another model"
         )
     return destination
+
+
+def has_weights_of(folder: Path, destination: Destination, files: Iterable[str]) -> bool:
+    """Whether a repository of these files has the model in `folder`; raises what the Hub's client raises."""
+    there, here = _weights(files), {path.name: sha256_of(path) for path in folder.glob(WEIGHTS)}
+    return bool(there) and here == checksums(destination, there)
+
+
+def _weights(files: Iterable[str]) -> set[str]:
+    return {path for path in files if Path(path).match(WEIGHTS) and "/" not in path}
+
+
+def merge_without_results(folder: Path, destination: Destination, there: str | None, card: str) -> str:
+    """As `merge_with_hub`, for a card without results; where the model in `folder` is there already, it may
+    have been evaluated since, and its card stays. Raises what the Hub's client raises.
+    """
+    files = files_on(destination, MAIN) if there else ()
+    return there if has_weights_of(folder, destination, files) else merge_with_hub(there, card)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -277,7 +278,8 @@ def publish_final_model(
     Raises:
         UserError: it is not on the Hub, and why; the folder is whole.
     """
-    from eval.card_rendering import merge_with_hub, write_card_without_results
+    from eval.card_rendering import write_card_without_results
+    from eval.publish_card import merge_without_results
 
     def refuse() -> None:
         make(destination)
@@ -298,5 +300,5 @@ def publish_final_model(
         message=f"Model of step {step}",
         tag=arguments.hub_tag,
         again=AGAIN,
-        merge_card=merge_with_hub,
+        merge_card=partial(merge_without_results, Path(arguments.final_model_dir), destination),
     )

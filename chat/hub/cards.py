@@ -192,15 +192,10 @@ def change_card(
 
 
 def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of files that the Hub keeps as LFS files, by path; "" of others.
-
-    Raises:
-        UserError: the Hub refuses or cannot be reached.
+    """SHA-256 of files that the Hub keeps as LFS files, by path; "" of others; raises what the Hub's client
+    raises.
     """
-    try:
-        found = hub_api().get_paths_info(**destination.repository, paths=sorted(paths))
-    except Exception as error:
-        raise UserError(f"{destination}: {failure_of(error)}") from error
+    found = hub_api().get_paths_info(**destination.repository, paths=sorted(paths))
     return {each.path: each.lfs.sha256 if each.lfs else "" for each in found}
 
 

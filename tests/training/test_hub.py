@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,26 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
     assert pushes.begin(run, destination)
     pushes.publish_final_model(run, destination, True, 6)
     assert published == [1] and answers == [[]]
+
+
+def test_the_results_of_a_model_that_is_published_again_stay_in_its_card(short_run, tmp_path, monkeypatch):
+    from training import hub as pushes
+
+    merges, weights = [], {WEIGHTS: sha256(b"these").hexdigest()}
+    monkeypatch.setattr(pushes, "make", lambda _: None)
+    monkeypatch.setattr(pushes, "_refuse_model", lambda _: None)
+    monkeypatch.setattr("eval.publish_card.files_on", lambda *_: ["README.md", *weights])
+    monkeypatch.setattr("eval.publish_card.checksums", lambda *_: weights)
+    monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
+    monkeypatch.setattr(pushes, "publish_model", lambda *_, merge_card, **__: merges.append(merge_card))
+    (tmp_path / "final").mkdir()
+    (tmp_path / "final" / WEIGHTS).write_bytes(b"these")
+    pushes.publish_final_model(short_run(), Destination("someone/chat"), True, 6)
+    mark = "<!-- Written by `python -m eval.card`"
+    ours, there = (f"---\na: 1\n---\n{mark}\n{text}" for text in ("Not evaluated.", "Perplexity: 20"))
+    assert merges[0](there, ours) == there and merges[0](None, ours) == ours
+    (tmp_path / "final" / WEIGHTS).write_bytes(b"others")
+    assert "Not evaluated." in merges[0](there, ours)
 
 
 def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, monkeypatch):
