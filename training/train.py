@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from chat.hub.repositories import Destination
-    from training.hub import PushCheckpoints
+    from training.push_checkpoints import PushCheckpoints
     from training.trainer import DialogueTrainer
 
 ATTEMPTS_IN_HASTE = 2
@@ -104,7 +104,7 @@ def _pushed_checkpoints(
     if not is_asked:
         yield None
         return
-    from training.hub import PushCheckpoints
+    from training.push_checkpoints import PushCheckpoints
 
     pushes = PushCheckpoints(destination, arguments.output_dir, arguments.hub_every_minutes, resumed, is_ours)
     trainer.add_callback(pushes)

@@ -116,9 +116,9 @@ def test_a_run_is_pushed_while_the_hub_fails(repositories, machine, tmp_path):
 
 def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monkeypatch):
     """A machine that comes back to the network takes nothing from the one that has gone on meanwhile."""
-    from training import hub as pushes
+    from training import push_checkpoints as pushes
 
-    for name in ("make", "make_branch", "_refuse_model", "refuse_other_run"):
+    for name in ("make", "make_branch", "refuse_another_model", "refuse_other_run"):
         monkeypatch.setattr(pushes, name, lambda *_: None)
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [400, 700])
     committed = []
@@ -134,9 +134,9 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
 
 
 def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(tmp_path, monkeypatch):
-    from training import hub as pushes
+    from training import push_checkpoints as pushes
 
-    for name in ("make", "make_branch", "_refuse_model", "refuse_other_run"):
+    for name in ("make", "make_branch", "refuse_another_model", "refuse_other_run"):
         monkeypatch.setattr(pushes, name, lambda *_: None)
     tries, failures, branch = [], [ConnectionError("down")], []
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: branch)
@@ -198,7 +198,7 @@ def test_the_results_of_a_model_that_is_published_again_stay_in_its_card(short_r
 
     merges, weights = [], {WEIGHTS: sha256(b"these").hexdigest()}
     monkeypatch.setattr(pushes, "make", lambda _: None)
-    monkeypatch.setattr(pushes, "_refuse_model", lambda _: None)
+    monkeypatch.setattr(pushes, "refuse_another_model", lambda _: None)
     monkeypatch.setattr("eval.publish_card.files_on", lambda *_: ["README.md", *weights])
     monkeypatch.setattr("eval.publish_card.checksums", lambda *_: weights)
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
@@ -272,8 +272,8 @@ def on_hub(tmp_path, monkeypatch) -> Path:
             (folder / each.path_in_repo).parent.mkdir(parents=True, exist_ok=True)
             (folder / each.path_in_repo).write_bytes(Path(each.path_or_fileobj).read_bytes())
 
-    for name in ("make_ready", "make"):
-        monkeypatch.setattr(pushes, name, lambda _: None)
+    for name in ("training.hub.make_ready", "training.hub.make", "training.push_checkpoints.make"):
+        monkeypatch.setattr(name, lambda _: None)
     monkeypatch.setattr(pushes, "files_on", lambda *_: contents(branch))
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "download", download)
@@ -345,26 +345,26 @@ def test_a_resumed_run_leaves_another_ones_repository_alone(
 def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
     short_run, on_hub, tmp_path, monkeypatch
 ):
-    from training import hub as pushes
+    from training import hub, push_checkpoints
 
     of_run(tmp_path / "run", "mine", 8)
     of_run(on_hub, "theirs", 6)
     committed = []
-    monkeypatch.setattr(pushes, "commit_files", lambda *_, **__: committed.append(1))
-    monkeypatch.setattr(pushes, "make_branch", lambda *_: None)
-    monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: committed.append(2))
+    monkeypatch.setattr(push_checkpoints, "commit_files", lambda *_, **__: committed.append(1))
+    monkeypatch.setattr(push_checkpoints, "make_branch", lambda *_: None)
+    monkeypatch.setattr(hub, "publish_model", lambda *_, **__: committed.append(2))
     run, destination = short_run(resume=True), Destination("someone/chat")
     resumed = tmp_path / "run" / "checkpoint-8"
-    push = pushes.PushCheckpoints(destination, run.output_dir, 0, resumed, is_ours=False)
+    push = push_checkpoints.PushCheckpoints(destination, run.output_dir, 0, resumed, is_ours=False)
     push.close()
     with pytest.raises(UserError, match=r"holds another run \(to step 6\) than .* whole on this machine"):
-        pushes.publish_final_model(run, destination, push.has_begun, 8)
+        hub.publish_final_model(run, destination, push.has_begun, 8)
     assert not committed
 
 
 def test_a_branch_of_checkpoints_is_not_begun_beside_a_model_of_others(on_hub, tmp_path, monkeypatch, caplog):
     """Where that could not be asked at the start."""
-    from training import hub as pushes
+    from training import push_checkpoints as pushes
 
     bert = RepositoryState("c0ffee", ("model.safetensors", "vocab.txt", "README.md"), "# My BERT")
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: bert)
