@@ -40,6 +40,51 @@ def test_the_closed_side_bar_is_passed_over(visitor):
     visitor.until(lambda: after_toggle() == "New conversation")
 
 
+# Of the fields that the keyboard goes to.
+FIELDS = ("textarea", "[type=number]", "[role=combobox]", "[type=range]", "[type=radio]")
+
+
+def test_every_field_that_has_the_focus_shows_it(visitor):
+    visitor.say("Hello!")
+    visitor.page.get_by_text("How replies are drawn").click()
+    visitor.open_side_bar()
+    for selector in FIELDS:
+        field = visitor.page.locator(f"{selector} >> visible=true").first
+        visitor.page.keyboard.press("Shift")
+        field.focus()
+        style = field.evaluate(
+            "each => [getComputedStyle(each).outlineStyle, getComputedStyle(each).outlineWidth]"
+        )
+        assert style == ["solid", "2px"], selector
+    visitor.page.locator("#conversations input").focus()
+    label = visitor.page.locator("#conversations label")
+    assert label.evaluate("each => getComputedStyle(each).outlineWidth") == "2px"
+
+
+@pytest.fixture
+def forced_colours(visitor):
+    """A visitor whose system draws all pages in a few colours of its own."""
+    visitor.page.emulate_media(forced_colors="active")
+    yield visitor
+    visitor.page.emulate_media(forced_colors="none")
+
+
+def test_what_is_chosen_can_be_seen_in_forced_colours(forced_colours):
+    visitor = forced_colours
+    visitor.say("Hello!")
+    visitor.open_side_bar()
+    radio = visitor.page.locator("#conversations input")
+    radio.evaluate("each => each.blur()")
+    chosen = radio.screenshot()
+    radio.evaluate("each => { each.checked = false; }")
+    assert radio.screenshot() != chosen
+    visitor.page.get_by_text("How replies are drawn").click()
+    slider = visitor.page.get_by_label("range slider for Top-k")
+    before = slider.screenshot()
+    slider.evaluate("each => { each.value = 150; }")
+    assert slider.screenshot() != before
+
+
 @pytest.mark.slow
 def test_no_other_reply_can_be_asked_for_while_one_is_drawn(chromium, slow_address):
     """In German: Gradio's buttons have other names there."""
