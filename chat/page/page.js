@@ -252,16 +252,47 @@ window.gpt2chat = (() => {
     }
 
     // What has no name of its own for those who hear the page, wherever Gradio has drawn it anew.
+    const REPLY = "#chatbot [data-testid=bot]";
     const NAMES = {
         ".toggle-button": "Conversations",
         "#message .submit-button": "Send",
         "#message .stop-button": "Stop",
         "#chatbot [data-testid=user]": "You",
-        "#chatbot [data-testid=bot]": "GPT-2",
+        [REPLY]: "GPT-2",
         "#chatbot .edit-textarea": "Your message, edited",
         "#chatbot .examples": "Examples",
     };
+    // The button of each slider has the same name, in the visitor's language.
+    function nameReset(button) {
+        const slider = button.closest(".head")?.querySelector("[data-testid=block-info]")?.textContent.trim();
+        const name = button.getAttribute("aria-label");
+        if (slider && !name.endsWith(`: ${slider}`)) button.setAttribute("aria-label", `${name}: ${slider}`);
+    }
+
+    // What is said to those who hear the page; anew where it is what was said last.
+    const heard = Object.assign(document.createElement("div"), { id: "heard", role: "status" });
+    function say(text) {
+        heard.textContent = "";
+        setTimeout(() => { heard.textContent = meant(text); }, 100);
+    }
+
+    // A reply is heard once, as a whole: the log would be read anew with each of its words.
+    let isWaiting = false;
+    let isAnswered = false;
+    function hearReply() {
+        const isDrawing = Boolean(stopButton());
+        const [live, other] = isDrawing ? ["off", "polite"] : ["polite", "off"];
+        document.querySelector(`#chatbot [role=log][aria-live=${other}]`)?.setAttribute("aria-live", live);
+        const last = [...document.querySelectorAll("#chatbot :is([data-testid=user], [data-testid=bot])")].at(-1);
+        const reply = last?.dataset.testid === "bot" ? last.textContent.trim() : "";
+        if (!isDrawing && isAnswered) say(reply);
+        // What stands last before the message that is answered, or comes back without an answer, is an old reply.
+        isWaiting = isDrawing && (isWaiting || last?.dataset.testid === "user");
+        isAnswered = isWaiting && reply !== "";
+    }
+
     let wasClosed = false;
+    let focused = null;
     function mend() {
         for (const [selector, name] of Object.entries(NAMES)) {
             for (const each of document.querySelectorAll(`:is(${selector}):not([aria-label="${name}"])`)) {
@@ -269,12 +300,33 @@ window.gpt2chat = (() => {
                 if (!each.matches("button, textarea")) each.setAttribute("role", "group");
             }
         }
+        for (const each of document.querySelectorAll(`${REPLY}:not([tabindex])`)) {
+            each.tabIndex = 0;
+            each.setAttribute("aria-description", "Enter tells about this reply");
+        }
+        document.querySelectorAll(".reset-button").forEach(nameReset);
         for (const each of document.querySelectorAll(".sidebar-content")) each.inert = !each.closest(".sidebar.open");
-        // The field is closed while a reply is drawn, and loses the focus by it.
+        hearReply();
+        // The field is closed while a reply is drawn, and loses the focus by it; so does a button that goes by its
+        // own click.
         const isClosed = field()?.disabled ?? false;
-        if (wasClosed && !isClosed && document.activeElement === document.body) focusField();
+        const isLost = document.activeElement === document.body && (wasClosed || focused?.isConnected === false);
+        if (isLost && !isClosed) {
+            focused = null;
+            focusField();
+        }
         wasClosed = isClosed;
     }
+    document.addEventListener("focusin", (event) => { focused = event.target; });
+
+    // As a click does; Gradio's replies are for the mouse.
+    function chooseReply(event) {
+        if (!["Enter", " "].includes(event.key) || !event.target.matches(REPLY)) return;
+        event.preventDefault();
+        event.stopPropagation();
+        event.target.click();
+    }
+    window.addEventListener("keydown", chooseReply, true);
 
     // Gradio loads the page anew when a lost connection is back.
     let hasStarted = false;
@@ -290,6 +342,7 @@ window.gpt2chat = (() => {
         const theme = browser.get(THEME);
         if (theme) setDark(theme === "dark");
         restoreDraft();
+        document.body.append(heard);
         mend();
         const attributes = ["aria-label", "class", "disabled"];
         new MutationObserver(mend).observe(document.body, { subtree: true, childList: true, attributeFilter: attributes });
@@ -332,5 +385,7 @@ window.gpt2chat = (() => {
     }
     for (const type of ["keydown", "click"]) window.addEventListener(type, refuse, true);
 
-    return { arrived, download, keep, latest, leaving, left, opened, picked, removed, settled, start, toggleDark };
+    return {
+        arrived, download, keep, latest, leaving, left, opened, picked, removed, say, settled, start, toggleDark,
+    };
 })();

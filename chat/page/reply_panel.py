@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SHOW_JS = """
 () => document.querySelector("#about-reply")?.scrollIntoView({block: "nearest", behavior: "smooth"})
 """
+# The focus stays where it was asked for.
+SAY_JS = "(text) => gpt2chat.say(text)"
 
 
 def details_field() -> gr.Textbox:
@@ -67,5 +69,7 @@ class ReplyPanel:
             return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
         asked = [chat.chatbot, places.persona, places.record]
-        self.about.click(of_last, asked, self.text).then(None, None, None, js=SHOW_JS)
-        chat.chatbot.select(of_chosen, asked, self.text)
+        asking = self.about.click(of_last, asked, self.text)
+        asking.then(None, None, None, js=SHOW_JS)
+        for told in (asking, chat.chatbot.select(of_chosen, asked, self.text)):
+            told.then(None, self.text, None, js=SAY_JS)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
 
 FOLDER = Path(__file__).resolve().parent
+# What Gradio 6.31 says to those who hear the page at the end of its work, in words that it does not have.
+WORDS = {"common.complete": "Complete"}
 # Conversations that the server holds, one an open page; of more, the longest unused ones are forgotten there.
 MAX_SESSIONS = 1000
 
@@ -68,6 +70,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
             theme=theme(),
             head=_head(),
             footer_links=["api"],
+            i18n=gr.I18n(en=WORDS),
             run_history=False,
             enable_monitoring=False,
             ssr_mode=False,

@@ -14,6 +14,13 @@ from tests.conftest import ROOT
 
 # A time limit for what takes a moment, on machines with other things to do.
 SECONDS = 60
+# All that the regions for those who hear the page have said.
+HEARD = """() => {
+    window.heard = [];
+    for (const each of document.querySelectorAll("[role=status]"))
+        new MutationObserver(() => each.textContent.trim() && heard.push(each.textContent.trim()))
+            .observe(each, { childList: true, characterData: true, subtree: true });
+}"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -223,6 +230,13 @@ class Visitor:
             label = label.replace("_", " ")
             self.page.get_by_label(label if label == "Seed" else f"number input for {label}").fill(value)
             self.page.keyboard.press("Tab")
+
+    def listen(self) -> None:
+        self.page.evaluate(HEARD)
+
+    def heard(self) -> list[str]:
+        """What was said, since `listen`, to those who hear the page."""
+        return self.page.evaluate("heard")
 
     def kept(self) -> str:
         """The conversations as the browser keeps them."""

@@ -40,6 +40,20 @@ def test_the_closed_side_bar_is_passed_over(visitor):
     visitor.until(lambda: after_toggle() == "New conversation")
 
 
+def test_a_reply_and_what_is_told_of_an_earlier_one_are_heard(visitor):
+    visitor.listen()
+    first = visitor.say("Hi!")
+    visitor.until(lambda: visitor.heard().count(first) == 1)
+    visitor.say("What do you do for work?")
+    visitor.page.locator("#chatbot [data-testid=bot]").first.focus()
+    visitor.page.keyboard.press("Enter")
+    about = visitor.page.get_by_label("About a reply")
+    visitor.until(lambda: about.count() and about.input_value().startswith(f'"{first}"'))
+    visitor.until(lambda: about.input_value() in visitor.heard())
+    visitor.until(lambda: "Complete" in visitor.heard())
+    assert not any("common." in text for text in visitor.heard())
+
+
 # Of the fields that the keyboard goes to.
 FIELDS = ("textarea", "[type=number]", "[role=combobox]", "[type=range]", "[type=radio]")
 
@@ -48,7 +62,7 @@ def test_every_field_that_has_the_focus_shows_it(visitor):
     visitor.say("Hello!")
     visitor.page.get_by_text("How replies are drawn").click()
     visitor.open_side_bar()
-    for selector in FIELDS:
+    for selector in (*FIELDS, "[data-testid=bot]"):
         field = visitor.page.locator(f"{selector} >> visible=true").first
         visitor.page.keyboard.press("Shift")
         field.focus()

@@ -20,6 +20,97 @@ PRESS_ENTER = """composition => !document.querySelector("textarea").dispatchEven
     new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...composition })
 )"""
 
+# What Gradio draws, as far as `page.js` looks at it.
+CHAT = """() => {
+    document.body.innerHTML =
+        `<div id="message"><textarea></textarea></div>
+        <div id="chatbot"><div role="log" aria-live="polite"></div></div>
+        <div class="head"><span data-testid="block-info">Top-k</span>
+            <button class="reset-button" aria-label="Zur\\u00fccksetzen"></button></div>`;
+    const log = document.querySelector("[role=log]");
+    window.show = (...turns) => log.replaceChildren(...turns.map(([who, text]) => {
+        const turn = Object.assign(document.createElement("div"), { textContent: text });
+        turn.dataset.testid = who;
+        turn.addEventListener("click", () => { window.chosen = text; });
+        return turn;
+    }));
+    window.draw = (isDrawing) => document.querySelector("#message").querySelector("button")?.remove() ??
+        (isDrawing && document.querySelector("#message").append(
+            Object.assign(document.createElement("button"), { className: "stop-button" })));
+    window.heard = [];
+    gpt2chat.start();
+    gpt2chat.arrived();
+    new MutationObserver(() => heard.push(document.querySelector("#heard").textContent))
+        .observe(document.querySelector("#heard"), { childList: true });
+}"""
+
+
+@pytest.fixture
+def chat(script_page):
+    """A page of `page.js` in which `show` sets the messages, and `draw` whether a reply is drawn."""
+    script_page.evaluate(CHAT)
+
+    def does(script: str):
+        # What follows a change follows it at once; what is said, a moment later.
+        found = script_page.evaluate(script)
+        script_page.wait_for_timeout(20)
+        return found
+
+    script_page.does = does
+    return script_page
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_a_reply_is_chosen_by_the_keyboard(chat, key):
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'], ['user', 'Why?'], ['bot', 'So'])")
+    chat.does("document.querySelector('#message textarea').focus()")
+    chat.keyboard.press("Tab")
+    chat.keyboard.press(key)
+    assert chat.evaluate("chosen") == "Hello"
+
+
+def test_a_reply_is_heard_once_as_a_whole(chat):
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'], ['user', 'Why?'])")
+    chat.does("draw(true)")
+    for text in ("Because", "Because I", "Because I <\u2060b>sing"):
+        chat.does(f"show(['user', 'Hi'], ['bot', 'Hello'], ['user', 'Why?'], ['bot', '{text}'])")
+        assert chat.evaluate("document.querySelector('[role=log]').ariaLive") == "off"
+    chat.does("draw(false)")
+    assert chat.evaluate("document.querySelector('[role=log]').ariaLive") == "polite"
+    chat.wait_for_timeout(200)
+    assert [text for text in chat.evaluate("heard") if text] == ["Because I <b>sing"]
+
+
+def test_an_old_reply_that_comes_back_is_not_heard_again(chat):
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'])")
+    # As where an edit leaves nothing to be answered.
+    chat.does("draw(true)")
+    chat.does("draw(false)")
+    chat.does("draw(true)")
+    chat.does("show(['user', 'Hi'])")
+    chat.does("draw(false)")
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'])")
+    chat.wait_for_timeout(200)
+    assert chat.evaluate("heard") == []
+
+
+def test_what_is_said_again_is_heard_again(chat):
+    for _ in range(2):
+        chat.does("gpt2chat.say('So it is.')")
+        chat.wait_for_timeout(200)
+    assert chat.evaluate("heard") == ["So it is.", "", "So it is."]
+
+
+def test_the_focus_of_a_button_that_goes_by_its_click_goes_to_the_field(chat):
+    chat.does("document.querySelector('.reset-button').focus()")
+    chat.does("document.querySelector('.reset-button').remove()")
+    assert chat.evaluate("document.activeElement.matches('#message textarea')")
+
+
+def test_the_reset_of_each_slider_has_its_name(chat):
+    chat.does("show(['user', 'Hi'])")
+    assert chat.evaluate("document.querySelector('.reset-button').ariaLabel") == "Zur\u00fccksetzen: Top-k"
+
 
 def test_a_clock_that_is_put_back_delays_no_keeping(script_page):
     """As after a sleep: what is said meanwhile would be lost with the next reload."""
