@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import gradio as gr
+from gradio import route_utils
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +22,8 @@ CLOSED = re.compile(
 )
 # An import (2 MB) as JSON, in which a character may take six.
 MAX_REQUEST_BYTES = 12_000_000
+# Gradio's clients name their sessions in about ten characters.
+MAX_SESSION_CHARACTERS = 100
 TOO_LARGE = HTTPException(413, "More than this page takes.")
 
 
@@ -30,6 +34,27 @@ def refuse_downloads() -> None:
         raise gr.Error("No files here.")
 
     gr.processing_utils.async_ssrf_protected_download = refuse
+
+
+def refuse_hoards() -> None:
+    """Gradio holds names of sessions, however long, and results in its queue until somebody fetches them.
+
+    What is not queued has its result as the answer; the queue would take it nevertheless.
+    """
+
+    def found(blocks: gr.Blocks, api_name: str | None, body: Any) -> gr.blocks.BlockFunction:
+        if len(body.session_hash or "") > MAX_SESSION_CHARACTERS:
+            raise HTTPException(400, f"A session_hash has at most {MAX_SESSION_CHARACTERS} characters.")
+        function = _get_fn(blocks, api_name, body)
+        # The queue asks by number alone.
+        if api_name is None and not function.queue:
+            raise HTTPException(400, "This function is not queued.")
+        return function
+
+    route_utils.get_fn = found
+
+
+_get_fn = route_utils.get_fn
 
 
 class RequestGuard:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from chat.cli import UserError
 from chat.engine import ChatEngine
-from chat.page.guard import ASK_API, RequestGuard, refuse_downloads
+from chat.page.guard import ASK_API, RequestGuard, refuse_downloads, refuse_hoards
 from chat.page.theme import theme
 from chat.page.variables import ADDRESS_VARIABLE, PageVariables
 
@@ -57,6 +57,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
         UserError: no port is free where it should listen.
     """
     refuse_downloads()
+    refuse_hoards()
     name = os.environ.get(ADDRESS_VARIABLE, "").strip().removeprefix("[").removesuffix("]")
     _past_proxies("127.0.0.1", "localhost", name)
     # Gradio makes a URL of it.

@@ -174,6 +174,8 @@ class Session:
     def call(self, index: int, data: list) -> dict:
         """What one of the page's functions answers, by its place in the configuration."""
         asked = {"data": data, "fn_index": index, "session_hash": self.name}
+        if not next(each for each in self.config["dependencies"] if each["id"] == index)["queue"]:
+            return self.http.post("gradio_api/run/predict", json=asked).json()
         self.http.post("gradio_api/queue/join", json=asked).raise_for_status()
         with self.http.stream("GET", "gradio_api/queue/data", params={"session_hash": self.name}) as events:
             for line in events.iter_lines():
@@ -185,6 +187,24 @@ class Session:
         """Of the first function with these properties."""
         found = (each for each in self.config["dependencies"] if all(each[k] == v for k, v in what.items()))
         return next(found)["id"]
+
+
+def test_the_queue_takes_nothing_that_the_page_does_not_send_there(address):
+    """It holds results until somebody fetches them, if ever."""
+    session = Session(address, "hoarder")
+    asked = {"data": [[]], "fn_index": session.index(api_name="taken_back"), "session_hash": session.name}
+    answer = session.http.post("gradio_api/queue/join", json=asked)
+    assert answer.status_code == 400 and "not queued" in answer.text
+    assert session.call(asked["fn_index"], [[]])["data"]
+
+
+@pytest.mark.parametrize("way", ["queue/join", "run/predict", "call/ask"])
+def test_sessions_with_long_names_are_refused(address, way):
+    """Gradio keeps the names of a thousand of them."""
+    session = Session(address, "x" * 101)
+    asked = {"data": ["Hi!"], "fn_index": 0, "session_hash": session.name}
+    answer = session.http.post(f"gradio_api/{way}", json=asked)
+    assert answer.status_code == 400 and "at most 100 characters" in answer.text
 
 
 def test_states_that_a_program_sends_are_not_taken(address, engine, monkeypatch):
