@@ -35,6 +35,21 @@ class Page(gr.Blocks):
                 print_exception=False,
             )
 
+    async def preprocess_data(self, block_fn: gr.blocks.BlockFunction, *given: Any, **options: Any) -> list:
+        """
+        Raises:
+            gr.Error: a value cannot be used. Gradio's own errors bring it into the log.
+        """
+        try:
+            return await super().preprocess_data(block_fn, *given, **options)
+        except gr.Error as error:
+            raise gr.Error(error.message, print_exception=False) from None
+        except Exception:
+            raise gr.Error(
+                f"/{block_fn.api_name} was given a value of another type than it takes.",
+                print_exception=False,
+            ) from None
+
 
 class Chat(gr.ChatInterface):
     """Keeps no more than the engine would look at; gives a message back that was not answered."""

@@ -343,6 +343,25 @@ def test_too_few_values_are_an_error_that_puts_nothing_said_into_the_log(address
     assert "secret" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [({2: "hot"}, "another type"), ({2: 99}, "greater than"), ({2: {"a": 1}}, "another type")],
+)
+def test_a_bad_value_puts_nothing_said_into_the_log(address, values, problem, capfd):
+    given = ["My secret is blue.", "I have a secret.", 1.0, 1.0, 0, 5, 1, 1, False]
+    given = [values.get(place, each) for place, each in enumerate(given)]
+    assert problem in outcome(address, "chat", given)
+    logged = "".join(capfd.readouterr())
+    assert "secret" not in logged and "Traceback" not in logged
+
+
+def test_what_the_pages_own_functions_cannot_read_stays_out_of_the_log(address, capfd):
+    session = Session(address, "leaker")
+    answer = session.call(session.index(api_name="taken_back"), [["My secret is blue."]])
+    assert "another type" in answer["error"]
+    assert "secret" not in "".join(capfd.readouterr())
+
+
 def test_one_message_is_the_one_mcp_tool(address, engine, monkeypatch):
     """Gradio serves all clients from one session: what one said is not to be before another's message."""
     import asyncio
