@@ -74,7 +74,8 @@ def test_it_runs_as_a_user_without_rights_who_can_write_where_it_must():
 
 def test_the_context_holds_what_is_copied_and_nothing_private(tmp_path):
     copied(tmp_path)
-    for needed in ("app.py", "chat/page/page.js", "chat/page/page.css", "chat/chat_template.jinja"):
+    files_of_page = [f"chat/page/{name}" for name in ("conversations.js", "page.js", "page.css")]
+    for needed in ("app.py", *files_of_page, "chat/chat_template.jinja"):
         assert (tmp_path / needed).is_file()
     assert (tmp_path / "models/pocket/model.safetensors").is_file()
     for kept_out in (".git/config", ".venv/pyvenv.cfg", "feedback/talk.jsonl", "final_model/config.json"):

@@ -1,7 +1,7 @@
 """The visitor's conversations: listed in the side bar, exported and imported, kept in their own browser.
 
-`page.js` keeps them: they outlive a reload of the page and a restart of the server. To the server the browser
-sends none but the one that is opened.
+`conversations.js` keeps them: they outlive a reload of the page and a restart of the server. To the server
+the browser sends none but the one that is opened.
 """
 
 from __future__ import annotations

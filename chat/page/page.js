@@ -1,250 +1,13 @@
-// What the page does in the browser alone: keeps the conversations there, and what Gradio leaves to be wished.
-// The server sees a conversation when it is chatted in or opened, and never the others.
-window.gpt2chat = (() => {
-    const CONVERSATIONS = "gpt2-chat-conversations";
-    const CURRENT = "gpt2-chat-current";
+// What Gradio leaves to be wished: for those who use no mouse, for those who hear the page, and for what is sent.
+Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sleep, stopButton, tab }) => {
     const DRAFT = "gpt2-chat-draft";
     const THEME = "gpt2-chat-theme";
-    const MAX_CONVERSATIONS = 30;
-    const MAX_TITLE_CHARACTERS = 40;
-    const MAX_IMPORT_BYTES = 2_000_000;
-    const KEEP_EVERY_MILLISECONDS = 200;
-    const MAX_STOPPING_MILLISECONDS = 3000;
-    const NARROW = "(max-width: 899px)";
-
-    // In milliseconds, for durations: the clock may be put back, and what waits for it would wait as long.
-    const now = () => performance.now();
-
-    // Where the browser allows no storage (some do not inside another site's frame), or has no room for it, this
-    // page's life is all.
-    const store = (area) => {
-        const memory = new Map();
-        return {
-            hold: (key, value) => memory.set(key, value),
-            get(key) {
-                if (memory.has(key)) return memory.get(key);
-                try { return window[area].getItem(key); } catch { return null; }
-            },
-            // False where there is no room.
-            set(key, value) {
-                try {
-                    window[area].setItem(key, value);
-                    memory.delete(key);
-                } catch (error) {
-                    if (error.name === "QuotaExceededError") return false;
-                    memory.set(key, value);
-                }
-                return true;
-            },
-        };
-    };
-    const browser = store("localStorage");
-    const tab = store("sessionStorage");
-
-    // Read anew each time: another tab may have written since.
-    function conversations() {
-        try {
-            const found = JSON.parse(browser.get(CONVERSATIONS));
-            return found.filter((each) => typeof each.id === "string" && Array.isArray(each.turns));
-        } catch {
-            return [];
-        }
-    }
-
-    function write(all) {
-        const latest = all.slice(0, MAX_CONVERSATIONS);
-        let kept = latest;
-        while (!browser.set(CONVERSATIONS, JSON.stringify(kept))) {
-            if (kept.length <= 1) return browser.hold(CONVERSATIONS, JSON.stringify(latest));
-            kept = kept.slice(0, -1);
-        }
-    }
-
-    function title(conversation) {
-        const first = conversation.turns.find((turn) => turn?.role === "user")?.content ?? "";
-        if (typeof first !== "string") return "Unreadable";
-        const characters = [...first.split(/\s+/).filter(Boolean).join(" ")];
-        if (characters.length <= MAX_TITLE_CHARACTERS) return characters.join("");
-        return characters.slice(0, MAX_TITLE_CHARACTERS).join("").trimEnd() + "...";
-    }
-
-    // For the list in the side bar, in Gradio's words.
-    function listing() {
-        const all = conversations();
-        const current = tab.get(CURRENT);
-        return {
-            __type__: "update",
-            choices: all.map((each) => [title(each), each.id]),
-            value: all.some((each) => each.id === current) ? current : null,
-        };
-    }
-
-    // What this tab last saw of each conversation, and the new ids of those that another tab went on with, too:
-    // each tab's words are kept.
-    const seen = new Map();
-    const renamed = new Map();
-    const said = (conversation) => JSON.stringify(conversation.turns);
-
-    // The newest conversation comes first; one in which nothing is said is none.
-    function keep(sent) {
-        if (!sent) return listing();
-        const { continues, ...given } = sent;
-        const all = conversations();
-        // A server that had forgotten this tab's conversation has given it another id.
-        const current = all.find((each) => each.id === tab.get(CURRENT));
-        if (continues && current && !renamed.has(given.id)) renamed.set(given.id, current.id);
-        let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
-        let old = all.find((each) => each.id === conversation.id);
-        if (continues && old) conversation.replies = { ...old.replies, ...given.replies };
-        if (old && seen.has(old.id) && ![seen.get(old.id), said(conversation)].includes(said(old))) {
-            if (said(conversation) === seen.get(old.id)) return listing();
-            renamed.set(given.id, `${given.id}-${Date.now()}`);
-            conversation = { ...given, id: renamed.get(given.id) };
-            old = undefined;
-        }
-        seen.set(conversation.id, said(conversation));
-        tab.set(CURRENT, conversation.id);
-        if (JSON.stringify(old) !== JSON.stringify(conversation)) {
-            const others = all.filter((each) => each !== old);
-            write(conversation.turns.length ? [conversation, ...others] : others);
-        }
-        return listing();
-    }
-
-    // From the click, and from the page's start, until the server's answer has come, messages and conversation
-    // may not belong together: what is sent meanwhile waits for it, or until it must have been lost.
-    const MAX_LEAVING_MILLISECONDS = 15_000;
-    let leavingUntil = now() + MAX_LEAVING_MILLISECONDS;
-    const isLeaving = () => now() < leavingUntil;
-
-    let isSending = false;
-    async function sendOnArrival() {
-        if (isSending) return;
-        isSending = true;
-        while (isLeaving()) await sleep(50);
-        isSending = false;
-        document.querySelector("#message .submit-button")?.click();
-    }
-
-    const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
-    const stopButton = () => document.querySelector("#message .stop-button");
-
-    // Ends the reply that is being drawn, and lets it be kept as far as it has come: Gradio would write what is
-    // left of it into the next conversation.
-    async function stopped() {
-        if (!stopButton()) return;
-        stopButton().click();
-        const end = now() + MAX_STOPPING_MILLISECONDS;
-        while (stopButton() && now() < end) await sleep(50);
-        await sleep(KEEP_EVERY_MILLISECONDS + 100);
-    }
-
-    // Before the server is asked for another conversation; `arrived` is after its answer, or its error.
-    async function leaving() {
-        await stopped();
-        leavingUntil = now() + MAX_LEAVING_MILLISECONDS;
-    }
-
-    // Leaves the conversation for a new one.
-    async function left() {
-        await leaving();
-        tab.set(CURRENT, "");
-        return null;
-    }
-
-    async function opened(id) {
-        const found = conversations().find((each) => each.id === id) ?? null;
-        if (found) {
-            await left();
-            tab.set(CURRENT, id);
-            seen.set(id, said(found));
-            renamed.delete(id);
-        }
-        return found;
-    }
-
-    function arrived() {
-        leavingUntil = 0;
-        // There it covers the conversation that has come.
-        if (window.matchMedia(NARROW).matches) document.querySelector(".sidebar.open .toggle-button")?.click();
-        return listing();
-    }
-
-    // A reload shows this tab's conversation again, a new tab the latest. The message whose reply the reload (or a
-    // lost connection) broke off before its first word goes back into the field.
-    async function latest() {
-        const own = await opened(tab.get(CURRENT));
-        const last = own?.turns.at(-1);
-        if (last?.role !== "user" || !given(last.content)) return own ?? opened(conversations()[0]?.id);
-        return { ...own, turns: own.turns.slice(0, -1) };
-    }
-
-    // Deletes this conversation; its id where it is to stay, null where there is none any more.
-    async function removed() {
-        await stopped();
-        const found = conversations().find((each) => each.id === tab.get(CURRENT));
-        if (!found) return left();
-        if (!window.confirm(`Delete "${title(found)}" from this browser?`)) return { id: found.id };
-        write(conversations().filter((each) => each.id !== found.id));
-        return left();
-    }
-
-    let last = 0;
-    let waiting = false;
-    // A new number when it is time to keep what has changed, nothing while an earlier call waits for that.
-    async function settled() {
-        if (waiting) return undefined;
-        waiting = true;
-        // At least as long as a click needs that changes what is shown and leaves the conversation.
-        await sleep(Math.max(last + KEEP_EVERY_MILLISECONDS - now(), 50));
-        while (isLeaving()) await sleep(50);
-        waiting = false;
-        last = now();
-        return String(last);
-    }
-
-    function download(text) {
-        const link = document.createElement("a");
-        link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-        link.download = "conversation.json";
-        link.click();
-        setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    }
-
-    // The text of a file that the visitor picks; null where they pick none, `tooLarge` for one that is.
-    function picked(tooLarge) {
-        return new Promise((done) => {
-            const input = document.createElement("input");
-            Object.assign(input, { type: "file", accept: ".json,application/json", hidden: true });
-            input.addEventListener("cancel", () => (input.remove(), done(null)));
-            input.addEventListener("change", async () => {
-                const file = input.files[0];
-                input.remove();
-                if (!file) done(null);
-                else if (file.size > MAX_IMPORT_BYTES) done(tooLarge);
-                else done((await leaving(), await file.text().catch(() => "")));
-            });
-            document.body.append(input);
-            input.click();
-        });
-    }
 
     function setDark(isDark) {
         document.body.classList.toggle("dark", isDark);
         browser.set(THEME, isDark ? "dark" : "light");
     }
     const toggleDark = () => setDark(!document.body.classList.contains("dark"));
-
-    const field = () => document.querySelector("#message textarea");
-
-    // Writes into the field; false where something is there already, or nothing can be written.
-    function given(text) {
-        const box = field();
-        if (!box || box.value || !text || typeof text !== "string") return false;
-        box.value = text;
-        box.dispatchEvent(new Event("input", { bubbles: true }));
-        return true;
-    }
 
     // On a touch screen it would open the keyboard over half of the page.
     function focusField() {
@@ -277,18 +40,21 @@ window.gpt2chat = (() => {
     }
 
     // A reply is heard once, as a whole: the log would be read anew with each of its words.
-    let isWaiting = false;
+    let asked = 0;
     let isAnswered = false;
     function hearReply() {
         const isDrawing = Boolean(stopButton());
         const [live, other] = isDrawing ? ["off", "polite"] : ["polite", "off"];
         document.querySelector(`#chatbot [role=log][aria-live=${other}]`)?.setAttribute("aria-live", live);
-        const last = [...document.querySelectorAll("#chatbot :is([data-testid=user], [data-testid=bot])")].at(-1);
+        const messages = [...document.querySelectorAll("#chatbot :is([data-testid=user], [data-testid=bot])")];
+        const last = messages.at(-1);
         const reply = last?.dataset.testid === "bot" ? last.textContent.trim() : "";
         if (!isDrawing && isAnswered) say(reply);
-        // What stands last before the message that is answered, or comes back without an answer, is an old reply.
-        isWaiting = isDrawing && (isWaiting || last?.dataset.testid === "user");
-        isAnswered = isWaiting && reply !== "";
+        // What stands last before the message comes, or once it went back into the field, is an old reply.
+        const questions = messages.filter((each) => each.dataset.testid === "user").length;
+        if (!isDrawing) asked = 0;
+        else if (last?.dataset.testid === "user") asked = questions;
+        isAnswered = asked > 0 && asked === questions && reply !== "";
     }
 
     let wasClosed = false;
@@ -363,6 +129,15 @@ window.gpt2chat = (() => {
         event.preventDefault();
     });
 
+    let isSending = false;
+    async function sendOnArrival() {
+        if (isSending) return;
+        isSending = true;
+        while (isLeaving()) await sleep(50);
+        isSending = false;
+        document.querySelector("#message .submit-button")?.click();
+    }
+
     // The first of two buttons under the field; their names are in the visitor's language.
     const SUBMIT_EDIT = "#chatbot .message-row:has(.edit-textarea) + .message-buttons button:first-of-type";
 
@@ -385,7 +160,5 @@ window.gpt2chat = (() => {
     }
     for (const type of ["keydown", "click"]) window.addEventListener(type, refuse, true);
 
-    return {
-        arrived, download, keep, latest, leaving, left, opened, picked, removed, say, settled, start, toggleDark,
-    };
-})();
+    return { say, start, toggleDark };
+})(window.gpt2chat));

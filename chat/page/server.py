@@ -114,8 +114,9 @@ def _only_without_memory(mcp_server: Any) -> None:
 
 def _head() -> str:
     """Style and script as they are; Gradio's own `css` rewrites selectors, and loses some."""
-    style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return f"<style>{style}</style><script>{script}</script>"
+    names = ("page.css", "conversations.js", "page.js")
+    style, *scripts = ((FOLDER / name).read_text(encoding="utf-8") for name in names)
+    return f"<style>{style}</style>" + "".join(f"<script>{script}</script>" for script in scripts)
 
 
 def wait_for_end(page: gr.Blocks, engine: ChatEngine, log: FeedbackLog | None) -> None:

@@ -105,12 +105,13 @@ def chromium():
 
 @pytest.fixture
 def script_page(chromium):
-    """A page of `page.js` alone, without a server, in a browser profile of its own."""
+    """A page of our scripts alone, without a server, in a browser profile of its own."""
     context = chromium.new_context()
     page = context.new_page()
     page.route("**", lambda each: each.fulfill(body="<p>", content_type="text/html"))
     page.goto("http://localhost")
-    page.add_script_tag(path=ROOT / "chat" / "page" / "page.js")
+    for script in ("conversations.js", "page.js"):
+        page.add_script_tag(path=ROOT / "chat" / "page" / script)
     yield page
     context.close()
 

@@ -1,4 +1,4 @@
-"""What `page.js` does by itself, whatever clock and keyboard there are."""
+"""What our scripts do by themselves, whatever clock and keyboard there are."""
 
 import pytest
 
@@ -20,7 +20,7 @@ PRESS_ENTER = """composition => !document.querySelector("textarea").dispatchEven
     new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...composition })
 )"""
 
-# What Gradio draws, as far as `page.js` looks at it.
+# What Gradio draws, as far as our scripts look at it.
 CHAT = """() => {
     document.body.innerHTML =
         `<div id="message"><textarea></textarea></div>
@@ -47,7 +47,7 @@ CHAT = """() => {
 
 @pytest.fixture
 def chat(script_page):
-    """A page of `page.js` in which `show` sets the messages, and `draw` whether a reply is drawn."""
+    """A page of our scripts in which `show` sets the messages, and `draw` whether a reply is drawn."""
     script_page.evaluate(CHAT)
 
     def does(script: str):
@@ -90,6 +90,15 @@ def test_an_old_reply_that_comes_back_is_not_heard_again(chat):
     chat.does("show(['user', 'Hi'])")
     chat.does("draw(false)")
     chat.does("show(['user', 'Hi'], ['bot', 'Hello'])")
+    chat.wait_for_timeout(200)
+    assert chat.evaluate("heard") == []
+
+
+def test_nor_is_one_before_a_message_that_goes_back_into_the_field(chat):
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'], ['user', 'Why?'])")
+    chat.does("draw(true)")
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'])")
+    chat.does("draw(false)")
     chat.wait_for_timeout(200)
     assert chat.evaluate("heard") == []
 

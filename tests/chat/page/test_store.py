@@ -1,4 +1,4 @@
-"""The browser's store of conversations (`page.js`): ordered, bounded, and usable whatever stands in it."""
+"""The browser's store of conversations: ordered, bounded, and usable whatever stands in it."""
 
 import pytest
 
