@@ -23,8 +23,9 @@ from chat.cli import UserError
 from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
+from chat.growing_text import growing_text
 from chat.hub.loading import check_ids, is_local, load_chat_tokenizer, load_config
-from chat.reply_checks import ReplyChecks, is_empty, is_looping, whole_sentences
+from chat.reply_checks import ReplyChecks, is_empty, is_looping
 from chat.template import (
     MAX_PROMPT_TOKENS,
     ROLE_TOKENS,
@@ -176,7 +177,12 @@ class ChatEngine(ABC):
         """The assistant's next reply, whole."""
         return [*self.stream(messages, settings)][-1]
 
-    def stream(self, messages: Messages, settings: DecodingSettings | None = None) -> Iterator[str]:
+    def stream(
+        self,
+        messages: Messages,
+        settings: DecodingSettings | None = None,
+        rejected: Sequence[str] = (),
+    ) -> Iterator[str]:
         """Yields the assistant's next reply as it grows, each time all of it so far.
 
         A reply that turns out unusable is drawn anew, at most `MAX_RETRIES` times; then the fallback sentence
@@ -188,6 +194,8 @@ class ChatEngine(ABC):
         Args:
             messages: the conversation, the persona as the system message; the last is the user's.
             settings: how to draw; None takes the model's own.
+            rejected: earlier replies to the last message, which are drawn anew as unusable ones are, but
+                given rather than the fallback sentence.
 
         Raises:
             ValueError: a role that the format does not have.
@@ -199,7 +207,8 @@ class ChatEngine(ABC):
             if self.guard and messages and self.guard.blocks(content_text(messages[-1]["content"])):
                 yield BLOCKED_REPLY
                 return
-            yield from self._usable_reply(messages, (settings or self.settings).clamped())
+            checks = ReplyChecks.of(messages, rejected)
+            yield from self._usable_reply(messages, (settings or self.settings).clamped(), checks)
 
     def log_probs(self, conversations: Sequence[Messages], reply: str) -> list[float]:
         """log P(reply | conversation) for each of the conversations, in nats, the end of turn included."""
@@ -236,12 +245,14 @@ class ChatEngine(ABC):
         ids = encode_prompt(self.tokenizer, messages, max_prompt_tokens)
         return ids, settings.changed(max_new_tokens=max_new_tokens)
 
-    def _usable_reply(self, messages: Messages, settings: DecodingSettings) -> Iterator[str]:
+    def _usable_reply(
+        self, messages: Messages, settings: DecodingSettings, checks: ReplyChecks
+    ) -> Iterator[str]:
         prompt, settings = self._prompt(messages, settings)
         seed = random.getrandbits(32) if settings.seed is None else settings.seed
-        checks = ReplyChecks.of(messages)
         for attempt in range(1 + MAX_RETRIES):
             drawn = settings if attempt == 0 else settings.changed(do_sample=True)
+            is_refused = checks.is_rejected if attempt < MAX_RETRIES else lambda _: False
             text = ""
             for text in self._texts(prompt, drawn, seed + attempt, checks):
                 if is_looping(text):
@@ -249,10 +260,10 @@ class ChatEngine(ABC):
                 if self.guard and self.guard.blocks(text):
                     yield BLOCKED_REPLY
                     return
-                if not is_empty(text):
+                if not (is_empty(text) or is_refused(text)):
                     yield text
                     self._check_process()
-            if checks.is_usable(text):
+            if checks.is_usable(text) and not is_refused(text):
                 return
         yield FALLBACK_REPLY
 
@@ -261,17 +272,17 @@ class ChatEngine(ABC):
     ) -> Iterator[str]:
         """One draw: a reply as it grows, or the best usable one of several, or nothing.
 
-        Of several, one that the guard blocks is only given where no other is usable, and one that says again
-        what the assistant has said only where no other is left.
+        Of several, one that the guard blocks is only given where no other is usable, and one that was
+        rejected or says again what the assistant has said only where no other is left.
         """
         if not settings.do_sample or settings.best_of == 1:
-            yield from self._growing_text(self.draw(prompt, settings, seed))
+            yield from growing_text(self.tokenizer, self.draw(prompt, settings, seed))
             return
         candidates = self._draw_candidates(prompt, settings, seed)
         order = rank(candidates, self._generic_log_probs(candidates))
-        texts = ([*self._growing_text(iter([candidates[index].ids]))] for index in order)
+        texts = ([*growing_text(self.tokenizer, iter([candidates[index].ids]))] for index in order)
         usable = [text for *_, text in texts if checks.is_usable(text)]
-        usable.sort(key=checks.is_echo)
+        usable.sort(key=lambda text: (checks.is_rejected(text), checks.is_echo(text)))
         clean = (text for text in usable if not (self.guard and self.guard.blocks(text)))
         if usable:
             yield next(clean, usable[0])
@@ -280,21 +291,3 @@ class ChatEngine(ABC):
         """log P(reply) of each candidate without the conversation, in nats."""
         label = [self.tokenizer.convert_tokens_to_ids(ROLE_TOKENS[ASSISTANT])]
         return self._reply_log_probs([label] * len(candidates), [each.ids for each in candidates])
-
-    def _growing_text(self, draws: Iterator[list[int]]) -> Iterator[str]:
-        """The text of the ids so far, in whole characters and, but at the end, whole words.
-
-        A reply that was cut at the longest length ends with its last whole sentence.
-        """
-        from tokenizers.decoders import DecodeStream
-
-        decoder, tokenizer = DecodeStream([], True), self.tokenizer.backend_tokenizer
-        text, shown, last = "", "", None
-        for ids in draws:
-            for last in ids:
-                text += decoder.step(tokenizer, last) or ""
-            words = text[: text.rfind(" ") + 1].strip()
-            if words != shown:
-                yield (shown := words)
-        text = text.strip()
-        yield text if last == self.tokenizer.eos_token_id else whole_sentences(text)

@@ -73,13 +73,13 @@ def is_sound(text: str) -> bool:
     return not (is_empty(text) or is_too_short(text) or is_looping(text) or is_repetitive(text))
 
 
-def was_said(text: str, earlier: Iterable[str]) -> bool:
+def was_said(text: str, earlier: Iterable[str], min_words: int = MIN_SAID_WORDS) -> bool:
     """Whether one of the earlier replies has the same words. A few, such as "I do.", may come again.
 
     "I'm fine" and "I am fine" are the same.
     """
     words = _words(spelt_out(text))
-    return len(words) >= MIN_SAID_WORDS and any(words == _words(spelt_out(each)) for each in earlier)
+    return len(words) >= min_words and any(words == _words(spelt_out(each)) for each in earlier)
 
 
 def echoes(text: str, earlier: Iterable[str]) -> bool:
@@ -131,20 +131,26 @@ class ReplyChecks:
     Attributes:
         own: the assistant's earlier replies.
         message: the user's last message, as none or one text.
+        rejected: earlier replies to it, in whose place another one is asked for.
     """
 
     own: tuple[str, ...]
     message: tuple[str, ...]
+    rejected: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, messages: Messages) -> ReplyChecks:
+    def of(cls, messages: Messages, rejected: Iterable[str] = ()) -> ReplyChecks:
         texts = [(message["role"], content_text(message["content"])) for message in messages]
         own = tuple(text for role, text in texts if role == ASSISTANT)
-        return cls(own, tuple(text for role, text in texts[-1:] if role == USER))
+        return cls(own, tuple(text for role, text in texts[-1:] if role == USER), tuple(rejected))
 
     def is_usable(self, reply: str) -> bool:
         """Whether it can be given."""
         return is_sound(reply) and not was_said(reply, (*self.own, *self.message))
+
+    def is_rejected(self, reply: str) -> bool:
+        """Whether it is given only where nothing else is drawn."""
+        return was_said(reply, self.rejected, min_words=1)
 
     def is_echo(self, reply: str) -> bool:
         """Whether another reply had better be given."""

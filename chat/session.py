@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -63,7 +63,7 @@ class ChatSession:
         text = persona_text(self.persona)
         return ([{"role": SYSTEM, "content": text}] if text else []) + self.turns
 
-    def ask(self, sent: Any) -> Iterator[str]:
+    def ask(self, sent: Any, rejected: Sequence[str] = ()) -> Iterator[str]:
         """Says what `sent` holds and yields the reply as it grows (see `ChatEngine.stream`).
 
         The two turns are kept when the reply ends or the iterator is closed, with what had been yielded;
@@ -76,7 +76,7 @@ class ChatSession:
         self.turns.append({"role": USER, "content": text})
         reply = ""
         try:
-            for reply in self.engine.stream(self.messages(), self.settings):
+            for reply in self.engine.stream(self.messages(), self.settings, rejected):
                 yield reply
         finally:
             if reply:

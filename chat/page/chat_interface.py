@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from chat.dialogue import ASSISTANT, USER
-from chat.page.replies import turns_from
+from chat.page.replies import Record, turns_from
 from chat.page.text_chatbot import place_of, typed
 from chat.session import MAX_TURNS, message_from
 
@@ -20,6 +20,7 @@ QUEUED = {"show_progress": "hidden"}
 UNQUEUED = {**QUEUED, "queue": False}
 # The field, while nothing is drawn.
 OPEN = {"interactive": True, "submit_btn": True, "stop_btn": False}
+MAX_REJECTED = 20
 
 Turns = list[dict[str, str]]
 
@@ -82,8 +83,8 @@ class Chat(gr.ChatInterface):
             self._draws(self.textbox.submit, sent),
             self._draws(chatbot.example_select, chosen),
             self._draws(chatbot.edit, edited),
-            self._draws(chatbot.retry, waiting),
-            self._draws(again.click, waiting, any_seed),
+            self._draws(chatbot.retry, waiting, another=True),
+            self._draws(again.click, waiting, any_seed, another=True),
         ]
         self.textbox.stop(None, None, None, cancels=drawings)
         chatbot.undo(taken_back, chatbot, [chatbot, self.textbox], **UNQUEUED)
@@ -93,20 +94,23 @@ class Chat(gr.ChatInterface):
         trigger: Callable[..., gr.events.Dependency],
         begins: Callable[..., tuple[Turns, str | None]],
         given: Callable[[tuple], tuple] = lambda values: values,
+        another: bool = False,
     ) -> gr.events.Dependency:
         """Lets an event draw a reply, which can be stopped; returns what draws it.
 
         Args:
             begins: of what is shown and what is in the field (and of the event) makes the conversation that
                 waits for a reply, and the message that goes back into the field where none comes.
-            given: of the additional inputs makes those that the reply is drawn with.
+            given: of the additional inputs makes those that the reply is drawn with; the record is the last.
+            another: whether it takes the place of the reply that was shown.
         """
 
-        def draw(history: Any, *values: Any) -> Iterator[Any]:
+        def draw(history: Any, shown: Any, *values: Any) -> Iterator[Any]:
             before, last = turns_from(history[:-1]), turns_from(history[-1:])
             if not last or last[0]["role"] != USER:
                 yield gr.skip()
                 return
+            values[-1]["rejected"] = _rejected(shown, values[-1]) if another else []
             for reply in self.fn(last[0]["content"], before, *given(values)):
                 yield [*before, *last, {"role": ASSISTANT, "content": reply}][-MAX_TURNS:]
 
@@ -114,7 +118,7 @@ class Chat(gr.ChatInterface):
         begun = trigger(_begun(begins), shown, [self.chatbot, self._before, self.textbox], **UNQUEUED)
         drawing = begun.success(
             draw,
-            [self.chatbot, *self.additional_inputs],
+            [self.chatbot, self._before, *self.additional_inputs],
             self.chatbot,
             concurrency_limit=self.concurrency_limit,
             show_progress="minimal",
@@ -134,6 +138,13 @@ def _begun(begins: Callable[..., tuple[Turns, str | None]]) -> Callable[..., tup
         return turns, before, gr.update(interactive=False, submit_btn=False, stop_btn=True, **cleared)
 
     return begin
+
+
+def _rejected(shown: Any, record: Record) -> list[str]:
+    """The replies to the last message so far, that which was shown among them."""
+    last = turns_from(shown.get("turns"))[-1:] if isinstance(shown, dict) else []
+    replies = [turn["content"] for turn in last if turn["role"] == ASSISTANT]
+    return [*record.get("rejected", []), *replies][-MAX_REJECTED:]
 
 
 def _given_back(history: Any, before: Any) -> tuple:

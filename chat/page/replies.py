@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
 
 # What is kept of a conversation beside its messages: `id`; `continues`, where the server had forgotten it,
-# and the id is new to it; and `replies`, the details of each by its place among the messages (as text: JSON
-# has no other keys). It is changed in place: a reply that is stopped is noted after its last yield, when
-# nothing can be an output any more.
+# and the id is new to it; `replies`, the details of each by its place among the messages (as text: JSON has
+# no other keys); and, on the server alone, `rejected`: replies to the last message, in whose place others
+# were asked for. It is changed in place: a reply that is stopped is noted after its last yield, when nothing
+# can be an output any more.
 Record = dict[str, Any]
 
 
@@ -40,7 +41,7 @@ class ReplyDetails:
     Attributes:
         reply: the text that these are about; where another stands in its place they are out of date.
         persona: that it was drawn for, a sentence a line.
-        seed: with the same settings and conversation it draws the same reply.
+        seed: with the same settings and conversation, and the same replies rejected, it draws the same reply.
         seconds: from asking to the end of the reply.
         tokens: of the reply.
     """
@@ -130,7 +131,7 @@ def _answer(
     place = _make_room(record, len(session.turns))
     started, reply = time.perf_counter(), ""
     try:
-        with closing(session.ask(said)) as replies:
+        with closing(session.ask(said, record.get("rejected", ()))) as replies:
             for reply in replies:
                 yield reply
     except EngineBusy as error:

@@ -130,11 +130,10 @@ def _retry(conversation: Conversation, _: str) -> None:
         raise BadCommand("/retry: would say the same again; `/set do_sample on` first")
     replaced = session.turns[place:]
     del session.turns[place:]
-    conversation.retries += 1
+    conversation.rejected += [turn["content"] for turn in replaced[1:]]
     if own.seed is not None:
-        session.settings = own.changed(
-            seed=random.Random(f"{own.seed} {conversation.retries}").getrandbits(32)
-        )
+        retries = len(conversation.rejected)
+        session.settings = own.changed(seed=random.Random(f"{own.seed} {retries}").getrandbits(32))
     try:
         conversation.answer(replaced[0]["content"])
     finally:

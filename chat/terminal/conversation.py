@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chat.dialogue import ASSISTANT, USER
 from chat.session import MAX_MESSAGE_CHARACTERS, ChatSession
@@ -23,7 +23,7 @@ class Conversation:
     Attributes:
         file: where it was last saved or loaded.
         before: session and file that /reset or /load put aside, till something new is said.
-        retries: of the last message, so far.
+        rejected: replies to the last message, in whose place /retry drew others.
         presses: of Ctrl-C, one after the other.
         failures: lines that could not be obeyed or answered.
     """
@@ -33,7 +33,7 @@ class Conversation:
     screen: Screen
     file: KeptFile | None = None
     before: tuple[ChatSession, KeptFile | None] | None = None
-    retries: int = 0
+    rejected: list[str] = field(default_factory=list)
     presses: int = 0
     failures: int = 0
 
@@ -79,7 +79,7 @@ class Conversation:
         """Says something new and shows the reply."""
         if len(text) > MAX_MESSAGE_CHARACTERS:
             self.screen.hint(f"Only the first {MAX_MESSAGE_CHARACTERS} characters are taken.")
-        self.before, self.retries = None, 0
+        self.before, self.rejected = None, []
         self.answer(text)
 
     def answer(self, text: str, prefix: str = REPLY_PREFIX) -> None:
@@ -91,7 +91,7 @@ class Conversation:
         turns = self.session.turns
         last = turns[-1] if turns else None
         with CtrlC() as ctrl_c, self.lines.unseen(), self.screen.reply(prefix) as show:
-            for reply in ctrl_c.until_pressed(self.session.ask(text)):
+            for reply in ctrl_c.until_pressed(self.session.ask(text, self.rejected)):
                 show(reply)
             # Ctrl-C may have come after a message was kept and before its reply could be.
             if turns and turns[-1] is not last and turns[-1]["role"] == USER:

@@ -143,6 +143,14 @@ def test_a_reply_that_was_said_before_is_drawn_anew(engine, monkeypatch):
     assert len(left) == 1
 
 
+def test_a_reply_that_was_rejected_is_drawn_anew_and_given_rather_than_the_fallback(engine, monkeypatch):
+    left = drawing(engine, monkeypatch, ["I am a nurse.", "Yes!", "I like cats.", "Never drawn."])
+    rejected = ["I'm a nurse.", "Yes."]
+    assert [*engine.stream(HELLO, None, rejected)][-1] == "I like cats." and len(left) == 1
+    drawing(engine, monkeypatch, ["Yes."] * (1 + MAX_RETRIES))
+    assert [*engine.stream(HELLO, None, rejected)] == ["Yes."]
+
+
 def test_a_letter_is_no_reply_but_a_figure_is(engine, monkeypatch):
     drawing(engine, monkeypatch, ["A", "", "3", "Never drawn."])
     assert engine.reply([{"role": "user", "content": "How many cats do you have?"}]) == "3"
@@ -170,13 +178,13 @@ def test_a_blocked_word_is_never_shown_not_even_in_part(engine, monkeypatch):
 def best_of(engine, monkeypatch):
     """A function: the reply where these are drawn, the best first."""
 
-    def draw(texts: list[str], messages: list[dict] = HELLO) -> str:
+    def draw(texts: list[str], messages: list[dict] = HELLO, rejected: tuple[str, ...] = ()) -> str:
         ids = [[*engine.tokenizer(text)["input_ids"], engine.tokenizer.eos_token_id] for text in texts]
         # The first ranks highest.
         drawn = [Candidate(each, [-float(place)] * len(each)) for place, each in enumerate(ids)]
         monkeypatch.setattr(engine, "_draw_candidates", lambda *_: drawn)
         monkeypatch.setattr(engine, "_generic_log_probs", lambda candidates: [0.0] * len(candidates))
-        return engine.reply(messages, engine.settings.changed(best_of=2))
+        return [*engine.stream(messages, engine.settings.changed(best_of=2), rejected)][-1]
 
     return draw
 
@@ -190,6 +198,13 @@ def test_of_several_replies_one_that_says_something_new_is_given(best_of):
     said = [*HELLO, {"role": "assistant", "content": "I'm a chef, you know."}, *HELLO]
     assert best_of(["Well, I am a chef.", "I like to swim."], said) == "I like to swim."
     assert best_of(["Well, I am a chef.", ""], said) == "Well, I am a chef."
+
+
+def test_of_several_replies_one_that_was_not_rejected_is_given(best_of):
+    said = [*HELLO, {"role": "assistant", "content": "I'm a chef, you know."}, *HELLO]
+    assert best_of(["Yes.", "I like cats."], rejected=("Yes!",)) == "I like cats."
+    assert best_of(["Yes.", "Well, I am a chef."], said, rejected=("Yes!",)) == "Well, I am a chef."
+    assert best_of(["Yes.", "I like cats."], rejected=("I like cats.", "Yes.")) == "Yes."
 
 
 def test_a_blocked_message_is_not_answered(engine, monkeypatch):

@@ -313,7 +313,7 @@ def test_a_single_message_has_no_memory(engine, client, monkeypatch):
     given = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "seed": 5, "max_new_tokens": 12, "best_of": 1}
     asked, stream = [], engine.stream
     monkeypatch.setattr(
-        engine, "stream", lambda messages, settings: asked.append(messages) or stream(messages, settings)
+        engine, "stream", lambda messages, *given: asked.append(messages) or stream(messages, *given)
     )
     replies = [client.predict("Hi!", "I sing.", api_name="/ask", **given) for _ in range(2)]
     assert replies[0] == replies[1]

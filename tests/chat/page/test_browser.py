@@ -183,12 +183,18 @@ def test_a_visitor_who_is_told_that_it_is_busy_loses_nothing(chromium, slow_engi
 
 def test_retry_undo_edit_and_clear(visitor):
     visitor.say("Hi there!")
+    # Which draws the same replies again.
+    visitor.set_decoding(Seed="7")
     visitor.say("What do you like to eat?")
     asked = visitor.messages()[2]
-    visitor.press("Retry")
-    visitor.page.locator("#message button.stop-button").wait_for()
-    visitor.reply_after(3)
-    assert len(visitor.messages()) == 4 and visitor.messages()[2] == asked
+    drawn = [visitor.messages()[3]]
+    for button in ("Retry", "Again with another seed", "Retry"):
+        visitor.press(button)
+        visitor.page.locator("#message button.stop-button").wait_for()
+        visitor.reply_after(3)
+        assert len(visitor.messages()) == 4 and visitor.messages()[2] == asked
+        drawn.append(visitor.messages()[3])
+    assert len({*drawn}) == 4
     visitor.press("Undo")
     visitor.until(lambda: len(visitor.messages()) == 2)
     box = visitor.page.locator("#message textarea")

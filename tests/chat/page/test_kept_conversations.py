@@ -166,7 +166,7 @@ def test_a_page_opens_on_a_store_that_is_none(visitor):
 def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monkeypatch):
     asked, stream = [], pocket.stream
     monkeypatch.setattr(
-        pocket, "stream", lambda messages, settings: asked.append(messages) or stream(messages, settings)
+        pocket, "stream", lambda messages, *given: asked.append(messages) or stream(messages, *given)
     )
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

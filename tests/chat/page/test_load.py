@@ -48,9 +48,9 @@ def test_many_visitors_at_once(pocket, monkeypatch):
     drawn: list[tuple[list[dict], str]] = []
     stream = pocket.stream
 
-    def noted(messages, settings=None):
+    def noted(messages, *given):
         reply = ""
-        for reply in stream(messages, settings):
+        for reply in stream(messages, *given):
             yield reply
         drawn.append(([*messages], reply))
 
