@@ -42,8 +42,7 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sleep, stop
     // A reply is heard once, as a whole: the log would be read anew with each of its words.
     let asked = 0;
     let isAnswered = false;
-    function hearReply() {
-        const isDrawing = Boolean(stopButton());
+    function hearReply(isDrawing) {
         const [live, other] = isDrawing ? ["off", "polite"] : ["polite", "off"];
         document.querySelector(`#chatbot [role=log][aria-live=${other}]`)?.setAttribute("aria-live", live);
         const messages = [...document.querySelectorAll("#chatbot :is([data-testid=user], [data-testid=bot])")];
@@ -57,6 +56,7 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sleep, stop
         isAnswered = asked > 0 && asked === questions && reply !== "";
     }
 
+    let wasDrawing = false;
     let wasClosed = false;
     let focused = null;
     function mend() {
@@ -72,7 +72,11 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sleep, stop
         }
         document.querySelectorAll(".reset-button").forEach(nameReset);
         for (const each of document.querySelectorAll(".sidebar-content")) each.inert = !each.closest(".sidebar.open");
-        hearReply();
+        const isDrawing = Boolean(stopButton());
+        // What is sent while an earlier part is read would stay out of sight, and its reply, too.
+        if (isDrawing && !wasDrawing) document.querySelector("#chatbot [role=log]")?.scrollTo(0, 1e9);
+        wasDrawing = isDrawing;
+        hearReply(isDrawing);
         // The field is closed while a reply is drawn, and loses the focus by it; so does a button that goes by its
         // own click.
         const isClosed = field()?.disabled ?? false;

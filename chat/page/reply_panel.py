@@ -16,11 +16,13 @@ from chat.page.text_chatbot import place_of
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
-SHOW_JS = """
-() => document.querySelector("#about-reply")?.scrollIntoView({block: "nearest", behavior: "smooth"})
-"""
 # The focus stays where it was asked for.
-SAY_JS = "(text) => gpt2chat.say(text)"
+SHOW_JS = """
+(text) => {
+    gpt2chat.say(text);
+    document.querySelector("#about-reply")?.scrollIntoView({block: "nearest", behavior: "smooth"});
+}
+"""
 
 
 def details_field() -> gr.Textbox:
@@ -69,7 +71,8 @@ class ReplyPanel:
             return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
         asked = [chat.chatbot, places.persona, places.record]
-        asking = self.about.click(of_last, asked, self.text)
-        asking.then(None, None, None, js=SHOW_JS)
-        for told in (asking, chat.chatbot.select(of_chosen, asked, self.text)):
-            told.then(None, self.text, None, js=SAY_JS)
+        for told in (
+            self.about.click(of_last, asked, self.text),
+            chat.chatbot.select(of_chosen, asked, self.text),
+        ):
+            told.then(None, self.text, None, js=SHOW_JS)

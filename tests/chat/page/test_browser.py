@@ -30,6 +30,23 @@ def test_a_click_on_a_reply_tells_of_that_reply(visitor):
     visitor.until(lambda: about.input_value().startswith(f'"{second}"'))
 
 
+def test_what_is_asked_for_can_be_seen(visitor):
+    """The reply to what is sent while an earlier part is read, and, on a phone, what is told of a reply."""
+    log = visitor.page.locator("#chatbot [role=log]")
+    visitor.page.set_viewport_size({"width": 390, "height": 600})
+    for text in ("Hi!", "How are you?", "Do you have any pets?", "What do you do for work?"):
+        visitor.say(text)
+    log.evaluate("each => each.scrollTo(0, 0)")
+    visitor.page.wait_for_timeout(300)
+    visitor.say("Why?")
+    visitor.until(lambda: log.evaluate("each => each.scrollHeight - each.clientHeight - each.scrollTop") < 20)
+    visitor.page.locator("#chatbot [data-testid=bot]").last.click()
+    about = visitor.page.get_by_label("About a reply")
+    is_seen = "each => each.getBoundingClientRect().top < innerHeight - 20"
+    visitor.until(lambda: about.count() and about.evaluate(is_seen))
+    visitor.page.set_viewport_size({"width": 1280, "height": 900})
+
+
 def test_an_example_is_an_opener(visitor):
     visitor.page.get_by_text("Do you have any pets?").click()
     visitor.reply_after(1)
