@@ -87,6 +87,8 @@ def write(dialogues: Iterable[Dialogue], path: Path) -> None:
 
 
 def _dialogue(record: dict[str, Any], dropped: Counter) -> Dialogue:
+    if not isinstance(record, dict):
+        raise ValueError("it must be an object; give each dialogue a line of its own")
     for turn in record["turns"]:
         if turn["role"] not in (USER, ASSISTANT):
             raise ValueError(f"role `{turn['role']}` is neither user nor assistant")

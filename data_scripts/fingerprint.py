@@ -78,6 +78,11 @@ def without_folders(value: str) -> str:
     return name + equals + (_last_part(path) if path and Path(path).exists() else path)
 
 
+def published(name: str) -> str:
+    """A model's name as a reader elsewhere can use it: of a path on this machine only the last part."""
+    return Path(name).name if name.startswith(("/", "~", ".")) else name
+
+
 def _last_part(path: str) -> str:
     return Path(os.path.abspath(path)).name
 

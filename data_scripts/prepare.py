@@ -51,7 +51,7 @@ def _inputs(arguments: PrepareArguments) -> dict[str, str]:
 def _published_options(arguments: PrepareArguments) -> dict:
     return arguments.deciding() | {
         "corpora": [fingerprint.without_folders(specification) for specification in arguments.corpora],
-        "tokenizer": fingerprint.without_folders(arguments.tokenizer),
+        "tokenizer": fingerprint.published(arguments.tokenizer),
     }
 
 

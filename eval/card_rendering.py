@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from chat.cli import command_line
 from chat.hub.merged_cards import OwnPart, merged_card
 from chat.markdown import code_span, escaped, on_one_line
+from data_scripts.fingerprint import published
 from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import COUNTED, ModelFolder, own_statistics, read_model_folder
@@ -100,11 +101,6 @@ def _evaluation(results: dict, row: str) -> dict:
         "libraries": _written(results["libraries"]),
         "device": escaped(str(results.get("device") or "")),
     }
-
-
-def published(name: str) -> str:
-    """A model's name as a reader elsewhere can use it: of a path on this machine only the last part."""
-    return Path(name).name if name.startswith(("/", "~", ".")) else name
 
 
 def _written(values: dict) -> dict[str, str]:

@@ -33,7 +33,7 @@ class PersonaControls:
 
     @classmethod
     def build(cls) -> PersonaControls:
-        preset = gr.Dropdown([*PRESETS, OWN_WORDS], value=FIRST, label="Persona")
+        preset = gr.Dropdown([*PRESETS, OWN_WORDS], value=FIRST, label="Persona", filterable=False)
         text = gr.Textbox(
             "\n".join(PRESETS[FIRST]),
             label="Who the bot is",
