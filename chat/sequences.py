@@ -56,7 +56,7 @@ def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | No
     turns = [turn.cut(room // 2) for turn in turns]
     marks = is_reply(turns)
     sequences = []
-    for start, first, end in segments(turns, marks, room, history_turns):
+    for start, first, end in segments(turns, room, history_turns):
         replies = [index for index in range(first, end) if marks[index]]
         if not replies:
             continue
@@ -77,13 +77,12 @@ def is_reply(turns: Sequence[Piece | Turn]) -> list[bool]:
 
 
 def segments(
-    turns: Sequence[Piece], marks: Sequence[bool], room: int, history_turns: int | None = None
+    turns: Sequence[Piece], room: int, history_turns: int | None = None
 ) -> list[tuple[int, int, int]]:
-    """How a dialogue becomes sequences of at most `room` tokens, in which every reply is scored once.
+    """How a dialogue becomes sequences of at most `room` tokens, in which every turn is scored once.
 
     Args:
         turns: none longer than `room`.
-        marks: per turn, whether it is a reply.
         history_turns: as in `encode_dialogues`.
 
     Returns:
@@ -98,7 +97,6 @@ def segments(
                 index + 1,
             )
             for index in range(len(turns))
-            if marks[index]
         ]
     found, first = [], 0
     while first < len(turns):

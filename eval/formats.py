@@ -127,7 +127,7 @@ def scored_sequences(
     frames = frames[len(frames) - len(turns) :]
     replies = is_reply(turns)
     sequences = []
-    for start, first, end in segments(turns, replies, room):
+    for start, first, end in segments(turns, room):
         input_ids, spans = [*format_.start_ids, *persona], []
         for index in range(start, end):
             before, after = frames[index]
