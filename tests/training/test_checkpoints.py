@@ -70,6 +70,7 @@ def test_rotation_keeps_the_newest_and_the_best(tmp_path, limit, best, left):
     for step in (10, 20, 30, 40):
         checkpoint(tmp_path, step, json.dumps({"global_step": step}))
     rotate(tmp_path, limit, best)
+    assert len(list(tmp_path.iterdir())) == len(left), "what is deleted leaves no disk space taken"
     assert [int(path.name.rpartition("-")[2]) for path in checkpoints(tmp_path)] == left
 
 
@@ -109,6 +110,7 @@ def test_a_checkpoint_of_another_model_is_named(
 
     same = build_model(str(tiny_config_file), tokenizer, longest_sequence=8)
     folder = checkpoint(tmp_path, 10, "{}")
+    check_same_model(folder, same)
     shutil.copy(model_folder / "model.safetensors", folder)
     wider = tmp_path / "wider.json"
     wider.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_embd": 64}))
