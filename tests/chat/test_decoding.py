@@ -21,6 +21,10 @@ from chat.decoding import DecodingSettings
         ({"max_new_tokens": math.inf}, {"max_new_tokens": 200}),
         ({"min_new_tokens": 90, "max_new_tokens": 7}, {"min_new_tokens": 7}),
         ({"min_new_tokens": -1}, {"min_new_tokens": 0}),
+        ({"frequency_penalty": -1}, {"frequency_penalty": 0.0}),
+        ({"frequency_penalty": 9}, {"frequency_penalty": 2.0}),
+        ({"seed": -1}, {"seed": 0}),
+        ({"seed": 2**40}, {"seed": 2**32 - 1}),
         ({"best_of": 0}, {"best_of": 1}),
         ({"best_of": 1000}, {"best_of": 16}),
         ({"max_new_tokens": None}, {"max_new_tokens": DecodingSettings.max_new_tokens}),
@@ -54,8 +58,16 @@ def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
 def test_what_a_models_own_file_says_is_within_the_limits():
     from transformers import GenerationConfig
 
-    loaded = DecodingSettings.from_generation_config(GenerationConfig(temperature=9.0, max_new_tokens=5000))
-    assert (loaded.temperature, loaded.max_new_tokens) == (1.5, 200)
+    own = GenerationConfig(temperature=9.0, max_new_tokens=5000, seed=3)
+    loaded = DecodingSettings.from_generation_config(own)
+    assert (loaded.temperature, loaded.max_new_tokens, loaded.seed) == (1.5, 200, None)
+
+
+def test_a_setting_that_is_not_given_stays_the_models_own():
+    own = DecodingSettings(top_k=7, seed=3)
+    assert own.changed(top_k=None, temperature=0.5, seed=None) == DecodingSettings(
+        top_k=7, seed=3, temperature=0.5
+    )
 
 
 def test_what_persona_and_user_say_costs_nothing():
