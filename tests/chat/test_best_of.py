@@ -67,6 +67,12 @@ def test_candidates_have_the_likelihoods_that_the_model_gives_them(model, drawn)
             assert candidate.log_probs == pytest.approx(log_probs(model, prompt, candidate.ids), abs=1e-3)
 
 
+def test_a_replys_likelihood_is_its_own_whatever_else_is_in_the_batch(model):
+    replies = [[50, 51, 52], [60, END]]
+    alone = [sum(log_probs(model, *pair)) for pair in zip(PROMPTS, replies, strict=True)]
+    assert reply_log_probs(model, PROMPTS, replies, pad_token_id=END) == pytest.approx(alone, abs=1e-3)
+
+
 def test_a_candidate_ends_with_its_turn(drawn):
     assert all(END not in candidate.ids[:-1] for candidates in drawn for candidate in candidates)
 
