@@ -52,7 +52,7 @@ def test_the_persona_stays_with_the_assistant_where_both_sides_are_asked_for():
 
 def test_messages_carry_the_persona_as_the_system_message():
     turns = (Turn(USER, "Hi."), Turn(ASSISTANT, "Yes?"))
-    assert Dialogue("x", turns, ("I am old. ", "", "I sing.")).messages() == [
+    assert Dialogue("x", turns, ("I am old. ", " ", "I sing.")).messages() == [
         {"role": "system", "content": "I am old. I sing."},
         {"role": "user", "content": "Hi."},
         {"role": "assistant", "content": "Yes?"},

@@ -14,7 +14,9 @@ TURNS = [{"role": "user", "text": "Hi! "}, {"role": "assistant", "text": "Hello 
 def test_what_is_written_is_read_back(tmp_path):
     dialogues = [
         Dialogue("a", (Turn("user", "Hé!"), Turn("assistant", "\u2028")), ("I sing.",), "film"),
-        Dialogue("b", (Turn("assistant", "Hi."), Turn("user", "Yes?"))),
+        Dialogue(
+            "b", (Turn("assistant", "Hi."), Turn("user", "Yes?"), Turn("assistant", "No.", ("So.", "X")))
+        ),
     ]
     jsonl.write(dialogues, tmp_path / "deep" / "x.jsonl")
     back = list(jsonl.read(tmp_path / "deep" / "x.jsonl"))
