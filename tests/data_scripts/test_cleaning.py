@@ -15,6 +15,7 @@ FILM_LINES = [
     ("The &quot;best&QUOT; of AT&T &amp; us", 'The "best" of AT&T & us'),
     ("\ufffd\ufffd", ""),
     ("   ", ""),
+    ("  -- And then --  ", "And then"),
 ]
 SPACED_LINES = [
     ("hi , i'm fine .", "Hi, I'm fine."),
@@ -28,6 +29,9 @@ SPACED_LINES = [
     ("( just kidding ) .", "(Just kidding)."),
     ("Say , Jim , how about going for a few beers ?", "Say, Jim, how about going for a few beers?"),
     ("i am 5 . i have 2 dogs .", "I am 5. I have 2 dogs."),
+    ("  hi", "Hi."),
+    ("well . . . . maybe", "Well... maybe."),
+    ("new york city or new york", "New York City or New York."),
     (". . .", ""),
     ("", ""),
 ]
