@@ -35,7 +35,7 @@ def test_every_sequence_is_in_one_row_that_holds_it(seed):
 def test_the_order_depends_on_the_seed_and_empty_data_has_no_rows():
     lengths = np.full(100, 30)
     assert best_fit(lengths, 100, 1) == best_fit(lengths, 100, 1) != best_fit(lengths, 100, 2)
-    assert best_fit(np.array([], dtype=int), 100) == []
+    assert best_fit(np.array([], dtype=int), 100) == [] and best_fit(np.array([1]), 100) == [[0]]
 
 
 def test_a_sequence_longer_than_a_row_is_refused():
@@ -72,6 +72,8 @@ def test_a_packed_batch_has_the_labels_and_tokens_of_its_sequences(train_rows):
     filled = sum(300 - int(sum(lengths[row])) for row in packed.rows)
     assert filled > 0 and int((batch["position_ids"] == 0).sum()) == len(dataset) + filled
     assert packed[3] == rows[3]
+    assert packed.__getitems__([3, len(packed)]) == [rows[3], []], "what fills a process's last batch"
+    assert (PackedCollator(0, 300)([[]])["labels"] == IGNORED_LABEL).all()
 
 
 def test_a_row_may_be_longer_than_the_model_has_positions():

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from accelerate.data_loader import BatchSamplerShard
+from datasets import Dataset
 from torch.utils.data import BatchSampler
+from transformers import TrainerState
 
-from training.sampler import EpochSampler
+from chat.sequences import IGNORED_LABEL
+from training.sampler import EpochOrder, EpochSampler, SingleRows
 
 
 @pytest.mark.parametrize("lengths", [None, np.random.default_rng(0).integers(1, 257, 1000).tolist()])
@@ -42,3 +45,17 @@ def test_grouped_batches_hold_neighbours_in_length():
     spread = np.ptp(lengths[batches], axis=1).mean()
     random = np.ptp(lengths[np.array(list(EpochSampler(4000, 0))).reshape(-1, 8)], axis=1).mean()
     assert spread < random / 5
+
+
+def test_beyond_the_last_sequence_there_is_one_of_a_token_without_a_label():
+    first, second = ({"input_ids": [start, 9], "labels": [IGNORED_LABEL, 9]} for start in (5, 7))
+    rows = SingleRows(Dataset.from_list([{**row, "length": 2} for row in (first, second)]))
+    blank = {"input_ids": [5], "labels": [IGNORED_LABEL]}
+    assert rows.__getitems__([1, 2, 0]) == [second, blank, first] and len(rows) == 2
+    assert (rows[0], rows[2]) == (first, blank)
+
+
+def test_the_sampler_is_told_the_epoch_in_which_a_run_goes_on():
+    sampler = EpochSampler(10, seed=0)
+    EpochOrder(sampler).on_epoch_begin(None, TrainerState(epoch=3.0), None)
+    assert sampler.epoch == 3
