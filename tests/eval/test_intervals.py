@@ -21,12 +21,15 @@ def test_the_value_is_the_ratio_and_lies_in_its_interval():
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    hits = 0
+    hits, widths, by_the_normal_law = 0, [], []
     for seed in range(100):
         values = np.random.default_rng(seed).normal(2.0, 1.0, 80)
         found = ratio_of_sums(values, np.ones(80), seed)
         hits += found["low"] <= 2.0 <= found["high"]
+        widths.append(found["high"] - found["low"])
+        by_the_normal_law.append(2 * 1.96 * values.std() / np.sqrt(80))
     assert 88 <= hits <= 100
+    assert np.mean(widths) == pytest.approx(np.mean(by_the_normal_law), rel=0.03)
 
 
 def test_more_dialogues_make_it_narrower():

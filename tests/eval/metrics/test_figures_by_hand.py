@@ -24,6 +24,7 @@ def test_a_sure_model_has_perplexity_one_and_a_uniform_one_its_vocabulary():
     assert sure["perplexity"] == 1.0
     uniform = compute("reply_perplexity", predictions=[[math.log(50)] * 7], references=["abc"])
     assert uniform["perplexity"] == pytest.approx(50)
+    assert compute("reply_perplexity", predictions=[[900.0]], references=["a"])["perplexity"] == math.inf
 
 
 def test_distinct_n_counts_ngrams_over_all_words_and_over_ngrams():
@@ -48,7 +49,7 @@ def test_distinct_n_ignores_case_and_spacing_and_does_not_cross_replies():
 
 def test_expectation_adjusted_distinct_by_its_formula():
     """Three words, two different, from a vocabulary of four: 2 / (4 * (1 - (3/4)^3))."""
-    figures = compute("expectation_adjusted_distinct", predictions=["a b", "a"], vocab_size=4)
+    figures = compute("expectation_adjusted_distinct", predictions=["a b", "A"], vocab_size=4)
     assert figures == {"ead_1": pytest.approx(2 / (4 * (1 - 0.75**3)))}
 
 
@@ -67,7 +68,7 @@ def test_expectation_adjusted_distinct_does_not_fall_with_the_amount_of_text():
 def test_entropy_of_even_and_uneven_ngrams():
     even = compute("entropy_n", predictions=["a b c d e f g"])
     assert even == {"entropy_4": pytest.approx(math.log(4))}
-    assert compute("entropy_n", predictions=["a b c d"] * 9)["entropy_4"] == 0.0
+    assert compute("entropy_n", predictions=["a b c d", "A B c d"])["entropy_4"] == 0.0
     uneven = compute("entropy_n", predictions=["a", "a", "a", "b"], n=1)
     assert uneven["entropy_1"] == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
 
@@ -103,11 +104,11 @@ def test_hits_at_1_by_hand():
 
 def test_token_f1_by_hand():
     own = ["I like the cats!", "yes", "", "The"]
-    human = ["I like a dog.", "no", "no", "the"]
+    human = ["i like a dog.", "no", "no", "the"]
     # "i like cats" and "i like dog" share two words of three: P = R = 2/3.
     assert compute("token_f1", predictions=own, references=human) == {"token_f1": pytest.approx((2 / 3) / 4)}
-    assert compute("token_f1", predictions=["a b b"], references=["b b b c"])["token_f1"] == pytest.approx(
-        2 * (2 / 2) * (2 / 4) / (2 / 2 + 2 / 4)
+    assert compute("token_f1", predictions=["a b b b"], references=["b b b c"])["token_f1"] == pytest.approx(
+        2 * (3 / 3) * (3 / 4) / (3 / 3 + 3 / 4)
     )
 
 
@@ -135,6 +136,16 @@ def test_persona_use_sees_a_telling_word_and_not_a_common_one():
     assert figures["with_persona"] == 4
     assert figures["persona_use"] == 0.75
     assert compute("persona_use", predictions=persona, references=[persona] * 3)["persona_overlap"] == 1.0
+
+
+def test_persona_use_by_its_formula():
+    """Of two sentences "cat" is in both and weighs ln(3 / 3) + 1, "sing" in one, ln(3 / 2) + 1."""
+    figures = compute(
+        "persona_use", predictions=["Cats!", "No."], references=[["Cats sing."], ["Cats dance."]]
+    )
+    assert figures["persona_overlap"] == pytest.approx((1 / (1 + math.log(3 / 2) + 1)) / 2)
+    one_of_three = compute("persona_use", predictions=["Cats!"], references=[["Cats sing songs."]])
+    assert one_of_three["persona_use"] == 1
 
 
 @pytest.mark.parametrize(

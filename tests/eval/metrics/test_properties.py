@@ -75,6 +75,12 @@ def test_edges(name, replies):
 
 
 @pytest.mark.parametrize("name", METRICS)
+def test_without_replies_every_figure_is_zero_but_the_perplexity_of_nothing(name):
+    figures = metric(name).compute(**given_to(name, []))
+    assert figures == {key: 1 if key == "perplexity" else 0 for key in figures}
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_it_says_its_formula_source_and_range(name):
     text = " ".join(metric(name).description.split())
     assert "ange" in text or "from 0" in text or "seconds" in text or "hares" in text
