@@ -3,6 +3,8 @@
 import pytest
 
 from chat.reply_checks import (
+    ReplyChecks,
+    echoes,
     is_empty,
     is_looping,
     is_repetitive,
@@ -53,6 +55,7 @@ def test_loops(text):
         "I like cats, I like dogs, and I like birds.",
         "Bye bye! Bye bye!",
         "Hmmmm...",
+        "a" * 19,
     ],
 )
 def test_emphasis_is_no_loop(text):
@@ -87,6 +90,29 @@ def test_only_a_whole_reply_of_some_length_was_said_before():
     assert not was_said("I am a nurse. I said!", [])
     assert was_said("I'm going to London.", ["I am going to London!"])
     assert was_said("I do not like cats.", ["I don\u2019t like cats."])
+    assert was_said("I HAVE TWO CATS.", ["I'VE TWO CATS"]) and not was_said("I have cats.", ["I have cats."])
+
+
+def test_four_words_in_a_row_are_an_echo():
+    assert echoes("Well, I have two cats.", ["Hi!", "I have two cats and a dog."])
+    assert not echoes("I have two dogs.", ["Hi!", "I have two cats and a dog."])
+    assert not echoes("I have two cats.", [])
+
+
+def test_a_reply_says_neither_what_the_assistant_said_nor_what_it_was_just_told():
+    messages = [
+        {"role": "system", "content": "I work as a nurse."},
+        {"role": "user", "content": "Do you have any pets?"},
+        {"role": "assistant", "content": "Yes, I have two cats."},
+        {"role": "user", "content": "Do you like your cats?"},
+    ]
+    checks = ReplyChecks.of(messages)
+    assert checks == ReplyChecks(("Yes, I have two cats.",), ("Do you like your cats?",))
+    assert ReplyChecks.of(messages[:3]).message == ()
+    unusable = ("Yes! I have two cats!", "Do you like your cats?", "...", "no no no no no")
+    assert not any(map(checks.is_usable, unusable))
+    assert all(map(checks.is_usable, ("Do you have any pets?", "I work as a nurse.", "I love them.")))
+    assert checks.is_echo("Of course I have two cats.") and not checks.is_echo("Do you like your cats?")
 
 
 @pytest.mark.parametrize(
