@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
@@ -16,6 +16,8 @@ from chat.template import (
     encode_prompt,
     encode_texts,
     fit_positions,
+    has_chat_format,
+    padding_id,
 )
 
 PERSONA = ("I have two cats.", "I am a nurse.")
@@ -59,12 +61,22 @@ def test_prompt_ids_are_the_chat_templates(tokenizer):
     assert encode_prompt(tokenizer, messages) == expected
 
 
+def test_a_persona_that_says_nothing_is_none(tokenizer):
+    turns = dialogue(()).messages()[:-1]
+    silent = [{"role": "system", "content": " "}, *turns]
+    expected = template_ids(tokenizer, turns, add_generation_prompt=True)["input_ids"]
+    assert encode_prompt(tokenizer, silent) == encode_prompt(tokenizer, turns) == expected
+    assert template_ids(tokenizer, silent, add_generation_prompt=True)["input_ids"] == expected
+
+
 def llamas(prepends: str) -> PreTrainedTokenizerFast:
-    """A tokenizer that marks the beginning of a word, as SentencePiece does."""
+    """A tokenizer that marks the beginning of a word and begins every text with a token, as Llama's does."""
     words = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     words.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepends, split=False)
     texts = [turn.text for turn in TURNS] * 9
-    words.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "</s>"]))
+    special_tokens = ["<unk>", "</s>", "<s>"]
+    words.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=300, special_tokens=special_tokens))
+    words.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 2)])
     return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>")
 
 
@@ -85,6 +97,21 @@ def test_a_tokenizer_that_reads_a_text_in_another_way_behind_a_token_is_refused(
     tokenizer = llamas("first")
     tokenizer.backend_tokenizer.normalizer = normalizers.Strip()
     with pytest.raises(ValueError, match="reads a text behind a role token in another way"):
+        add_chat_format(tokenizer)
+
+
+def test_a_base_that_has_some_of_our_role_tokens_has_not_our_format():
+    tokenizer = llamas("first")
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<|user|>", "<|assistant|>"]})
+    assert not has_chat_format(tokenizer) and has_chat_format(add_chat_format(tokenizer))
+
+
+def test_rows_of_a_base_without_padding_are_filled_with_its_end_and_without_an_end_it_is_refused():
+    tokenizer = llamas("first")
+    assert padding_id(tokenizer) == tokenizer.eos_token_id
+    tokenizer.eos_token = None
+    assert padding_id(tokenizer) == 0
+    with pytest.raises(ValueError, match="has no end-of-text token"):
         add_chat_format(tokenizer)
 
 
