@@ -49,6 +49,13 @@ def test_a_bad_line_is_named_by_its_number(tmp_path, line, problem):
     assert message.startswith(f"--data {path}: line 2 ") and problem in message and "\n" not in message
 
 
+def test_false_replies_stay_with_a_reply_that_has_spaces_around_it(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"turns": [TURNS[0], {**TURNS[1], "text": " Yes. ", "distractors": ["No."]}]}))
+    [dialogue] = jsonl.read(path)
+    assert dialogue.turns[1] == Turn("assistant", "Yes.", ("No.",))
+
+
 def test_a_persona_that_says_nothing_is_none(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps({"turns": TURNS, "persona": ["", " "]}) + "\n")
