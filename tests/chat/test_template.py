@@ -243,6 +243,7 @@ def test_an_overlong_persona_leaves_half_of_the_room(tokenizer):
     messages = [{"role": "system", "content": "I like tea. " * 500}, {"role": "user", "content": "Hi!"}]
     ids = encode_prompt(tokenizer, messages, 200)
     assert len(ids) <= 200 and tokenizer.decode(ids).endswith("<|user|>Hi!<|endoftext|><|assistant|>")
+    assert ids.index(tokenizer.convert_tokens_to_ids("<|user|>")) == 100
 
 
 @pytest.mark.parametrize("positions", [16, 64, 256, 1024])
@@ -250,6 +251,8 @@ def test_an_overlong_persona_leaves_half_of_the_room(tokenizer):
 def test_prompt_and_reply_fit_the_positions(positions, new_tokens):
     prompt, reply = fit_positions(positions, 700, new_tokens)
     assert 1 <= prompt <= 700 and 1 <= reply <= new_tokens and prompt + reply <= positions
+    assert prompt == 700 or prompt + reply == positions, "no position is left unused"
+    assert reply in (new_tokens, positions // 2)
 
 
 def test_half_of_an_emoji_is_encoded_as_what_cannot_be_read(tokenizer):
