@@ -71,6 +71,13 @@ def test_the_split_depends_on_the_seed_alone():
     assert first[0].val != other[0].val
 
 
+def test_the_split_depends_neither_on_the_order_of_the_file_nor_on_the_process(own_corpus):
+    records = [record(f"{i}?", "Yes.", group=f"group {i:02}") for i in range(40)]
+    for order in (records, records[::-1]):
+        [corpus] = load_corpora([own_corpus(*order)], val_fraction=0.1, seed=0)
+        assert sorted(each.group for each in corpus.val) == ["group 02", "group 16", "group 24", "group 26"]
+
+
 def test_dialogues_without_groups_are_divided_one_by_one(own_corpus):
     [corpus] = load_corpora([own_corpus(*many(40))], val_fraction=0.25)
     assert (len(corpus.train), len(corpus.val)) == (30, 10)
