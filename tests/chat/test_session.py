@@ -54,6 +54,8 @@ def test_nothing_is_kept_of_a_failed_reply(engine, monkeypatch):
 def test_limits_of_persona_and_message(engine):
     assert len(persona_from(["x" * 500] * 20)) == 8
     assert max(map(len, persona_from(["x" * 500] * 20))) == 200
+    for sent in (None, 7, {"I am a nurse.": 1}):
+        assert persona_from(sent) == ()
     session = ChatSession(engine)
     list(session.ask("y" * 5000))
     assert len(session.turns[0]["content"]) == MAX_MESSAGE_CHARACTERS
