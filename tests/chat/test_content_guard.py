@@ -7,7 +7,7 @@ from chat.content_guard import BLOCKED_REPLY, GUARD_VARIABLE, default_guard
 
 
 @pytest.mark.parametrize(
-    "text", ["What the fuck?", "sh1t happens", "You BITCH.", "f*ck off", "such an a$$hole"]
+    "text", ["What the fuck?", "sh1t happens", "You BITCH.", "f*ck off", "such an a$$hole", "b1tch", "d1ck"]
 )
 def test_swear_words_are_blocked_however_they_are_spelt(text):
     assert default_guard().blocks(text)
