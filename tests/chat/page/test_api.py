@@ -378,7 +378,7 @@ def test_one_message_is_the_one_mcp_tool(address, engine, monkeypatch):
             tools = (await session.list_tools()).tools
             return tools, await session.call_tool("chat", {"message": message, "persona": "I am a cook."})
 
-    def all_of(messages, settings):
+    def all_of(messages, *_):
         yield " ".join(message["content"] for message in messages)
 
     monkeypatch.setattr(engine, "stream", all_of)

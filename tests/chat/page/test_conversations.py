@@ -106,7 +106,7 @@ def test_the_page_shows_the_longest_conversation_with_its_details_in_place(engin
     history = [{"role": role, "content": "Hi"} for role in ("user", "assistant")] * (MAX_TURNS // 2)
     record = {"id": "1", "replies": {"1": DETAILS, str(MAX_TURNS - 1): DETAILS}}
     given = ("I sing.", 1.0, 1.0, 0, 8, 1, 7, True, record)
-    *_, shown = drawing.fn([*history, {"role": "user", "content": "The last"}], *given)
+    *_, shown = drawing.fn([*history, {"role": "user", "content": "The last"}], None, *given)
     assert len(shown) == MAX_TURNS and shown[-2]["content"] == "The last"
     assert [*record["replies"]] == [str(MAX_TURNS - 3), str(MAX_TURNS - 1)]
     assert record["replies"][str(MAX_TURNS - 1)]["reply"] == shown[-1]["content"]
