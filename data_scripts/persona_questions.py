@@ -53,6 +53,8 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
         sentences = yaml.safe_load(Path(path or SENTENCES).read_text(encoding="utf-8"))
         own = {name: [(word,) for word in words] for name, words in sentences["words"].items()}
         classes = interchangeable_words() | own
+        # What is drawn by lot does not depend on the order in the file.
+        sentences["topics"] = dict(sorted(sentences["topics"].items()))
         random_ = random.Random(SEED)
         for _ in range(DIALOGUES):
             yield _Conversation(sentences, classes, random_).dialogue()
@@ -110,7 +112,7 @@ class _Conversation:
         self.taken: set[str] = set()
         self.facts = {
             topic: (random_.choice(self.topics[topic]["facts"]), self._values())
-            for topic in random_.sample(sorted(self.topics), random_.randint(3, 6))
+            for topic in random_.sample([*self.topics], random_.randint(3, 6))
         }
         self.turns: list[Turn] = []
         self.unasked = {topic: fact["replies"].copy() for topic, (fact, _) in self.facts.items()}
@@ -138,18 +140,19 @@ class _Conversation:
             return self.last_topic
         if left and self.random.random() < FACTS:
             return self.random.choice(left)
-        absent = [topic for topic in sorted(self.topics) if self._is_absent(topic)]
+        absent = [topic for topic in self.topics if self._is_absent(topic)]
         if not absent:
             raise ValueError("a persona leaves no topic that it says nothing of: give more topics")
         return self.random.choice(absent)
 
     def _is_absent(self, topic: str) -> bool:
         """Whether the persona says nothing of it, nor of anything that it might be taken for."""
-        return not {topic, *self.topics[topic].get("unless", [])} & self.facts.keys()
+        return topic not in self.facts and self.facts.keys().isdisjoint(self.topics[topic].get("unless", ()))
 
     def _askable(self, topic: str) -> list[dict[str, Any]]:
         """What was not asked of a fact and can be now: what says "it" or "there" follows another question."""
-        return [each for each in self.unasked[topic] if topic == self.last_topic or not each.get("follows")]
+        unasked = self.unasked[topic]
+        return unasked if topic == self.last_topic else [each for each in unasked if not each.get("follows")]
 
     def _exchange(self, topic: str, opening: str, asked_back: str) -> str:
         """Adds a question and its answer; returns the topic that the answer asks the user about, if any."""

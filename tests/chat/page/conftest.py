@@ -103,17 +103,24 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def script_page(chromium):
-    """A page of our scripts alone, without a server, in a browser profile of its own."""
+@pytest.fixture(scope="session")
+def blank_page(chromium):
     context = chromium.new_context()
     page = context.new_page()
     page.route("**", lambda each: each.fulfill(body="<p>", content_type="text/html"))
-    page.goto("http://localhost")
-    for script in ("conversations.js", "page.js"):
-        page.add_script_tag(path=ROOT / "chat" / "page" / script)
     yield page
     context.close()
+
+
+@pytest.fixture
+def script_page(blank_page):
+    """A page of our scripts alone, without a server, where nothing was kept before."""
+    blank_page.goto("http://localhost/nowhere")
+    blank_page.evaluate("localStorage.clear(), sessionStorage.clear()")
+    blank_page.goto("http://localhost")
+    for script in ("conversations.js", "page.js"):
+        blank_page.add_script_tag(path=ROOT / "chat" / "page" / script)
+    return blank_page
 
 
 class Visitor:
