@@ -83,13 +83,19 @@ window.gpt2chat = (() => {
     const renamed = new Map();
     const said = (conversation) => JSON.stringify(conversation.turns);
 
+    // How often this tab has left a conversation, and had when the one that is to be kept was last shown.
+    let departures = 0;
+    let shownAfter = 0;
+
     // The newest conversation comes first; one in which nothing is said is none.
     function keep(sent) {
         if (!sent) return listing();
         const { continues, ...given } = sent;
         const all = conversations();
         // A server that had forgotten this tab's conversation has given it another id.
-        const current = all.find((each) => each.id === tab.get(CURRENT));
+        // What was on its way here when this tab left it is kept, and is not where the tab is now.
+        const isLate = shownAfter !== departures;
+        const current = !isLate && all.find((each) => each.id === tab.get(CURRENT));
         if (continues && current && !renamed.has(given.id)) renamed.set(given.id, current.id);
         let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
         let old = all.find((each) => each.id === conversation.id);
@@ -101,7 +107,7 @@ window.gpt2chat = (() => {
             old = undefined;
         }
         seen.set(conversation.id, said(conversation));
-        tab.set(CURRENT, conversation.id);
+        if (!isLate) tab.set(CURRENT, conversation.id);
         if (JSON.stringify(old) !== JSON.stringify(conversation)) {
             const others = all.filter((each) => each !== old);
             write(conversation.turns.length ? [conversation, ...others] : others);
@@ -131,6 +137,7 @@ window.gpt2chat = (() => {
     // Before the server is asked for another conversation; `arrived` is after its answer, or its error.
     async function leaving() {
         await stopped();
+        departures += 1;
         leavingUntil = now() + MAX_LEAVING_MILLISECONDS;
     }
 
@@ -199,6 +206,7 @@ window.gpt2chat = (() => {
         await sleep(Math.max(last + KEEP_EVERY_MILLISECONDS - now(), 50));
         while (isLeaving()) await sleep(50);
         waiting = false;
+        shownAfter = departures;
         last = now();
         return String(last);
     }

@@ -86,3 +86,15 @@ def test_the_title_is_what_was_first_said(keep):
     assert title == "Hi <b>there</b>"
     [[title, _]] = keep(conversation(1, "word " * 30))
     assert title == "word word word word word word word word..."
+
+
+@pytest.mark.parametrize("late", [{"id": "2"}, {"id": "9", "continues": True}])
+def test_what_comes_when_its_conversation_was_left_is_kept_and_moves_nobody(script_page, keep, late):
+    """The tab is in the one that was opened since; that stays as it is."""
+    keep(conversation(1, "Hi", "Hello"))
+    keep(conversation(2, "Bye", "Oh"))
+    script_page.evaluate("gpt2chat.opened('1')")
+    found = keep(conversation(2, "Bye", "Oh", "Well", "Yes") | late)
+    assert ["Hi", "1"] in found and ["Bye", late["id"]] in found
+    assert script_page.evaluate("gpt2chat.keep(null).value") == "1"
+    assert script_page.evaluate("gpt2chat.opened('1')")["turns"][-1]["content"] == "Hello"
