@@ -258,8 +258,8 @@ def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrain
     """A model of random weights, by torch's current seed, for a `.json` configuration and this vocabulary."""
     from transformers import AutoModelForCausalLM
 
-    _check_keys(path, load_config(path, "--base"))
     config = load_config(path, "--base")
+    _check_keys(path, config)
     config.vocab_size = len(tokenizer)
     return AutoModelForCausalLM.from_config(config)
 

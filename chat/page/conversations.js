@@ -92,9 +92,9 @@ window.gpt2chat = (() => {
         if (!sent) return listing();
         const { continues, ...given } = sent;
         const all = conversations();
-        // A server that had forgotten this tab's conversation has given it another id.
         // What was on its way here when this tab left it is kept, and is not where the tab is now.
         const isLate = shownAfter !== departures;
+        // A server that had forgotten this tab's conversation has given it another id.
         const current = !isLate && all.find((each) => each.id === tab.get(CURRENT));
         if (continues && current && !renamed.has(given.id)) renamed.set(given.id, current.id);
         let conversation = { ...given, id: renamed.get(given.id) ?? given.id };

@@ -24,6 +24,8 @@ CLOSED = re.compile(
 MAX_REQUEST_BYTES = 12_000_000
 # Gradio's clients name their sessions in about ten characters.
 MAX_SESSION_CHARACTERS = 100
+# Gradio's own, which `refuse_hoards` puts another one before.
+_get_fn = route_utils.get_fn
 TOO_LARGE = HTTPException(413, "More than this page takes.")
 
 
@@ -52,9 +54,6 @@ def refuse_hoards() -> None:
         return function
 
     route_utils.get_fn = found
-
-
-_get_fn = route_utils.get_fn
 
 
 class RequestGuard:
