@@ -12,7 +12,7 @@ from chat.folders import sha256_of
 from chat.hub.cards import change_card, changeable_card, check_card, checksums
 from chat.hub.errors import failure_of
 from chat.hub.loading import model_folder
-from chat.hub.merged_cards import merged_card
+from chat.hub.merged_cards import has_results, merged_card, without_results
 from chat.hub.publishing import AGAIN, MAIN
 from chat.hub.repositories import Destination, files_on
 from eval.card_rendering import OWN_METADATA, OWN_PART, merge_with_hub, render_card
@@ -55,12 +55,18 @@ def _weights(files: Iterable[str]) -> set[str]:
     return {path for path in files if Path(path).match(WEIGHTS) and "/" not in path}
 
 
-def merge_without_results(folder: Path, destination: Destination, there: str | None, card: str) -> str:
-    """As `merge_with_hub`, for a card without results; where the model in `folder` is there already, it may
-    have been evaluated since, and its card stays. Raises what the Hub's client raises.
+def merge_with_model(folder: Path, destination: Destination, there: str | None, card: str) -> str:
+    """As `merge_with_hub`, for a card that comes with the model in `folder`: figures that are there stay only
+    where they are of these weights, and then in place of a card without any.
+
+    Raises what the Hub's client raises.
     """
-    files = files_on(destination, MAIN) if there else ()
-    return there if has_weights_of(folder, destination, files) else merge_with_hub(there, card)
+    if not there:
+        return card
+    if not has_weights_of(folder, destination, files_on(destination, MAIN)):
+        return merge_with_hub(without_results(there, destination.repo_id), card)
+    is_news = has_results(card) or OWN_PART.begin not in card or OWN_PART.begin not in there
+    return merge_with_hub(there, card) if is_news else there
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
     python -m eval.publish_model --model models/pocket --push-to-hub USER/MODEL
     python -m eval.publish_model --model final_model --results eval_results --push-to-hub USER/MODEL
 
-What others wrote into the card on the Hub stays there. The folder itself is left as it is.
+What others wrote into the card on the Hub stays there, and so do the figures of an evaluation of the same
+weights. The folder itself is left as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,8 +22,9 @@ from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
 from chat.model_files import MODEL_FILES
-from eval.card_rendering import OWN_PART, merge_with_hub, render_card, write_card_without_results
+from eval.card_rendering import OWN_PART, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, own_statistics, read_model_folder
+from eval.publish_card import merge_with_model
 from eval.results_file import RESULTS_FILE, load_results, results_path
 
 
@@ -85,7 +88,7 @@ def publish(arguments: PublishModelArguments) -> Destination:
             message="Publish the model",
             tag=arguments.hub_tag,
             what=arguments.model,
-            merge_card=merge_with_hub,
+            merge_card=partial(merge_with_model, model.path, destination),
         )
     return destination
 

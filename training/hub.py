@@ -171,7 +171,7 @@ def publish_final_model(
         UserError: it is not on the Hub, and why; the folder is whole.
     """
     from eval.card_rendering import write_card_without_results
-    from eval.publish_card import merge_without_results
+    from eval.publish_card import merge_with_model
 
     def refuse() -> None:
         make(destination)
@@ -192,5 +192,5 @@ def publish_final_model(
         message=f"Model of step {step}",
         tag=arguments.hub_tag,
         again=AGAIN,
-        merge_card=partial(merge_without_results, Path(arguments.final_model_dir), destination),
+        merge_card=partial(merge_with_model, Path(arguments.final_model_dir), destination),
     )

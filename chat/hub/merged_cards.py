@@ -63,9 +63,30 @@ def merged_card(there: str | None, ours: str, own_part: OwnPart, own_metadata: I
         return ours
     old_block, old, old_text = _parts(there)
     _, new, new_text = _parts(ours)
-    line_break = "\r\n" if "\r\n" in there else "\n"
-    block = _rewritten(old_block, old, _merged_metadata(old, new, set(own_metadata)), line_break)
-    return f"---{line_break}{block}{line_break}---{line_break}{own_part.replaced(old_text, new_text)}"
+    metadata = _merged_metadata(old, new, set(own_metadata))
+    return _card(there, old_block, old, metadata, own_part.replaced(old_text, new_text))
+
+
+def without_results(card: str, model: str) -> str:
+    """The card without the figures that `model-index` has of this model.
+
+    Raises:
+        UserError: its metadata cannot be read.
+    """
+    block, metadata, text = _parts(card)
+    index = metadata.get(MODEL_INDEX)
+    if not isinstance(index, list):
+        return card
+    others = [each for each in index if not (isinstance(each, dict) and each.get("name") == model)]
+    if others == index:
+        return card
+    rest = {name: value for name, value in metadata.items() if name != MODEL_INDEX}
+    return _card(card, block, metadata, rest | ({MODEL_INDEX: others} if others else {}), text)
+
+
+def has_results(card: str) -> bool:
+    """Whether there are figures in its metadata; raises UserError where they cannot be read."""
+    return bool(_parts(card)[1].get(MODEL_INDEX))
 
 
 def check_mergeable(there: str | None, model: str | None = None) -> None:
@@ -99,6 +120,11 @@ def _parts(card: str) -> tuple[str, Metadata, str]:
     if not isinstance(metadata, dict | None):
         raise _unreadable("no names and values")
     return block[2], metadata or {}, card[block.end() :]
+
+
+def _card(there: str, block: str, old: Metadata, new: Metadata, text: str) -> str:
+    line_break = "\r\n" if "\r\n" in there else "\n"
+    return f"---{line_break}{_rewritten(block, old, new, line_break)}{line_break}---{line_break}{text}"
 
 
 def _unreadable(reason: str) -> UserError:

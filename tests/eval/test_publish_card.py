@@ -1,0 +1,66 @@
+"""A card on the Hub tells the figures of the weights beside it, and of no others."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chat.hub.repositories import Destination
+from eval import publish_card
+
+WEIGHTS = "model.safetensors"
+MARK = "<!-- Written by `python -m eval.card`"
+ON_HUB = sha256(b"these").hexdigest()
+
+
+def index(name: str, perplexity: int, data: str = "talks") -> dict:
+    metric = {"type": "perplexity", "value": perplexity}
+    return {"name": name, "results": [{"dataset": {"name": data}, "metrics": [metric]}]}
+
+
+def card(text: str, *indices: dict, mark: str = MARK) -> str:
+    metadata = {"license": "mit"} | ({"model-index": [*indices]} if indices else {})
+    return f"---\n{yaml.safe_dump(metadata)}---\n{mark}\n{text}"
+
+
+def indices(merged: str) -> list[dict]:
+    return yaml.safe_load(merged.split("---")[1]).get("model-index", [])
+
+
+MINE, ANOTHERS = index("someone/chat", 20), index("someone/rival", 30)
+THERE, BARE = card("Perplexity: 20", MINE, ANOTHERS), card("Not evaluated.")
+
+
+@pytest.fixture
+def merge(tmp_path, monkeypatch):
+    """Merges the card of the weights of these bytes; the Hub's are `these`."""
+    monkeypatch.setattr(publish_card, "files_on", lambda *_: ["README.md", WEIGHTS])
+    monkeypatch.setattr(publish_card, "checksums", lambda *_: {WEIGHTS: ON_HUB})
+
+    def merge(weights: bytes, there: str | None, ours: str) -> str:
+        (Path(tmp_path) / WEIGHTS).write_bytes(weights)
+        return publish_card.merge_with_model(tmp_path, Destination("someone/chat"), there, ours)
+
+    return merge
+
+
+def test_a_card_without_figures_replaces_none_of_the_same_weights(merge):
+    assert merge(b"these", THERE, BARE) == THERE
+    assert merge(b"these", None, BARE) == BARE
+    assert "Perplexity: 19" in merge(b"these", THERE, card("Perplexity: 19", index("someone/chat", 19)))
+
+
+def test_what_an_author_wrote_by_hand_is_taken_as_it_is(merge):
+    by_hand = card("By hand.", mark="")
+    assert merge(b"these", THERE, by_hand) == by_hand
+    merged = merge(b"these", card("By hand.", MINE, mark=""), card("Not evaluated.", mark=f"# Chat\n{MARK}"))
+    assert "By hand." in merged and indices(merged) == [MINE]
+
+
+def test_figures_of_other_weights_go(merge):
+    merged = merge(b"others", THERE, BARE)
+    assert "Not evaluated." in merged and "Perplexity" not in merged and indices(merged) == [ANOTHERS]
+    assert indices(merge(b"others", card("Perplexity: 20", MINE), BARE)) == []
+    on_chats = index("someone/chat", 5, data="chats")
+    assert indices(merge(b"others", THERE, card("Perplexity: 5", on_chats))) == [ANOTHERS, on_chats]
