@@ -40,7 +40,8 @@ class NewestPush:
     def __init__(self, destination: Destination, every_seconds: float = 0.0):
         """
         Args:
-            every_seconds: between the beginnings of two pushes, at least; the last one is not held back.
+            every_seconds: between the beginnings of two pushes, at least; none is held back after a failure,
+                nor the last one.
         """
         from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 
@@ -78,13 +79,13 @@ class NewestPush:
         return self._failure
 
     def _run(self) -> None:
-        begun = float("-inf")
-        while push := self._next(begun + self.every_seconds):
-            begun = time.monotonic()
+        never = pushed = float("-inf")
+        while push := self._next(pushed + self.every_seconds):
+            pushed = time.monotonic()
             try:
                 push.action()
             except Exception as error:
-                failure = failure_of(error)
+                pushed, failure = never, failure_of(error)
                 logger.debug("%s", self.destination, exc_info=True)
                 if not self._wait_after(push, failure):
                     return

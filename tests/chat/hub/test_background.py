@@ -152,3 +152,13 @@ def test_an_interval_is_kept_but_not_at_the_end(hub):
     pushes.submit(hub.push("third"))
     assert pushes.close() is None
     assert hub.taken == ["first", "third"]
+
+
+def test_what_failed_is_tried_again_before_the_interval_is_over(hub):
+    pushes = NewestPush(Destination("someone/chat"), every_seconds=3600)
+    hub.failures = [ConnectionError("down")]
+    pushes.submit(hub.push("first"))
+    begun = time.monotonic()
+    while not hub.taken and time.monotonic() - begun < 10:
+        pushes._thread.join(0.01)
+    assert hub.taken == ["first"] and pushes.close() is None
