@@ -132,7 +132,7 @@ def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
         steps = refuse_other_run(destination, here) if here else steps_on_hub(destination)
         if steps and (here is None or steps[-1] > step_of(here)):
             logger.info("%s: fetching its checkpoints, up to step %d", destination, steps[-1])
-            _fetch(destination, Path(output_dir))
+            _fetch(destination, Path(output_dir), steps)
 
     try:
         persistently(fetch, destination, undone="its checkpoints are not here")
@@ -144,8 +144,8 @@ def fetch_checkpoints(destination: Destination, output_dir: str) -> None:
         logger.warning("%s; going on from %s", error, here)
 
 
-def _fetch(destination: Destination, output_dir: Path) -> None:
-    """Downloads beside the checkpoints and moves each to its place whole, the newest last."""
+def _fetch(destination: Destination, output_dir: Path, steps: list[int]) -> None:
+    """Downloads the checkpoints of these steps and moves each to its place whole, the newest last."""
     fetched = output_dir / DOWNLOAD
     download(destination, BRANCH, fetched, allow=(*OURS, TRAIN_ARGUMENTS_FILE))
     if (fetched / TRAIN_ARGUMENTS_FILE).is_file():
@@ -153,7 +153,8 @@ def _fetch(destination: Destination, output_dir: Path) -> None:
         (fetched / TRAIN_ARGUMENTS_FILE).replace(output_dir / TRAIN_ARGUMENTS_FILE)
     for checkpoint in filter(is_whole, checkpoints(fetched)):
         place = output_dir / checkpoint.name
-        if not is_whole(place):
+        # Others are left of a download that was broken off, perhaps of another run.
+        if step_of(checkpoint) in steps and not is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             checkpoint.rename(place)
     shutil.rmtree(fetched, ignore_errors=True)

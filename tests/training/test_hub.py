@@ -259,6 +259,16 @@ def test_what_the_hub_has_comes_beside_what_is_here(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "checkpoint-4" / "trainer_state.json").read_text())["mine"]
 
 
+def test_what_is_left_of_another_runs_download_is_not_taken(tmp_path, monkeypatch):
+    from training import hub as pushes
+
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4])
+    monkeypatch.setattr(pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4))
+    write_checkpoints(tmp_path / pushes.DOWNLOAD, 100)
+    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-4"]
+
+
 @pytest.fixture
 def on_hub(tmp_path, monkeypatch) -> Path:
     """A folder that stands for the branch of checkpoints, in a repository without a model."""
