@@ -137,6 +137,7 @@ class FeedbackLog:
         try:
             with self._lock:
                 _append_whole(self.file, line.encode("utf-8"))
+            self._has_warned = False
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True

@@ -109,7 +109,7 @@ def test_threads_and_processes_do_not_mix_their_lines(tmp_path):
     assert logged == {str(index) for index in range(200)}
 
 
-def test_a_disk_error_is_told_once_and_breaks_nothing(tmp_path, caplog):
+def test_a_disk_error_is_told_once_till_it_is_over_and_breaks_nothing(tmp_path, caplog):
     obstacle = tmp_path / "feedback"
     obstacle.write_text("not a folder")
     log = FeedbackLog(obstacle)
@@ -121,6 +121,10 @@ def test_a_disk_error_is_told_once_and_breaks_nothing(tmp_path, caplog):
     obstacle.unlink()
     log_reply(log)
     assert len(events(log)) == 1
+    log.file.rename(tmp_path / "moved")
+    log.file.mkdir()
+    log_reply(log), log_reply(log)
+    assert len(caplog.messages) == 2
 
 
 def test_a_full_disk_leaves_no_half_of_an_event(tmp_path):
