@@ -13,7 +13,7 @@ from chat.page.controls import PersonaControls, decoding_controls, seed_control
 from chat.page.conversations import Places, SideBar
 from chat.page.guard import ASK_API, CHAT_API
 from chat.page.message_box import MessageBox
-from chat.page.replies import answerer, asker, turns_from
+from chat.page.replies import answerer, asker, id_of, turns_from
 from chat.page.reply_panel import ReplyPanel, details_field
 from chat.page.summary_panel import SummaryPanel
 from chat.page.text_chatbot import TextChatbot, place_of
@@ -146,6 +146,7 @@ def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, r
             gr.Info("Thank you. It was not kept, since you have not allowed that.", duration=3)
         elif 0 < place < len(turns):
             liked = event.liked if isinstance(event.liked, bool) else None
-            log.liked(True, record.get("id", ""), turns[place]["content"], turns[place - 1]["content"], liked)
+            conversation = id_of(record, len(turns))
+            log.liked(True, conversation, turns[place]["content"], turns[place - 1]["content"], liked)
 
     chat.chatbot.like(like, [chat.chatbot, consent, record], None)

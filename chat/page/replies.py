@@ -165,14 +165,24 @@ def asker(engine: ChatEngine) -> Callable[..., str]:
     return chat
 
 
+def id_of(record: Record, turns: int) -> str:
+    """The conversation's id; a new one where it has just begun, or the server has forgotten it.
+
+    Args:
+        turns: that it has.
+    """
+    if not record.get("id"):
+        record |= {"id": uuid.uuid4().hex, "continues": turns > 0}
+    return record["id"]
+
+
 def _make_room(record: Record, turns: int) -> str:
     """The place of the next reply, and only those before it in the record.
 
     Args:
         turns: before the message; beyond `MAX_TURNS` the oldest go.
     """
-    if not record.get("id"):
-        record |= {"id": uuid.uuid4().hex, "continues": turns > 0}
+    id_of(record, turns)
     gone = max(0, turns + 2 - MAX_TURNS)
     before = {int(place) - gone: each for place, each in record.get("replies", {}).items()}
     record["replies"] = {str(place): each for place, each in before.items() if 0 <= place < turns - gone}

@@ -1,8 +1,12 @@
 """The function behind the chat, and what it notes of each reply."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from chat.feedback import FeedbackLog
+from chat.page.layout import build_page
 from chat.page.replies import about_reply, answerer
 from chat.session import MAX_TURNS
 
@@ -79,3 +83,16 @@ def test_a_reply_that_was_stopped_is_logged_as_far_as_it_came(engine, tmp_path):
     [*answerer(engine, log)("Hi", [], "", *SETTINGS, 7, "true", record)]
     [*answerer(engine, log)("", [], "", *SETTINGS, 7, True, record)]
     assert log.file.read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_likes_of_conversations_that_the_server_has_forgotten_are_each_somebody_elses(engine, tmp_path):
+    log = FeedbackLog(tmp_path)
+    like = next(each.fn for each in build_page(engine, log).fns.values() if each.name == "like")
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    records = [{}, {}]
+    for record, liked in zip([*records, records[0]], (True, False, None), strict=True):
+        like(history, True, record, SimpleNamespace(index=1, liked=liked))
+    first, second, again = (json.loads(line)["conversation"] for line in log.file.read_text().splitlines())
+    assert first == again == records[0]["id"] and second == records[1]["id"] != first
+    ask(answerer(engine, log), "And you?", history, records[0])
+    assert records[0]["id"] == first and records[0]["continues"]
