@@ -16,14 +16,13 @@ from data_scripts.fingerprint import checksum_of
 from eval.processes import by_first, this_process
 
 ROOT = Path(__file__).parent.parent
-CODE = ("chat/*", "training/*", "eval/**/*")
+CODE = ("chat/*.py", "chat/hub/*.py", "eval/**/*.py")
 logger = logging.getLogger(__name__)
 
 
 def of_code() -> str:
     """A checksum of the code from which figures come, and which another version may have changed."""
-    files = [path for pattern in CODE for path in ROOT.glob(pattern) if path.suffix in (".py", ".txt")]
-    return checksum_of(sorted(files), ROOT)
+    return checksum_of(sorted(path for pattern in CODE for path in ROOT.glob(pattern)), ROOT)
 
 
 class Stages:

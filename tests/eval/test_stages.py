@@ -53,13 +53,15 @@ def test_a_kill_in_mid_writing_leaves_no_stage(tmp_path, monkeypatch):
     assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
 
 
-def test_other_code_begins_anew(tmp_path, monkeypatch):
-    """A changed prompt format would else mix figures of two."""
-    shutil.copytree(ROOT / "chat", tmp_path / "code" / "chat")
+@pytest.mark.parametrize("module", ["chat/template.py", "chat/hub/loading.py", "eval/formats.py"])
+def test_other_code_begins_anew(module, tmp_path, monkeypatch):
+    """A changed prompt format, or way to load a model, would else mix figures of two."""
+    for package in ("chat", "eval"):
+        shutil.copytree(ROOT / package, tmp_path / "code" / package)
     monkeypatch.setattr(stages, "ROOT", tmp_path / "code")
     Stages(tmp_path / "out", {}).run("a", lambda: 1)
     assert Stages(tmp_path / "out", {}).run("a", lambda: 2) == 1
-    with open(tmp_path / "code" / "chat" / "template.py", "a") as code:
+    with open(tmp_path / "code" / module, "a") as code:
         code.write("# changed\n")
     assert Stages(tmp_path / "out", {}).run("a", lambda: 3) == 3
 
