@@ -139,7 +139,7 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "val")]
     times = numbers_by_name(options["times"], "--times", "")
     sequences = statistics["total"]["val"]["sequences"] + sum(
-        each["train"]["sequences"] * times.get(name, 1) for name, each in corpora.items()
+        each["train"]["sequences"] * times.get(given[name][0], 1) for name, each in corpora.items()
     )
     data = DatasetCardData(
         language="en",

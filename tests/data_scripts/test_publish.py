@@ -182,6 +182,15 @@ def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_t
     assert "- 10K<n<100K" in str(render_card(stats, "someone/talk"))
 
 
+def test_the_size_counts_the_times_of_each_corpus_of_a_name(prepared):
+    stats = json.loads((prepared / "stats.json").read_text())
+    stats["options"] |= {"corpora": ["jsonl=a.jsonl", "jsonl=b.jsonl"], "times": ["jsonl=100"]}
+    small, large = stats["corpora"]["cornell"], stats["corpora"]["personachat"]
+    small["train"]["sequences"], large["train"]["sequences"] = 0, 50
+    stats["corpora"] = {"jsonl": small, "jsonl_1": large}
+    assert "- 1K<n<10K" in str(render_card(stats, "someone/talk"))
+
+
 def test_the_rows_keep_their_order_over_several_files(tmp_path, monkeypatch):
     from datasets import Dataset, load_dataset
 
