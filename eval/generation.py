@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chat.best_of import Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
+from chat.padding import padded
 from chat.reply_checks import ReplyChecks
 from eval.formats import Format
 from eval.processes import spread
@@ -41,26 +42,24 @@ def generate_replies(
     batches = _batches(prompts, max(1, min(BATCH_SIZE, MAX_CANDIDATES // number_of_draws)))
     generation_config = settings.to_generation_config(format_.tokenizer)
 
-    def draw(batch: tuple[int, list[int]]) -> list[str]:
-        number, indices = batch
+    def draw(numbered: tuple[int, list[int]]) -> list[str]:
+        number, indices = numbered
         # A seed a batch: the replies do not depend on how many processes share the batches.
         set_seed(seed + number)
-        inputs = _padded([prompts[index] for index in indices], generation_config.pad_token_id, model.device)
-        processors = settings.logits_processors(inputs["input_ids"].shape[1])
+        batch = padded([prompts[index] for index in indices], generation_config.pad_token_id, on_left=True)
+        input_ids, mask = (each.to(model.device) for each in batch)
+        given = {
+            "attention_mask": mask,
+            "generation_config": generation_config,
+            "logits_processor": settings.logits_processors(input_ids.shape[1]),
+        }
         if number_of_draws > 1:
-            drawn = draw_candidates(
-                model,
-                **inputs,
-                generation_config=generation_config,
-                number=number_of_draws,
-                logits_processor=processors,
-            )
+            drawn = draw_candidates(model, input_ids, number=number_of_draws, **given)
             return [
                 _best(model, format_, candidates, checks[index], generation_config.pad_token_id, weights)
                 for index, candidates in zip(indices, drawn, strict=True)
             ]
-        output = model.generate(**inputs, generation_config=generation_config, logits_processor=processors)
-        ids = output[:, inputs["input_ids"].shape[1] :].tolist()
+        ids = model.generate(input_ids, **given)[:, input_ids.shape[1] :].tolist()
         return [format_.reply_text(of_reply) for of_reply in ids]
 
     replies = [""] * len(prompts)
@@ -74,19 +73,6 @@ def _batches(prompts: list[list[int]], size: int) -> list[tuple[int, list[int]]]
     """Indices of prompts of about one length, in numbered batches, the longest first."""
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     return [(number, order[start : start + size]) for number, start in enumerate(range(0, len(order), size))]
-
-
-def _padded(prompts: list[list[int]], pad_token_id: int, device) -> dict:
-    """Prompts of about the same length, padded on the left."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    rows = [torch.tensor(prompt) for prompt in prompts]
-    padded = {
-        "input_ids": pad_sequence(rows, True, pad_token_id, padding_side="left"),
-        "attention_mask": pad_sequence(list(map(torch.ones_like, rows)), True, 0, padding_side="left"),
-    }
-    return {name: ids.to(device) for name, ids in padded.items()}
 
 
 def _best(
