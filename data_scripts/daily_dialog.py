@@ -9,24 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from chat.cli import UserError
-from chat.dialogue import Dialogue, alternating_turns
-from chat.hub.data import load_corpus
-from data_scripts.cleaning import clean_spaced_text
+from chat.dialogue import Dialogue
+from data_scripts.rows import cleaner, rows_by_split, turns_of_two
 
 NAME = "daily_dialog"
 
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
-    if path is None:
-        raise UserError(
-            f"--corpora {NAME}: this corpus has no public default; give its path as {NAME}=FOLDER"
-        )
-    clean = str.strip if keep_raw_text else clean_spaced_text
-    for split, rows in load_corpus(path, {"dialog"}).items():
-        for utterances in rows["dialog"]:
-            texts = [(str(index % 2), clean(text)) for index, text in enumerate(utterances)]
-            yield Dialogue(
-                NAME, alternating_turns(texts, dropped), split="train" if split == "train" else "val"
-            )
+    clean = cleaner(keep_raw_text)
+    for split, row in rows_by_split(NAME, path, ["dialog"]):
+        yield Dialogue(NAME, turns_of_two(map(clean, row["dialog"]), dropped), split=split)

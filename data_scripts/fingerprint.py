@@ -28,7 +28,6 @@ CHAT_CODE = (
     "template.py",
     "sequences.py",
     "chat_template.jinja",
-    "hub/data.py",
     "hub/loading.py",
 )
 BY_NAME = "by name"

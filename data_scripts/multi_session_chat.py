@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from chat.cli import UserError
-from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, swapped
-from chat.hub.data import load_corpus
-from data_scripts.cleaning import clean_spaced_text
+from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, swapped
 from data_scripts.personas import shares_told
+from data_scripts.rows import cleaner, rows_by_split, turns_of_two
 
 NAME = "multi_session_chat"
 # Of a fact's words: what its speaker must have said at least, and how much more than the other one.
@@ -25,17 +23,10 @@ SAID_MORE = 0.25
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
-    if path is None:
-        raise UserError(
-            f"--corpora {NAME}: this corpus has no public default; give its path as {NAME}=FOLDER"
-        )
-    clean = str.strip if keep_raw_text else clean_spaced_text
-    for split, rows in load_corpus(path, {"personality", "dialog"}).items():
-        for row in rows.select_columns(["personality", "dialog"]):
-            texts = [(str(index % 2), clean(text)) for index, text in enumerate(row["dialog"])]
-            turns = alternating_turns(texts, dropped)
-            facts = [fact for fact in map(clean, row["personality"]) if fact]
-            yield from _sides(turns, facts, "train" if split == "train" else "val", dropped)
+    clean = cleaner(keep_raw_text)
+    for split, row in rows_by_split(NAME, path, ["personality", "dialog"]):
+        facts = [fact for fact in map(clean, row["personality"]) if fact]
+        yield from _sides(turns_of_two(map(clean, row["dialog"]), dropped), facts, split, dropped)
 
 
 def _sides(turns: tuple[Turn, ...], facts: list[str], split: str, dropped: Counter) -> Iterator[Dialogue]:

@@ -10,12 +10,11 @@ would learn that personas mean nothing. There the sides are exchanged. Validatio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, swapped, with_distractors
-from chat.hub.data import load_corpus
-from data_scripts.cleaning import clean_spaced_text
 from data_scripts.personas import shares_told
+from data_scripts.rows import cleaner, rows_by_split
 
 NAME = "personachat"
 HUB_ID = "AlekseyKorshuk/persona-chat"
@@ -24,22 +23,21 @@ SILENCE = "__ SILENCE __"
 
 def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Dialogue]:
     """Dialogues with the assistant's persona, in the corpus's own split. Arguments as of `cornell.load`."""
-    for split, rows in load_corpus(path or HUB_ID, {"personality", "utterances"}).items():
-        for row in rows.select_columns(["personality", "utterances"]):
-            if not row["utterances"]:
-                dropped["dialogues without utterances"] += 1
-                continue
-            last = row["utterances"][-1]
-            texts = [*last["history"], last["candidates"][-1]]
-            sentences = (_text(sentence, keep_raw_text) for sentence in row["personality"])
-            persona = tuple(sentence for sentence in sentences if sentence)
-            turns = alternating_turns(_with_roles(texts, keep_raw_text), dropped)
-            if split == "train" and _is_the_users(persona, turns):
-                dropped["attributions of a persona to the speaker who does not tell it"] += 1
-                turns = swapped(turns)
-            if split != "train":
-                turns = with_distractors(turns, _distractors(row["utterances"], keep_raw_text))
-            yield Dialogue(NAME, turns, persona, split="train" if split == "train" else "val")
+    clean = cleaner(keep_raw_text)
+    for split, row in rows_by_split(NAME, path or HUB_ID, ["personality", "utterances"]):
+        if not row["utterances"]:
+            dropped["dialogues without utterances"] += 1
+            continue
+        last = row["utterances"][-1]
+        texts = [*last["history"], last["candidates"][-1]]
+        persona = tuple(sentence for sentence in map(clean, row["personality"]) if sentence)
+        turns = alternating_turns(_with_roles(texts, clean), dropped)
+        if split == "train" and _is_the_users(persona, turns):
+            dropped["attributions of a persona to the speaker who does not tell it"] += 1
+            turns = swapped(turns)
+        if split == "val":
+            turns = with_distractors(turns, _distractors(row["utterances"], clean))
+        yield Dialogue(NAME, turns, persona, split=split)
 
 
 def _is_the_users(persona: tuple[str, ...], turns: tuple[Turn, ...]) -> bool:
@@ -47,18 +45,14 @@ def _is_the_users(persona: tuple[str, ...], turns: tuple[Turn, ...]) -> bool:
     return told[USER] > told[ASSISTANT]
 
 
-def _distractors(utterances: list[dict], keep_raw_text: bool) -> dict[str, tuple[str, ...]]:
+def _distractors(utterances: list[dict], clean: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
     """By true reply, the other candidates."""
-    cleaned = ([_text(text, keep_raw_text) for text in each["candidates"]] for each in utterances)
+    cleaned = (map(clean, each["candidates"]) for each in utterances)
     return {true: tuple(text for text in others if text and text != true) for *others, true in cleaned}
 
 
-def _with_roles(texts: list[str], keep_raw_text: bool) -> Iterator[tuple[str, str]]:
+def _with_roles(texts: list[str], clean: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """The last text is the assistant's, and the sides take turns; a side's silence is an empty text."""
     for distance, text in zip(reversed(range(len(texts))), texts, strict=True):
         role = ASSISTANT if distance % 2 == 0 else USER
-        yield role, "" if text.strip() == SILENCE else _text(text, keep_raw_text)
-
-
-def _text(text: str, keep_raw_text: bool) -> str:
-    return text.strip() if keep_raw_text else clean_spaced_text(text)
+        yield role, "" if text.strip() == SILENCE else clean(text)

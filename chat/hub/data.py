@@ -1,4 +1,4 @@
-"""Datasets by path or Hub id: text corpora, and tokenised ones with their tokenizer."""
+"""Tokenised datasets with their tokenizer, by path or Hub id."""
 
 from __future__ import annotations
 
@@ -10,32 +10,8 @@ from chat.hub.loading import explained, is_local, load_tokenizer, looks_like_pat
 from chat.model_files import STATISTICS_FILE
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
-
-
-def load_corpus(name: str, columns: set[str]) -> DatasetDict:
-    """A text corpus in any layout that `datasets` reads, checked for its columns.
-
-    Raises:
-        UserError: it cannot be loaded, lacks a column, or has no rows.
-    """
-    from datasets import load_dataset
-
-    # `datasets` knows files of this machine by their times, which copies and archives keep.
-    mode = "force_redownload" if is_local(name) else None
-    with explained("--corpora", name, "dataset", repo_type="dataset"):
-        corpus = load_dataset(name, download_mode=mode)
-    for split, rows in corpus.items():
-        missing = sorted(columns - set(rows.column_names))
-        if missing:
-            raise UserError(
-                f"--corpora {name}: split `{split}` has no column {'`' + '`, `'.join(missing) + '`'} "
-                f"(it has {', '.join(rows.column_names)}); give a dataset with {', '.join(sorted(columns))}"
-            )
-    if not any(len(rows) for rows in corpus.values()):
-        raise UserError(f"--corpora {name}: the dataset is empty; give one with dialogues")
-    return corpus
 
 
 def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
