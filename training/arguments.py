@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
 from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings, check_seed
+from chat.model_files import TRAIN_ARGUMENTS_FILE
 from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
 from training.trainer_arguments import trainer_arguments
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainArguments:
+    FILE: ClassVar[str] = TRAIN_ARGUMENTS_FILE
+
     data: str = field(
         default="tokenized_combined_dialog_data",
         metadata={"help": "Tokenised dataset of `python -m data_scripts.prepare`: folder or Hub id."},

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.folders import Contents, check_replaceable, check_writable, whole_folder
 from training.resuming import AGAIN, is_first_process
+
+if TYPE_CHECKING:
+    from training.arguments import TrainArguments
+    from training.prefer_arguments import PreferArguments
 
 
 def model_folder_contents(marker: str) -> Contents:
@@ -19,9 +24,10 @@ def model_folder_contents(marker: str) -> Contents:
     return Contents(marker, (*further.split(),))
 
 
-def check_place(final_model_dir: str, output_dir: str, marker: str) -> None:
+def check_place(arguments: TrainArguments | PreferArguments) -> None:
     """Raises UserError where the model could not be saved in the end, or would take the place of its run."""
-    check_replaceable(final_model_dir, model_folder_contents(marker), "--final-model-dir")
+    final_model_dir, output_dir = arguments.final_model_dir, arguments.output_dir
+    check_replaceable(final_model_dir, model_folder_contents(arguments.FILE), "--final-model-dir")
     if Path(output_dir).is_file():
         raise UserError(f"--output-dir {output_dir}: is a file; give a folder")
     if Path(output_dir).resolve().is_relative_to(Path(final_model_dir).resolve()):
@@ -34,14 +40,15 @@ def check_place(final_model_dir: str, output_dir: str, marker: str) -> None:
 
 
 @contextmanager
-def final_folder(final_model_dir: str, marker: str) -> Iterator[Path]:
+def final_folder(arguments: TrainArguments | PreferArguments) -> Iterator[Path]:
     """`whole_folder` for the trained model.
 
     Raises:
         UserError: as of that, and how the model is saved without the training.
     """
     try:
-        with whole_folder(final_model_dir, model_folder_contents(marker), "--final-model-dir") as folder:
+        contents = model_folder_contents(arguments.FILE)
+        with whole_folder(arguments.final_model_dir, contents, "--final-model-dir") as folder:
             yield folder
     except UserError as error:
         raise UserError(f"{error}; the checkpoints are whole: {AGAIN}") from error

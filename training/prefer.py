@@ -15,23 +15,11 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import sha256_of
-from chat.model_files import (
-    PREFER_ARGUMENTS_FILE,
-    PREFER_STATE_FILE,
-    STATISTICS_FILE,
-    TRAIN_ARGUMENTS_FILE,
-    TRAINER_STATE_FILE,
-)
+from chat.model_files import PREFER_STATE_FILE, STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training import resuming
 from training.final_folder import check_place, final_folder
 from training.prefer_arguments import PreferArguments
-from training.resuming import (
-    alone,
-    exit_if_stopped,
-    going_on,
-    refuse_earlier_run,
-    save,
-)
+from training.resuming import alone, exit_if_stopped, going_on, refuse_earlier_run, save
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -50,7 +38,7 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     Raises:
         UserError: the marks or the model cannot be used, or the tuned model cannot be saved.
     """
-    check_place(arguments.final_model_dir, arguments.output_dir, PREFER_ARGUMENTS_FILE)
+    check_place(arguments)
     with alone(arguments.output_dir):
         return _prefer(arguments)
 
@@ -58,9 +46,9 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
 def _prefer(arguments: PreferArguments) -> PreferenceTrainer:
     if not arguments.resume:
         refuse_earlier_run(arguments.output_dir)
-    arguments, checkpoint = going_on(arguments, PREFER_ARGUMENTS_FILE)
+    arguments, checkpoint = going_on(arguments)
     trainer = build_trainer(arguments)
-    resuming.begin(trainer, arguments, checkpoint, PREFER_ARGUMENTS_FILE)
+    resuming.begin(trainer, arguments, checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.stopped_at_step is None:
         if arguments.calibrate:
@@ -227,13 +215,13 @@ def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> 
     if not trainer.is_world_process_zero():
         return
     base = model_folder(arguments.base, "--base")
-    with final_folder(arguments.final_model_dir, PREFER_ARGUMENTS_FILE) as folder:
+    with final_folder(arguments) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         for name in (STATISTICS_FILE, TRAINER_STATE_FILE, TRAIN_ARGUMENTS_FILE):
             if (base / name).is_file():
                 shutil.copyfile(base / name, folder / name)
         save_state(trainer.state, folder / PREFER_STATE_FILE)
-        save(arguments.without_folders(), folder, PREFER_ARGUMENTS_FILE)
+        save(arguments.without_folders(), folder)
     logger.info("the tuned model is in %s", arguments.final_model_dir)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
 from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, check_seed
+from chat.model_files import PREFER_ARGUMENTS_FILE
 from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
 from training.trainer_arguments import trainer_arguments
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreferArguments:
+    FILE: ClassVar[str] = PREFER_ARGUMENTS_FILE
+
     marks: str = field(metadata={"help": "File of marked replies, as JSON lines."})
     base: str = field(default="final_model", metadata={"help": "Chat model to tune: folder or Hub id."})
     data: str | None = field(

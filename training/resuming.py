@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.cli import UserError
 from chat.folders import locked, write_whole
 from chat.hub import publishing
-from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
+from chat.model_files import FREE_TO_CHANGE
 from training.checkpoints import (
     check_same_model,
     checkpoints,
@@ -44,14 +44,12 @@ KEPT_BY_CHECKPOINT = ("learning_rate", "weight_decay")
 NOT_KEPT = {"resume": False, "push_to_hub": None, "hub_public": False, "hub_tag": None}
 
 
-def save(
-    arguments: TrainArguments | PreferArguments, folder: str | Path, file: str = TRAIN_ARGUMENTS_FILE
-) -> None:
-    """Writes the arguments beside what they made."""
+def save(arguments: TrainArguments | PreferArguments, folder: str | Path) -> None:
+    """Writes the arguments beside what they made, as the file of their kind."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     kept = {name: NOT_KEPT.get(name, value) for name, value in asdict(arguments).items()}
     # A run that cannot be written or is killed goes on by what was there.
-    write_whole(Path(folder) / file, f"{json.dumps(kept, indent=2)}\n".encode())
+    write_whole(Path(folder) / arguments.FILE, f"{json.dumps(kept, indent=2)}\n".encode())
 
 
 def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
@@ -118,19 +116,17 @@ def refuse_earlier_run(output_dir: str) -> None:
         )
 
 
-def going_on(arguments: Arguments, file: str = TRAIN_ARGUMENTS_FILE) -> tuple[Arguments, Path | None]:
+def going_on(arguments: Arguments) -> tuple[Arguments, Path | None]:
     """The arguments by which the run goes on, and the checkpoint that it goes on from; None at a beginning.
 
     Raises:
         UserError: as of `as_resumed`.
     """
     checkpoint = _checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
-    return (as_resumed(arguments, arguments.output_dir, file) if checkpoint else arguments), checkpoint
+    return (as_resumed(arguments) if checkpoint else arguments), checkpoint
 
 
-def begin(
-    trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None, file: str = TRAIN_ARGUMENTS_FILE
-) -> None:
+def begin(trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None) -> None:
     """Keeps the arguments in --output-dir, where the run may go on from the checkpoint.
 
     Raises:
@@ -141,7 +137,7 @@ def begin(
         _check_resumable(checkpoint, trainer)
     if trainer.is_world_process_zero():
         try:
-            save(arguments, arguments.output_dir, file)
+            save(arguments, arguments.output_dir)
         except OSError as error:
             raise UserError(
                 f"--output-dir {arguments.output_dir}: cannot be written ({error.strerror}); make room, or "
@@ -159,14 +155,14 @@ def _checkpoint_to_resume(output_dir: str) -> Path | None:
     return checkpoint
 
 
-def as_resumed(arguments: Arguments, folder: str | Path, file: str = TRAIN_ARGUMENTS_FILE) -> Arguments:
-    """The arguments as a run in `folder` goes on with them; warns of what makes it another run.
+def as_resumed(arguments: Arguments) -> Arguments:
+    """The arguments as the run in their --output-dir goes on with them; warns of what makes it another run.
 
     Raises:
         UserError: another optimizer, which cannot go on from the state of the first.
     """
     try:
-        before = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
+        before = json.loads((Path(arguments.output_dir) / arguments.FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return arguments
     tell = logger.warning if is_first_process() else logger.debug

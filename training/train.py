@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.hub.publishing import ATTEMPTS
-from chat.model_files import STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
+from chat.model_files import STATISTICS_FILE, TRAINER_STATE_FILE
 from training import resuming
 from training.arguments import TrainArguments
 from training.final_folder import check_place, final_folder
@@ -52,7 +52,7 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     Raises:
         UserError: the run cannot begin, or cannot save, or its model could not be pushed to the Hub.
     """
-    check_place(arguments.final_model_dir, arguments.output_dir, TRAIN_ARGUMENTS_FILE)
+    check_place(arguments)
     with alone(arguments.output_dir):
         return _train(arguments)
 
@@ -221,7 +221,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
-    with final_folder(arguments.final_model_dir, TRAIN_ARGUMENTS_FILE) as folder:
+    with final_folder(arguments) as folder:
         save_weights(trainer, state_dict, folder, arguments.final_model_dtype, arguments.final_model_shard_mb)
         save_state(trainer.state, folder / TRAINER_STATE_FILE)
         save(arguments.without_folders(), folder)

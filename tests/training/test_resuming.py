@@ -22,16 +22,15 @@ from training.resuming import (
 
 def test_whoever_trains_by_kept_arguments_pushes_nowhere(short_run, tmp_path):
     given = short_run(push_to_hub="someone/chat", hub_public=True, hub_tag="v1", resume=True)
-    save(given, tmp_path)
-    kept = as_resumed(short_run(), tmp_path)
-    assert kept == short_run()
-    text = (tmp_path / "train_arguments.json").read_text()
+    save(given, given.output_dir)
+    assert as_resumed(short_run()) == short_run()
+    text = (tmp_path / "run" / "train_arguments.json").read_text()
     assert "someone/chat" not in text and '"v1"' not in text and '"resume": false' in text
 
 
 def test_what_the_checkpoint_holds_itself_goes_on_as_it_was_and_that_is_said(short_run, tmp_path, caplog):
-    save(short_run(learning_rate=1e-3, weight_decay=0.1), tmp_path)
-    resumed = as_resumed(short_run(learning_rate=5e-4, weight_decay=0.2), tmp_path)
+    save(short_run(learning_rate=1e-3, weight_decay=0.1), tmp_path / "run")
+    resumed = as_resumed(short_run(learning_rate=5e-4, weight_decay=0.2))
     assert (resumed.learning_rate, resumed.weight_decay) == (1e-3, 0.1)
     assert set(caplog.messages) == {
         "--resume: --learning-rate 0.0005: the checkpoint goes on with 0.001",
