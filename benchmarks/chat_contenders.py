@@ -77,10 +77,9 @@ class OnnxRuntime:
         from chat.export.onnx import FILES, OnnxDecoder
         from chat.hub.loading import load_config
 
-        self.eos_token_id = load_config(str(folder), "--model").eos_token_id
-        self.decoder = OnnxDecoder(
-            folder.parent / ONNX / "onnx" / FILES["int8"], load_config(str(folder), "--model")
-        )
+        config = load_config(str(folder), "--model")
+        self.eos_token_id = config.eos_token_id
+        self.decoder = OnnxDecoder(folder.parent / ONNX / "onnx" / FILES["int8"], config)
 
     def draw(self, prompt: list[int], new_tokens: int) -> Iterator[int]:
         self.decoder.start()

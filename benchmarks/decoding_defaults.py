@@ -88,17 +88,15 @@ class Contexts:
     """The contexts that are answered, and the figures of any replies to them."""
 
     def __init__(self, arguments: DecodingArguments, tokenizer, positions: int):
-        from chat.sequences import is_reply
         from eval.data import read_views
         from eval.figures import Context
         from eval.formats import TemplateFormat, prompt_ids
+        from eval.source import replies_in
 
         views = read_views([arguments.data], ["val"], {}, 0, arguments.seed)
         if SOURCE not in views:
             raise UserError(f"--data {arguments.data}: has no {SOURCE}; prepare it with that corpus")
-        replies = [
-            (view, index) for view in views[SOURCE] for index, mark in enumerate(is_reply(view.turns)) if mark
-        ]
+        replies = replies_in(views[SOURCE])
         drawn = random.Random(arguments.seed).sample(replies, min(arguments.replies, len(replies)))
         room = positions - DecodingSettings.max_new_tokens
         self.tokenizer, self.format = tokenizer, TemplateFormat(tokenizer)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.processes import Measurement, measure
 from benchmarks.reports import report
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import UserError, check_numbers, parse_arguments, run
 from data_scripts import fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,8 +48,7 @@ class BenchmarkArguments:
     )
 
     def __post_init__(self):
-        if self.runs < 1:
-            raise UserError(f"--runs {self.runs}: too small; give at least 1")
+        check_numbers(self, at_least_one=("runs",))
         for specification in self.corpora:
             path = specification.partition("=")[2]
             if not path or not Path(path).exists():

@@ -84,15 +84,16 @@ def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
     from data_scripts.corpora import loading
     from data_scripts.swaps import add_swapped_copies
 
-    options = (
-        arguments.keep_raw_text,
-        arguments.val_fraction,
-        arguments.seed,
-        arguments.num_proc,
-        arguments.plain_text,
+    begun = loading(
+        arguments.corpora,
+        keep_raw_text=arguments.keep_raw_text,
+        val_fraction=arguments.val_fraction,
+        seed=arguments.seed,
+        num_proc=arguments.num_proc,
+        by_text_alone=arguments.plain_text,
     )
     with collector_paused():
-        with loading(arguments.corpora, *options) as wait_for_corpora:
+        with begun as wait_for_corpora:
             learnt = arguments.train_tokenizer_vocab_size
             tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer, arguments.plain_text)
             corpora = wait_for_corpora()

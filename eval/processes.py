@@ -43,5 +43,5 @@ def spread(
     mine = range(state.process_index, len(batches), state.num_processes)
     progress = tqdm(mine, desc=description, unit=" batches", disable=not state.is_local_main_process)
     done = [(number, work(batches[number])) for number in progress]
-    everyone = gather_object(done) if state.num_processes > 1 else done
-    return [(batches[number], result) for number, result in sorted(everyone, key=lambda item: item[0])]
+    everyone = sorted(gather_object(done), key=lambda item: item[0])
+    return [(batches[number], result) for number, result in everyone]

@@ -24,8 +24,8 @@ from chat.hub.publishing import publish_folder
 from chat.hub.repositories import Destination
 from chat.hub.secrets import refuse_tokens
 from chat.hub.spaces import make_space_ready
+from eval.figures import METRICS, metric
 
-METRICS = Path(__file__).parent / "metrics"
 TEMPLATES = Path(__file__).parent / "metric_space"
 WRITTEN_BY_US = "<!-- Written by `python -m eval.publish_metrics`"
 ALL_FILE = "metrics.txt"
@@ -91,7 +91,6 @@ def publish_metrics(arguments: PublishMetricsArguments) -> list[Destination]:
 
 def write_space(name: str, user: str, folder: Path) -> None:
     """Writes a metric's Space: module, requirements, README with front matter, page."""
-    import evaluate
     from huggingface_hub import SpaceCard, SpaceCardData
     from jinja2 import Environment, FileSystemLoader
 
@@ -99,7 +98,7 @@ def write_space(name: str, user: str, folder: Path) -> None:
     source = METRICS / name / f"{name}.py"
     shutil.copyfile(source, folder / source.name)
     (folder / "requirements.txt").write_text("".join(f"{each}\n" for each in requirements(source)))
-    info = evaluate.load(str(METRICS / name)).info
+    info = metric(name).info
     told = {
         "name": name,
         "space": f"{user}/{name}",

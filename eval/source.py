@@ -45,7 +45,7 @@ class SourceEvaluation:
         self.decodings = {"sampled": drawn.changed(do_sample=True), "greedy": drawn.changed(do_sample=False)}
         if drawn.best_of > 1:
             self.decodings["unranked"] = drawn.changed(do_sample=True, best_of=1)
-        self.contexts = self._drawn(_replies(views), limits["generated_replies"])
+        self.contexts = self._drawn(replies_in(views), limits["generated_replies"])
         self.before = [figures.Context.of(view, index) for view, index in self.contexts]
         ranked = rankable(views)
         self.ranked = self._drawn(ranked, limits["ranked_replies"] or len(ranked))
@@ -160,7 +160,8 @@ class SourceEvaluation:
         )
 
 
-def _replies(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:
+def replies_in(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:
+    """All that a model is to say something in the place of: (dialogue, turn index)."""
     return [(view, index) for view in views for index, mark in enumerate(is_reply(view.turns)) if mark]
 
 

@@ -50,8 +50,8 @@ def check_same_data(checkpoint: Path, digests: dict[str, str]) -> None:
         )
         return
     before = json.loads((checkpoint / DIGESTS_FILE).read_text(encoding="utf-8"))
-    for flag in digests.keys() & before.keys():
-        if digests[flag] != before[flag]:
+    for flag, digest in digests.items():
+        if before.get(flag, digest) != digest:
             raise UserError(
                 f"--resume: {flag} holds other data than {checkpoint} was trained on; give the same, or "
                 f"begin anew with --base {checkpoint} in another --output-dir"

@@ -217,18 +217,12 @@ def _check_resumable(checkpoint: Path | None, trainer: ResumableTrainer) -> None
             logger.info("resuming from %s", checkpoint)
 
 
-def _of_all_processes(found: str) -> list[str]:
-    """What each process of the run found, on several machines."""
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
-
-    return [found] if PartialState().num_processes == 1 else gather_object([found])
-
-
 def _check_same_data_everywhere(digests: dict[str, str]) -> None:
     """Raises UserError where the processes read different data: each would take its part of another epoch."""
+    from accelerate.utils import gather_object
+
     for flag, digest in digests.items():
-        if len({*_of_all_processes(digest)}) > 1:
+        if len({*gather_object([digest])}) > 1:
             raise UserError(
                 f"{flag}: the processes read different data; prepare it once, and give all machines the same"
             )
@@ -236,7 +230,9 @@ def _check_same_data_everywhere(digests: dict[str, str]) -> None:
 
 def _check_same_everywhere(checkpoint: Path | None) -> None:
     """Raises UserError where the processes of a run, on several machines, find different checkpoints."""
-    found = _of_all_processes(checkpoint.name if checkpoint else "none")
+    from accelerate.utils import gather_object
+
+    found = gather_object([checkpoint.name if checkpoint else "none"])
     if len(set(found)) > 1:
         raise UserError(
             f"--resume: the processes find different checkpoints in --output-dir ({', '.join(found)}); give "

@@ -75,7 +75,7 @@ def test_the_committed_result_keeps_the_limits_and_names_no_path():
         ({"corpora": ["cornell"]}, "--corpora cornell: no such file or folder; give NAME=PATH"),
         ({"corpora": ["cornell=nowhere.zip"]}, "--corpora cornell=nowhere.zip: no such file or folder"),
         ({"tokenizer": "nowhere"}, "--tokenizer nowhere: no such folder"),
-        ({"runs": 0}, "--runs 0: too small"),
+        ({"runs": 0}, "--runs 0: give at least 1"),
     ],
 )
 def test_what_cannot_be_measured_is_named(wrong, problem, base_tokenizer_folder):

@@ -64,11 +64,3 @@ def test_other_code_begins_anew(module, tmp_path, monkeypatch):
     with open(tmp_path / "code" / module, "a") as code:
         code.write("# changed\n")
     assert Stages(tmp_path / "out", {}).run("a", lambda: 3) == 3
-
-
-def test_a_half_written_stage_is_computed_again(tmp_path):
-    half = Stages(tmp_path / "out", {})
-    half.run("a", lambda: [1, 2, 3])
-    [file] = half.folder.glob("*.json")
-    file.rename(file.with_suffix(".unfinished"))
-    assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
