@@ -1,4 +1,4 @@
-"""Accounts, the making of repositories, their settings, and what is special to Spaces."""
+"""Accounts, the making of repositories, and the variables of Spaces."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def create(request: Request) -> Answer:
         raise Refused(401, "Invalid username or password.")
     request.refuse_foreign(user)
     kind, name = asked.get("type", "model"), f"{user}/{asked['name']}"
-    settings = {key: asked[key] for key in ("sdk", "hardware") if key in asked}
-    settings["variables"] = {each["key"]: each["value"] for each in asked.get("variables", [])}
-    settings["secrets"] = [each["key"] for each in asked.get("secrets", [])]
+    settings = {"sdk": asked["sdk"]} if "sdk" in asked else {}
     private = asked.get("visibility") == "private"
     address = f"http://{request.host}/{'' if kind == 'model' else kind + 's/'}{name}"
     try:
@@ -33,14 +31,6 @@ def create(request: Request) -> Answer:
     except Refused as refused:
         return Answer({"error": str(refused), "url": address}, refused.status)
     return Answer({"url": address, "name": name, "id": name})
-
-
-def delete_repository(request: Request) -> Answer:
-    asked = request.json
-    request.values = {"kind": asked.get("type", "model"), "name": f"{asked['organization']}/{asked['name']}"}
-    request.writable()
-    request.repositories.delete(request.key)
-    return Answer({})
 
 
 def validate_yaml(request: Request) -> Answer:
@@ -66,14 +56,6 @@ def auth_check(request: Request) -> Answer:
     return Answer({})
 
 
-def settings(request: Request) -> Answer:
-    request.writable()
-    asked = request.json
-    is_private = asked["visibility"] == "private" if "visibility" in asked else asked.get("private")
-    request.repositories.change(request.key, private=is_private)
-    return Answer({"private": is_private})
-
-
 def variables(request: Request) -> Answer:
     return Answer({name: {"value": value} for name, value in _space(request).get("variables", {}).items()})
 
@@ -82,17 +64,6 @@ def set_variable(request: Request) -> Answer:
     known, asked = _space(request).get("variables", {}), request.json
     request.repositories.change(request.key, variables={**known, asked["key"]: asked["value"]})
     return variables(request)
-
-
-def set_secret(request: Request) -> Answer:
-    known = _space(request).get("secrets", [])
-    request.repositories.change(request.key, secrets=[*known, request.json["key"]])
-    return Answer({})
-
-
-def runtime(request: Request) -> Answer:
-    hardware = {"current": None, "requested": "cpu-basic"}
-    return Answer({"stage": "BUILDING", "hardware": hardware, "gcTimeout": None, "storage": None})
 
 
 def _space(request: Request) -> dict:

@@ -14,16 +14,11 @@ STORAGE_HOST = "localhost"
 
 @dataclass
 class Answer:
-    """
-    Attributes:
-        content: bytes, or what is sent as JSON.
-        length: of a file of which HEAD tells without reading it.
-    """
+    """What is sent: `content` as it is if it is bytes, else as JSON."""
 
     content: Any
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    length: int | None = None
 
 
 @dataclass

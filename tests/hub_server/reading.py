@@ -56,23 +56,6 @@ def refs(request: Request) -> Answer:
     return Answer({**found, "converts": []})
 
 
-def commits(request: Request) -> Answer:
-    request.readable()
-    found = request.repositories.log(request.key, request.values["revision"])
-    return Answer(
-        [
-            {
-                "id": each["id"],
-                "title": each["summary"],
-                "message": each["description"],
-                "authors": [{"user": "someone"}],
-                "date": datetime.fromtimestamp(each["date"], UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-            }
-            for each in found
-        ]
-    )
-
-
 def _described(path: str, entry: dict) -> dict:
     found = {"type": "file", "path": path, "size": entry["size"], "oid": entry["oid"]}
     if entry["lfs"]:
@@ -143,7 +126,7 @@ def _file(request: Request, sha256: str, headers: dict[str, str]) -> Answer:
     headers = {**headers, "Content-Type": "application/octet-stream"}
     span = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
     if not span:
-        return Answer(content, 200, headers, len(content))
+        return Answer(content, 200, headers)
     start, end = int(span[1]), min(int(span[2] or len(content) - 1), len(content) - 1)
     if start >= len(content):
         return Answer(b"", 416, {**headers, "Content-Range": f"bytes */{len(content)}"})

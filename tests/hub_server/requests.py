@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reset()
         self.send(answer)
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET
 
     def answer_to(self, request: str, body: bytes) -> Answer:
         url = urlsplit(self.path)
@@ -104,9 +104,8 @@ class Handler(BaseHTTPRequestHandler):
         content = answer.content
         if not isinstance(content, bytes):
             content = json.dumps(content).encode()
-        length = answer.length if answer.length is not None else len(content)
         self.send_response(answer.status)
-        headers = {"Content-Type": "application/json", **answer.headers, "Content-Length": str(length)}
+        headers = {"Content-Type": "application/json", **answer.headers, "Content-Length": str(len(content))}
         for name, value in headers.items():
             if value:
                 self.send_header(name, value)

@@ -35,7 +35,7 @@ class Repository:
         branches, tags: names to ids of commits.
         commits: by id, their `parent`, `summary`, `date` and `files`: by path the blob's sha256, the size in
             bytes, git's checksum (`oid`) and whether it is an LFS file.
-        settings: what a Space was given: `sdk`, `variables`, and secrets by name alone.
+        settings: what a Space was given: `sdk` and `variables`.
     """
 
     private: bool = False
@@ -103,19 +103,10 @@ class Repositories:
     def exists(self, key: Key) -> bool:
         return self._path(key).is_file()
 
-    def keys(self) -> list[Key]:
-        root = self.home / "repositories"
-        return sorted((path.parts[-3], f"{path.parts[-2]}/{path.stem}") for path in root.glob("*/*/*.json"))
-
     def get(self, key: Key) -> Repository:
         if not self.exists(key):
             raise Refused(404, "Repository not found", "RepoNotFound")
         return Repository(**json.loads(self._path(key).read_text()))
-
-    def delete(self, key: Key) -> None:
-        with self.lock:
-            self.get(key)
-            self._path(key).unlink()
 
     def resolve(self, key: Key, revision: str) -> str:
         """The id of the commit that a branch, a tag or an id (or its beginning) names."""
@@ -166,7 +157,7 @@ class Repositories:
             files = dict(repository.commits[parent]["files"])
             for operation in operations:
                 self._apply(files, operation["key"], operation["value"])
-            return self._add_commit(key, branch, files, header["summary"], header.get("description", ""))
+            return self._add_commit(key, branch, files, header["summary"])
 
     def _apply(self, files: dict[str, dict], kind: str, value: dict) -> None:
         if kind == "file":
@@ -195,26 +186,12 @@ class Repositories:
             repository.branches[name] = self.resolve(key, revision)
             self._save(key, repository)
 
-    def delete_branch(self, key: Key, name: str) -> None:
-        with self.lock:
-            repository = self.get(key)
-            if repository.branches.pop(name, None) is None:
-                raise Refused(404, f"Invalid rev id: {name}", "RevisionNotFound")
-            self._save(key, repository)
-
     def tag(self, key: Key, name: str, revision: str) -> None:
         with self.lock:
             repository = self.get(key)
             if name in repository.tags:
                 raise Refused(409, "Tag already exists")
             repository.tags[name] = self.resolve(key, revision)
-            self._save(key, repository)
-
-    def delete_tag(self, key: Key, name: str) -> None:
-        with self.lock:
-            repository = self.get(key)
-            if repository.tags.pop(name, None) is None:
-                raise Refused(404, f"Invalid rev id: {name}", "RevisionNotFound")
             self._save(key, repository)
 
     def change(self, key: Key, private: bool | None = None, **settings) -> None:
@@ -241,11 +218,10 @@ class Repositories:
         pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
         return {"sha256": sha256, "size": size, "oid": git_oid(pointer if lfs else content), "lfs": lfs}
 
-    def _add_commit(self, key: Key, branch: str, files: dict, summary: str, description: str = "") -> str:
+    def _add_commit(self, key: Key, branch: str, files: dict, summary: str) -> str:
         repository = self.get(key)
         parent = repository.branches.get(branch)
-        commit = {"parent": parent, "summary": summary, "description": description}
-        commit |= {"date": time.time(), "files": files}
+        commit = {"parent": parent, "summary": summary, "date": time.time(), "files": files}
         name = hashlib.sha1(json.dumps([*key, commit], sort_keys=True).encode()).hexdigest()
         repository.commits[name] = commit
         repository.branches[branch] = name

@@ -96,19 +96,7 @@ def branch(request: Request) -> Answer:
     return Answer({})
 
 
-def delete_branch(request: Request) -> Answer:
-    request.writable()
-    request.repositories.delete_branch(request.key, request.values["revision"])
-    return Answer({})
-
-
 def tag(request: Request) -> Answer:
     request.writable()
     request.repositories.tag(request.key, request.json["tag"], request.values["revision"])
-    return Answer({})
-
-
-def delete_tag(request: Request) -> Answer:
-    request.writable()
-    request.repositories.delete_tag(request.key, request.values["revision"])
     return Answer({})
