@@ -12,7 +12,7 @@ INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "amx_int8", "neon
 
 
 def describe_cpu() -> str:
-    """Its name, and those of its instructions on which the speed of a model hangs."""
+    """Its name, and the instructions on which the speed of a model depends."""
     import torch
 
     has = torch.cpu.get_capabilities()

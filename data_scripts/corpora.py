@@ -119,7 +119,7 @@ def _load(name: str, path: str | None, keep_raw_text: bool) -> Corpus:
 def _readable(dialogues: Iterator[Dialogue], name: str, path: str | None) -> Iterator[Dialogue]:
     """
     Raises:
-        UserError: a row has the right columns, and something else in them than dialogues.
+        UserError: a row has the right columns, but they do not hold a dialogue.
     """
     read = 0
     try:

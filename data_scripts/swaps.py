@@ -55,7 +55,7 @@ def swap_details(dialogue: Dialogue, random_: random.Random) -> Dialogue:
     classes = _classes()
     exchanged: dict[str, str] = {}
     for word in dict.fromkeys(word for sentence in dialogue.persona for word in _words(sentence)):
-        if word.lower() not in classes or word.lower() in exchanged or not _is_name_if_it_must(word):
+        if word.lower() not in classes or word.lower() in exchanged or not _is_capitalised_as_its_class(word):
             continue
         forms, others = classes[word.lower()]
         free = [other for other in others if not taken.intersection(map(str.lower, other))]
@@ -73,8 +73,8 @@ def _words(text: str) -> list[str]:
     return [match.group(2) for match in _WORD.finditer(text)]
 
 
-def _is_name_if_it_must(word: str) -> bool:
-    """Whether a word whose like begin with a capital does so, too: Bill is a man, a bill is none."""
+def _is_capitalised_as_its_class(word: str) -> bool:
+    """Whether the word has a capital, if the words of its class have one: Bill is a man, a bill is not."""
     forms, _ = _classes()[word.lower()]
     return word[0].isupper() or not forms[0][0].isupper()
 
@@ -82,7 +82,7 @@ def _is_name_if_it_must(word: str) -> bool:
 def _exchange(text: str, exchanged: dict[str, str]) -> str:
     def other(match: re.Match) -> str:
         article, word = match.groups()
-        if word.lower() not in exchanged or not _is_name_if_it_must(word):
+        if word.lower() not in exchanged or not _is_capitalised_as_its_class(word):
             return match.group(0)
         new = exchanged[word.lower()]
         if word[0].isupper() and new[0].islower():

@@ -92,7 +92,7 @@ class PlainFormat:
 
 
 def _until_last_end(text: str) -> str:
-    """Without the sentence and the character of which the rest was not generated."""
+    """Without the last sentence, and the last character, where generation cut it off."""
     return whole_sentences(text.rstrip("\ufffd"))
 
 

@@ -32,7 +32,7 @@ from eval.results_file import RESULTS_FILE, load_results, results_path
 class PublishModelArguments:
     model: str = field(metadata={"help": "Folder of the trained model."})
     push_to_hub: str = field(
-        metadata={"help": "USER/MODEL, which is created where there is none, and updated else."}
+        metadata={"help": "USER/MODEL, which is created if it is not there, and updated if it is."}
     )
     results: str | None = field(
         default=None,

@@ -41,13 +41,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def imported_by_now():
-    """Stays, too."""
+    """What the module and its fixtures import stays, too."""
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_accelerator():
-    """Of a GPU that an environment variable does not hide."""
+    """Hides one that no environment variable hides, such as MPS."""
     import torch
 
     with pytest.MonkeyPatch.context() as session:

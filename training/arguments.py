@@ -49,16 +49,16 @@ class TrainArguments:
     temperature: float = field(
         default=DecodingSettings.temperature,
         metadata={
-            "help": "Temperature at which the trained model's replies are drawn, unless one asks else."
+            "help": "Temperature at which the trained model's replies are drawn, unless told otherwise."
         },
     )
     top_p: float = field(
         default=DecodingSettings.top_p,
-        metadata={"help": "Nucleus from which the trained model's replies are drawn, unless one asks else."},
+        metadata={"help": "Nucleus from which the trained model's replies are drawn, unless told otherwise."},
     )
     best_of: int = field(
         default=DecodingSettings.best_of,
-        metadata={"help": "Replies of which the chat gives the best, unless one asks else; 1 streams it."},
+        metadata={"help": "Replies of which the chat gives the best, unless told otherwise; 1 streams it."},
     )
     resume: bool = field(
         default=False,

@@ -20,7 +20,7 @@ SAMPLE_NEW_TOKENS = 40
 class StopOnSigterm(TrainerCallback):
     """On SIGTERM, which preemptible machines send, saves a checkpoint after the current step and stops.
 
-    With several processes one of them is told enough: they agree after every step.
+    With several processes it is enough that one gets the signal: they agree after every step.
     """
 
     def __init__(self):

@@ -60,6 +60,6 @@ def save_state(state: TrainerState, file: Path) -> None:
         best_model_checkpoint=best and Path(best).name,
         # Of this process alone, which may have taken no step.
         log_history=[entry for entry in state.log_history if "train_runtime" not in entry],
-        # By which a run would go on, and a finished one does not.
+        # Only a run that goes on needs them.
         stateful_callbacks={},
     ).save_to_json(str(file))

@@ -48,7 +48,7 @@ class PreferArguments:
     temperature: float | None = field(
         default=None,
         metadata={
-            "help": "Temperature at which the tuned model's replies are drawn, unless one asks else (not "
+            "help": "Temperature at which the tuned model's replies are drawn, unless told otherwise (not "
             "given: that of --base)."
         },
     )
@@ -56,7 +56,7 @@ class PreferArguments:
         default=None, metadata={"help": "Nucleus from which they are drawn (not given: that of --base)."}
     )
     beta: float = field(
-        default=0.2, metadata={"help": "How dear it is to differ from --base: beta of the paper."}
+        default=0.2, metadata={"help": "How much it costs to differ from --base: beta of the paper."}
     )
     length_weight: float = field(
         default=0.18,

@@ -54,7 +54,7 @@ class PreferenceLoss:
     """Equation 7 of Rafailov et al., 2023 (https://arxiv.org/abs/2305.18290), with two brakes.
 
     Attributes:
-        beta: how dear it is to differ from the reference.
+        beta: how much it costs to differ from the reference.
         length_weight: log odds, a token, with which the shorter of two replies is expected to be the good
             one. What length explains is not learnt (R-DPO, Park et al., 2024, https://arxiv.org/abs/2403.19159).
         reply_loss_weight: of the cross-entropy of the good replies, so that they do not become unlikelier

@@ -61,7 +61,7 @@ class Request:
         try:
             repository = self.repositories.get(self.key)
         except Refused:
-            # The Hub tells nobody but its users what there is not.
+            # The Hub tells only those with a token that there is no such repository.
             if self.has_token or not self.repositories.token:
                 raise
             raise Refused(401, "Invalid username or password.", "RepoNotFound") from None
