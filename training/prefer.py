@@ -9,6 +9,7 @@ Direct preference optimisation (Rafailov et al., 2023, https://arxiv.org/abs/230
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from typing import TYPE_CHECKING
@@ -147,20 +148,20 @@ def _check_layout(
 def _add_dialogues(
     places: list[dict], arguments: PreferArguments, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Gives every so many-th place a training sequence of --data, drawn by the seed."""
+    """Gives every so many-th place a training sequence of --data, again from the first where they run out."""
     with_one = places[:: arguments.places_per_dialogue]
     dialogues = _dialogues(arguments, tokenizer, "train", len(with_one))
-    for place, sequence in zip(with_one, dialogues, strict=True):
+    for place, sequence in zip(with_one, itertools.cycle(dialogues), strict=False):
         place["sequence"] = sequence
 
 
 def _dialogues(
     arguments: PreferArguments, tokenizer: PreTrainedTokenizerBase, split: str, number: int
 ) -> list[dict[str, list[int]]]:
-    """Sequences of --data.
+    """Sequences of --data by the seed, none twice: so many, or all where there are fewer.
 
     Raises:
-        UserError: they were tokenised for another model.
+        UserError: there are none, or they were tokenised for another model.
     """
     import numpy as np
 
@@ -173,7 +174,11 @@ def _dialogues(
             f"{arguments.base}; give the dataset that it was fine-tuned on"
         )
     rows = dataset[split].with_format("numpy", columns=["input_ids", "labels"])
-    chosen = np.random.default_rng(arguments.seed).choice(len(rows), number)
+    if not len(rows):
+        raise UserError(
+            f"--data {arguments.data}: its split `{split}` is empty; give a dataset with both splits"
+        )
+    chosen = np.random.default_rng(arguments.seed).permutation(len(rows))[:number]
     return [{name: ids.tolist() for name, ids in rows[int(index)].items()} for index in chosen]
 
 
