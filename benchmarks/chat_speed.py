@@ -212,7 +212,7 @@ def _speeds(rounds: list[dict]) -> dict[str, float]:
         **speeds,
         "users_tokens_per_second": median(totals),
         "users_against_one": median(ratios),
-        "users_first_token_seconds_p95": quantiles(first, n=20)[-1],
+        "users_first_token_seconds_p95": quantiles(first, n=20, method="inclusive")[-1],
     }
 
 

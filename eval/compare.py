@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
+from chat.markdown import escaped
 from eval.report import write_text
 from eval.results_file import load_results, results_path
 from eval.table import ARROWS, HIGHER, LOWER, entry_of, figure
@@ -79,7 +80,7 @@ def compare(runs: dict[str, dict]) -> str:
             by_source.setdefault(source, []).append(Row.of(name, results, source))
     lines = [f"{ARROWS}. Bold: the best of the runs that compare."]
     for source, rows in by_source.items():
-        lines += ["", f"### {source}", "", *_table(rows)]
+        lines += ["", f"### {escaped(source)}", "", *_table(rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -94,7 +95,7 @@ def _table(rows: list[Row]) -> list[str]:
     labels = (figure(group, key).label for group, key in columns)
     lines = [f"| run | {' | '.join(labels)} |", "|" + "---|" * (len(columns) + 1)]
     for row in ranked:
-        name = row.name.replace("|", "\\|") + ("" if row.sha256 == shared else f" {OTHER_DATA}")
+        name = escaped(row.name) + ("" if row.sha256 == shared else f" {OTHER_DATA}")
         marks = best if row.sha256 == shared else {}
         cells = (_cell(row, group, key, marks.get(key)) for group, key in columns)
         lines.append(f"| {name} | {' | '.join(cells)} |")

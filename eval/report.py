@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
-from chat.markdown import code_span
+from chat.markdown import code_span, escaped
 from eval.results_file import check_version, load_replies, load_results, results_path
 from eval.table import (
     FIRST_TABLE,
@@ -58,7 +58,7 @@ def _render(results: dict, tables: Callable[[dict, str], list[str]]) -> str:
     lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
     lines += ["", *notes(results)]
     for source in results["figures"]:
-        lines += ["", f"### {source}", "", *tables(results, source)]
+        lines += ["", f"### {escaped(source)}", "", *tables(results, source)]
     return "\n".join(lines) + "\n"
 
 
