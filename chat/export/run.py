@@ -36,13 +36,14 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
         found = write_export(
             source, scratch, arguments.to, arguments.weights, "--model", Path(arguments.dialogues)
         )
+        record(scratch, fingerprint(source), arguments.weights, check=found.to_json())
     return output, found
 
 
 def write_export(
     source: Path, folder: Path, to: str, weights: str, flag: str, dialogues: Path = SAMPLE_DIALOGUES
 ) -> ExportCheck:
-    """Fills an empty folder with an export of the model in `source`.
+    """Fills an empty folder with an export of the model in `source`, but for its `EXPORT_FILE`.
 
     Raises:
         UserError: as `export_model`.
@@ -61,7 +62,6 @@ def write_export(
             f"{flag} {source}: the {weights} export is refused ({found}); "
             f"{'' if weights == 'fp32' else another}chat with the torch engine"
         )
-    record(folder, fingerprint(source), weights, check=found.to_json())
     return found
 
 
