@@ -1,15 +1,14 @@
-"""Cards, the READMEs of repositories: read, and changed on the Hub without losing what others wrote."""
+"""Cards, the READMEs of repositories: changed on the Hub without losing what others wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError
-from chat.hub.errors import NEW_TOKEN, failure_of, one_line
-from chat.hub.loading import explained
+from chat.hub.errors import NEW_TOKEN, failure_of
 from chat.hub.merged_cards import check_mergeable
 from chat.hub.publishing import MAIN, matches, persistently
 from chat.hub.repositories import Destination, hub_api
@@ -25,51 +24,6 @@ STARTERS = (CARD_FILE, ".gitattributes", "index.html", "style.css")
 # By the type of a repository: files of which one of ours has some, and others none.
 OWN_FILES = {"model": TRAINING_FILES, "dataset": (STATISTICS_FILE,), "space": ()}
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf", ".h5", ".msgpack")
-
-
-@dataclass(frozen=True)
-class ModelOnHub:
-    """
-    Attributes:
-        url: of its page.
-        is_private: it is shown to some people only, for being private or gated.
-        metadata: of its card.
-    """
-
-    url: str
-    is_private: bool
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-def model_on_hub(name: str, flag: str) -> ModelOnHub:
-    """What the Hub tells of a model.
-
-    Raises:
-        UserError: there is no such model, or the Hub cannot be reached.
-    """
-    from huggingface_hub import constants
-
-    with explained(flag, name, "model"):
-        info = hub_api().model_info(name)
-    metadata = info.card_data.to_dict() if info.card_data else {}
-    return ModelOnHub(f"{constants.ENDPOINT}/{name}", bool(info.private or info.gated), metadata)
-
-
-def card_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a card on this machine; empty where there is no such file.
-
-    Raises:
-        UserError: it is no valid YAML.
-    """
-    from huggingface_hub import RepoCard
-    from yaml import YAMLError
-
-    if not path.is_file():
-        return {}
-    try:
-        return RepoCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
-    except (ValueError, YAMLError) as error:
-        raise UserError(f"{path}: its metadata cannot be read ({one_line(error)}); mend it") from None
 
 
 @dataclass(frozen=True)
@@ -130,18 +84,6 @@ def _is_work(path: str, kind: str) -> bool:
     return path not in STARTERS
 
 
-def readable_state(destination: Destination) -> RepositoryState:
-    """What is there now.
-
-    Raises:
-        UserError: the Hub refuses or cannot be reached.
-    """
-    try:
-        return state_of(destination)
-    except Exception as error:
-        raise UserError(f"{destination}: {failure_of(error)}") from error
-
-
 def changeable_card(destination: Destination) -> RepositoryState:
     """What is there now, of a repository that is there and that the token may write to.
 
@@ -150,8 +92,8 @@ def changeable_card(destination: Destination) -> RepositoryState:
     """
     if not own_token():
         raise UserError(f"{destination}: no token; {NEW_TOKEN}")
-    state = readable_state(destination)
     try:
+        state = state_of(destination)
         hub_api().auth_check(**destination.repository, write=True)
     except Exception as error:
         raise UserError(f"{destination}: {failure_of(error)}") from error

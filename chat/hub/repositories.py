@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
-from chat.hub.errors import Failure, failure_of
+from chat.hub.errors import NEW_TOKEN, Failure, failure_of
 from chat.hub.secrets import own_token
 
 if TYPE_CHECKING:
@@ -80,10 +80,7 @@ def make_ready(destination: Destination) -> Failure | None:
         UserError: no token, one that may not write there, or a public repository for what is to be private.
     """
     if not own_token():
-        raise UserError(
-            f"{destination}: no token; set HF_TOKEN to one that may write there "
-            "(https://huggingface.co/settings/tokens)"
-        )
+        raise UserError(f"{destination}: no token; {NEW_TOKEN}")
     return tried(lambda: make(destination), destination)
 
 

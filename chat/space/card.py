@@ -25,7 +25,7 @@ class SpaceModel:
     Attributes:
         name: its Hub id, or its folder in the Space; what MODEL_ID is set to.
         url: its page on the Hub; None where it lies in the Space.
-        is_private: the Hub shows it to its owner only.
+        is_private: the Hub shows it to some people only, since it is private or gated.
         datasets: Hub ids of what it was trained on, as its card tells.
         corpora: their names, as its `stats.json` tells.
     """

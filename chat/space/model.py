@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from chat.hub.cards import card_metadata, model_on_hub
-from chat.hub.loading import is_local, load_chat_tokenizer
+from chat.cli import UserError
+from chat.hub.cards import CARD_FILE
+from chat.hub.errors import one_line
+from chat.hub.loading import explained, is_local, load_chat_tokenizer
+from chat.hub.repositories import hub_api
 from chat.page.about import corpora_of
 from chat.space.card import SpaceModel
 from chat.space.folder import folder_in_space
@@ -14,19 +18,40 @@ from chat.space.folder import folder_in_space
 def checked_model(name: str, flag: str) -> SpaceModel:
     """
     Raises:
-        UserError: there is no such model, or it was not trained in our chat format.
+        UserError: there is no such model, it was not trained in our chat format, or its card cannot be read.
     """
     load_chat_tokenizer(name, flag)
     if is_local(name):
-        card = Path(name) / "README.md"
-        return SpaceModel(
-            folder_in_space(name), datasets=_datasets(card_metadata(card)), corpora=tuple(corpora_of(name))
-        )
-    found = model_on_hub(name, flag)
-    return SpaceModel(name, found.url, found.is_private, _datasets(found.metadata))
+        datasets = _datasets(_metadata(Path(name) / CARD_FILE))
+        return SpaceModel(folder_in_space(name), datasets=datasets, corpora=tuple(corpora_of(name)))
+    return _model_on_hub(name, flag)
 
 
-def _datasets(metadata: dict) -> tuple[str, ...]:
+def _model_on_hub(name: str, flag: str) -> SpaceModel:
+    from huggingface_hub import constants
+
+    with explained(flag, name, "model"):
+        found = hub_api().model_info(name)
+    metadata = found.card_data.to_dict() if found.card_data else {}
+    return SpaceModel(
+        name, f"{constants.ENDPOINT}/{name}", bool(found.private or found.gated), _datasets(metadata)
+    )
+
+
+def _metadata(card: Path) -> dict[str, Any]:
+    """What a card says to the Hub; nothing where there is no such file."""
+    from huggingface_hub import RepoCard
+    from yaml import YAMLError
+
+    if not card.is_file():
+        return {}
+    try:
+        return RepoCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
+    except (ValueError, YAMLError) as error:
+        raise UserError(f"{card}: its metadata cannot be read ({one_line(error)}); mend it") from None
+
+
+def _datasets(metadata: dict[str, Any]) -> tuple[str, ...]:
     """The Hub ids among a card's `datasets`, which may be one or several."""
     named = metadata.get("datasets") or []
     return tuple(str(each) for each in ([named] if isinstance(named, str) else named))

@@ -88,5 +88,7 @@ def test_without_a_token_nothing_is_tried(repositories, publish):
     with hub(repositories) as endpoint:
         done = publish(endpoint, token="")
     assert done.returncode == 2 and not repositories.requests
-    assert "error: --push-to-hub someone/chat: no token; set HF_TOKEN to one that may write" in done.stderr
+    assert (
+        "error: --push-to-hub someone/chat: no token; set HF_TOKEN to a token that may do this" in done.stderr
+    )
     assert "Traceback" not in done.stderr

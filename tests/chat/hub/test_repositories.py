@@ -12,6 +12,7 @@ from huggingface_hub.utils._http import default_client_factory
 from chat.cli import UserError
 from chat.hub import cards, publishing, repositories
 from chat.hub.repositories import Destination
+from chat.space.model import _model_on_hub
 
 CHAT = "someone/chat"
 
@@ -135,4 +136,4 @@ def test_what_git_takes_for_no_tags_name_is_refused():
 )
 def test_a_gated_model_is_shown_to_some_people_only_too(client, private, gated, is_private):
     client.model_info.return_value = SimpleNamespace(private=private, gated=gated, card_data=None)
-    assert cards.model_on_hub(CHAT, "--model").is_private is is_private
+    assert _model_on_hub(CHAT, "--model").is_private is is_private
