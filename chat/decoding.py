@@ -11,21 +11,15 @@ from chat.template import control_token_ids, has_chat_format, padding_id
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-TEMPERATURE_RANGE = (0.1, 1.5)
-TOP_P_RANGE = (0.05, 1.0)
-TOP_K_RANGE = (0, 200)
-MAX_NEW_TOKENS_RANGE = (1, 200)
-FREQUENCY_PENALTY_RANGE = (0.0, 2.0)
-BEST_OF_RANGE = (1, 16)
 MAX_SEED = 2**32 - 1
 LIMITS = {
-    "temperature": TEMPERATURE_RANGE,
-    "top_p": TOP_P_RANGE,
-    "top_k": TOP_K_RANGE,
-    "max_new_tokens": MAX_NEW_TOKENS_RANGE,
-    "min_new_tokens": (0, MAX_NEW_TOKENS_RANGE[1]),
-    "frequency_penalty": FREQUENCY_PENALTY_RANGE,
-    "best_of": BEST_OF_RANGE,
+    "temperature": (0.1, 1.5),
+    "top_p": (0.05, 1.0),
+    "top_k": (0, 200),
+    "max_new_tokens": (1, 200),
+    "min_new_tokens": (0, 200),
+    "frequency_penalty": (0.0, 2.0),
+    "best_of": (1, 16),
     "seed": (0, MAX_SEED),
 }
 
@@ -76,22 +70,14 @@ class DecodingSettings:
         What is no number takes the default.
         """
 
-        def within(name: str) -> float:
-            return _within(getattr(self, name), *LIMITS[name], getattr(DecodingSettings, name))
-
-        max_new_tokens = int(within("max_new_tokens"))
-        return replace(
-            self,
-            do_sample=bool(self.do_sample),
-            temperature=within("temperature"),
-            top_p=within("top_p"),
-            top_k=int(within("top_k")),
-            best_of=int(within("best_of")),
-            max_new_tokens=max_new_tokens,
-            min_new_tokens=min(int(within("min_new_tokens")), max_new_tokens),
-            frequency_penalty=within("frequency_penalty"),
-            seed=None if self.seed is None else int(_within(self.seed, *LIMITS["seed"], 0)),
-        )
+        seed = None if self.seed is None else int(_within(self.seed, *LIMITS["seed"], 0))
+        taken: dict[str, Any] = {}
+        for name in LIMITS.keys() - {"seed"}:
+            default = getattr(DecodingSettings, name)
+            # By the default's type: whole numbers stay whole.
+            taken[name] = type(default)(_within(getattr(self, name), *LIMITS[name], default))
+        taken["min_new_tokens"] = min(taken["min_new_tokens"], taken["max_new_tokens"])
+        return replace(self, do_sample=bool(self.do_sample), seed=seed, **taken)
 
     def to_generation_config(self, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         """For `generate` and `generation_config.json`: ends a turn, and keeps role tokens out of replies.

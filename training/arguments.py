@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
-from chat.decoding import BEST_OF_RANGE, TEMPERATURE_RANGE, TOP_P_RANGE, DecodingSettings, check_seed
+from chat.decoding import LIMITS, DecodingSettings, check_seed
 from chat.model_files import TRAIN_ARGUMENTS_FILE
 from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
@@ -202,8 +202,8 @@ class TrainArguments:
         if (decoding := self.decoding()) != decoding.clamped():
             raise UserError(
                 f"--temperature {self.temperature} --top-p {self.top_p} --best-of {self.best_of}: give a "
-                f"temperature of {_span(TEMPERATURE_RANGE)}, a top-p of {_span(TOP_P_RANGE)}, "
-                f"a best of {_span(BEST_OF_RANGE)}"
+                f"temperature of {_span('temperature')}, a top-p of {_span('top_p')}, "
+                f"a best of {_span('best_of')}"
             )
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
@@ -266,5 +266,5 @@ class TrainArguments:
         return arguments
 
 
-def _span(limits: tuple[float, float]) -> str:
-    return " to ".join(map(str, limits))
+def _span(name: str) -> str:
+    return " to ".join(map(str, LIMITS[name]))

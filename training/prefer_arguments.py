@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
-from chat.decoding import TEMPERATURE_RANGE, TOP_P_RANGE, check_seed
+from chat.decoding import LIMITS, check_seed
 from chat.model_files import PREFER_ARGUMENTS_FILE
 from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
@@ -116,8 +116,8 @@ class PreferArguments:
             not_negative=("warmup_steps", "length_weight", "reply_loss_weight", "data_loss_weight"),
         )
         check_seed(self.seed)
-        for name, (low, high) in (("temperature", TEMPERATURE_RANGE), ("top_p", TOP_P_RANGE)):
-            given = getattr(self, name)
+        for name in ("temperature", "top_p"):
+            (low, high), given = LIMITS[name], getattr(self, name)
             if given is not None and not low <= given <= high:
                 raise UserError(f"--{name.replace('_', '-')} {given}: give {low} to {high}")
         if self.calibrate and not self.data:

@@ -7,14 +7,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from chat.decoding import (
-    BEST_OF_RANGE,
-    MAX_NEW_TOKENS_RANGE,
-    TEMPERATURE_RANGE,
-    TOP_K_RANGE,
-    TOP_P_RANGE,
-    DecodingSettings,
-)
+from chat.decoding import LIMITS, DecodingSettings
 from chat.personas import FIRST, PRESETS, random_persona
 from chat.session import MAX_PERSONA_SENTENCES
 
@@ -57,31 +50,23 @@ class PersonaControls:
 def decoding_controls(own: DecodingSettings) -> list[gr.components.Component]:
     """Temperature, top-p, top-k, longest reply and best of, with the model's own settings as values."""
 
-    def slider(limits: tuple[float, float], value: float, step: float, label: str, info: str) -> gr.Slider:
-        return gr.Slider(*limits, value, step=step, label=label, info=info)
+    def slider(name: str, step: float, label: str, info: str) -> gr.Slider:
+        return gr.Slider(*LIMITS[name], getattr(own, name), step=step, label=label, info=info)
 
     return [
         slider(
-            TEMPERATURE_RANGE,
-            own.temperature,
+            "temperature",
             0.05,
             "Temperature",
             "Low: the likeliest words, again and again. High: surprising, then nonsense.",
         ),
         slider(
-            TOP_P_RANGE,
-            own.top_p,
-            0.05,
-            "Top-p",
-            "Draws from the likeliest words that have this much of the probability.",
+            "top_p", 0.05, "Top-p", "Draws from the likeliest words that have this much of the probability."
         ),
-        slider(TOP_K_RANGE, own.top_k, 1, "Top-k", "Draws from so many of the likeliest words; 0 is all."),
+        slider("top_k", 1, "Top-k", "Draws from so many of the likeliest words; 0 is all."),
+        slider("max_new_tokens", 1, "Longest reply", "In tokens, about 4 for 3 words."),
         slider(
-            MAX_NEW_TOKENS_RANGE, own.max_new_tokens, 1, "Longest reply", "In tokens, about 4 for 3 words."
-        ),
-        slider(
-            BEST_OF_RANGE,
-            own.best_of,
+            "best_of",
             1,
             "Best of",
             "Thinks of so many replies and says the one that fits this conversation best.",
