@@ -65,7 +65,10 @@ class Server:
 
         Closing the iterator cancels the request; an error in the pipeline is raised here.
         """
-        return _found(self._start(prompt, config))
+        found = _found(self._start(prompt, config))
+        # A generator that has not begun would end without its `finally`, and leave the request to run.
+        next(found)
+        return found
 
     def close(self) -> None:
         """Ends what runs, and gives the memory back."""
@@ -123,6 +126,7 @@ class Server:
 
 def _found(request: Request) -> Iterator[list[openvino_genai.GenerationOutput]]:
     try:
+        yield []
         while (found := request.found.get()) is not None:
             if isinstance(found, Exception):
                 raise found

@@ -107,6 +107,20 @@ def test_a_reply_that_is_cancelled_while_it_is_read_harms_no_other(openvino_engi
     assert openvino_engine.reply(HELLO, SETTINGS)
 
 
+def test_a_draft_that_nobody_has_begun_to_read_is_cancelled_too(openvino_engine, monkeypatch):
+    """As with a frequency penalty: each draft is a request of its own, and the first is stopped."""
+    server = openvino_engine._server
+    monkeypatch.setattr(server, "_pipeline", Slow(server._pipeline))
+    prompt, settings = openvino_engine._prompt(HELLO, SETTINGS.changed(max_new_tokens=60, min_new_tokens=60))
+    drafts = [server.outputs(prompt, openvino_engine._config(settings, seed)) for seed in range(3)]
+    serving = server._thread
+    for draft in drafts:
+        draft.close()
+    # 60 steps take 3 s.
+    serving.join(timeout=1.5)
+    assert not serving.is_alive()
+
+
 @pytest.fixture
 def copy(model_folder, tmp_path):
     return shutil.copytree(model_folder, tmp_path / "copy")
