@@ -24,7 +24,7 @@ from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.growing_text import growing_text
-from chat.hub.loading import check_ids, is_local, load_chat_tokenizer, load_config
+from chat.hub.loading import check_ids, is_local, load_chat_tokenizer, load_config, positions_of
 from chat.reply_checks import ReplyChecks, is_empty, is_looping
 from chat.template import (
     MAX_PROMPT_TOKENS,
@@ -109,16 +109,17 @@ def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", *
     tokenizer = load_chat_tokenizer(name, flag)
     config = load_config(name, flag)
     check_ids(max(tokenizer.get_vocab().values()), config.get_text_config().vocab_size, name, flag)
+    positions = positions_of(config, name, flag)
     # The library keeps this as state: a thread that called the tokenizer without it would undo it for all,
     # and a user could forge a turn.
     tokenizer.split_special_tokens = True
     if (engine if engine != "auto" else _fastest_engine(config)) == "openvino":
         from chat.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine.load(name, tokenizer, flag, **options)
+        return OpenVinoEngine.load(name, tokenizer, positions, flag, **options)
     from chat.torch_engine import TorchEngine
 
-    return TorchEngine.load(name, tokenizer, flag, **options)
+    return TorchEngine.load(name, tokenizer, positions, flag, **options)
 
 
 def _fastest_engine(config: PretrainedConfig) -> EngineName:

@@ -21,7 +21,7 @@ from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
 from chat.forks import kept_in_forks
-from chat.hub.loading import load_config, load_generation_config, model_folder
+from chat.hub.loading import load_generation_config, model_folder
 from chat.quiet import without_telemetry
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class OpenVinoEngine(ChatEngine):
         name: str,
         settings: DecodingSettings,
         positions: int,
-        properties: dict[str, Any] | None = None,
+        properties: dict[str, Any],
     ):
         """
         Args:
@@ -52,14 +52,20 @@ class OpenVinoEngine(ChatEngine):
         """
         super().__init__(tokenizer, name, settings, positions)
         # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
-        self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **(properties or {})}
+        self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **properties}
         self._server = Server(load_pipeline(folder, positions, self._properties))
         if settings.best_of > 1:
             self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
 
     @classmethod
     def load(
-        cls, name: str, tokenizer: PreTrainedTokenizerBase, flag: str, weights: str = WEIGHTS, **properties
+        cls,
+        name: str,
+        tokenizer: PreTrainedTokenizerBase,
+        positions: int,
+        flag: str,
+        weights: str = WEIGHTS,
+        **properties: Any,
     ) -> OpenVinoEngine:
         """Loads a model's export, which is made where there is none.
 
@@ -86,14 +92,9 @@ class OpenVinoEngine(ChatEngine):
 
             write_export(folder, empty, "openvino", weights, flag)
 
-        return cls(
-            exported_folder(folder, weights, flag, export),
-            tokenizer,
-            name,
-            DecodingSettings.from_generation_config(load_generation_config(str(folder), flag)),
-            load_config(str(folder), flag).max_position_embeddings,
-            properties,
-        )
+        exported = exported_folder(folder, weights, flag, export)
+        settings = DecodingSettings.from_generation_config(load_generation_config(str(folder), flag))
+        return cls(exported, tokenizer, name, settings, positions, properties)
 
     @property
     def is_closed(self) -> bool:

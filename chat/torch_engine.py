@@ -15,7 +15,7 @@ from chat.best_of import Candidate, draw_candidates, reply_log_probs
 from chat.decoding import DecodingSettings
 from chat.devices import computes_in_bfloat16, fastest_device
 from chat.engine import ChatEngine, EngineClosed
-from chat.hub.loading import load_causal_lm, positions_of
+from chat.hub.loading import load_causal_lm
 
 if TYPE_CHECKING:
     import torch
@@ -28,13 +28,9 @@ EXIT_SECONDS = 10.0
 class TorchEngine(ChatEngine):
     """A causal language model in torch. Its random stream is seeded by each request, which runs alone."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
-        super().__init__(
-            tokenizer,
-            name,
-            DecodingSettings.from_generation_config(model.generation_config),
-            positions_of(model.config, name),
-        )
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, positions: int):
+        settings = DecodingSettings.from_generation_config(model.generation_config)
+        super().__init__(tokenizer, name, settings, positions)
         self.model: PreTrainedModel | None = model
         self._one_request = threading.Lock()
         self._drawing: set[threading.Thread] = set()
@@ -44,7 +40,12 @@ class TorchEngine(ChatEngine):
 
     @classmethod
     def load(
-        cls, name: str, tokenizer: PreTrainedTokenizerBase, flag: str, dtype: torch.dtype | None = None
+        cls,
+        name: str,
+        tokenizer: PreTrainedTokenizerBase,
+        positions: int,
+        flag: str,
+        dtype: torch.dtype | None = None,
     ) -> TorchEngine:
         """Loads a model onto the accelerator, if there is one.
 
@@ -61,7 +62,7 @@ class TorchEngine(ChatEngine):
         model = load_causal_lm(name, flag).to(device, dtype or fast)
         # By it transformers warns of padding that it takes for unmasked: drafts that ended before the others.
         model.config.pad_token_id = None
-        return cls(model, tokenizer, name)
+        return cls(model, tokenizer, name, positions)
 
     @property
     def is_closed(self) -> bool:

@@ -213,14 +213,13 @@ def positions_of(config: PretrainedConfig, name: str, flag: str = "--model") -> 
     return positions
 
 
-def load_generation_config(name: str, flag: str = "--model") -> GenerationConfig:
-    """A model's own decoding settings; empty where it has none."""
+def load_generation_config(folder: str, flag: str = "--model") -> GenerationConfig:
+    """The decoding settings in a model's folder; empty where it has none."""
     from transformers import GenerationConfig
 
-    with explained(flag, name, "generation configuration"):
-        if is_local(name) and not (Path(name).expanduser() / "generation_config.json").is_file():
-            return GenerationConfig()
-        return GenerationConfig.from_pretrained(name)
+    with explained(flag, folder, "generation configuration"):
+        has_own = (Path(folder).expanduser() / "generation_config.json").is_file()
+        return GenerationConfig.from_pretrained(folder) if has_own else GenerationConfig()
 
 
 def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:

@@ -1,5 +1,6 @@
 """The engine: streams, stops, retries, falls back, and never hangs."""
 
+import shutil
 import sys
 import threading
 from itertools import pairwise
@@ -270,6 +271,16 @@ def test_an_unreachable_hub_id_is_one_clear_line():
 def test_a_model_without_our_format_is_refused(base_tokenizer_folder):
     with pytest.raises(UserError, match="not trained in this project's chat format"):
         load_engine(str(base_tokenizer_folder))
+
+
+def test_a_model_without_a_number_of_positions_is_refused_before_its_weights_are_read(model_folder, tmp_path):
+    from transformers import BloomConfig
+
+    shutil.copytree(model_folder, tmp_path / "bloom")
+    BloomConfig(vocab_size=50_000).save_pretrained(tmp_path / "bloom")
+    (tmp_path / "bloom" / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"^MODEL_ID .*: a bloom without a number of positions"):
+        load_engine(str(tmp_path / "bloom"), flag="MODEL_ID")
 
 
 def test_the_default_model_is_found_in_order(monkeypatch, tmp_path):

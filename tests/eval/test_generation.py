@@ -62,7 +62,7 @@ def test_the_best_of_several_is_what_the_chat_gives(model, tokenizer, prompts):
 
     settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=8, best_of=16)
     [reply] = generated(model, TemplateFormat(tokenizer), prompts[:1], settings, seed=4)
-    engine = TorchEngine(model, tokenizer, "tiny")
+    engine = TorchEngine(model, tokenizer, "tiny", model.config.max_position_embeddings)
     said = engine.reply([{"role": "user", "content": "Tell me about 0."}], settings.changed(seed=4))
     assert reply == said != ""
 
