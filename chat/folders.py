@@ -26,11 +26,18 @@ class Contents:
 
     Attributes:
         marker: a file that every whole one has.
+        says: what stands in that file, where folders of others have one by its name, too.
         further: patterns of the names of all else that may be in it; hidden files may anyway.
     """
 
     marker: str
     further: tuple[str, ...] = ()
+    says: str = ""
+
+    def are_in(self, folder: Path) -> bool:
+        """Whether the folder has the marker."""
+        marker = folder / self.marker
+        return marker.is_file() and self.says in (marker.read_text("utf-8", "replace") if self.says else "")
 
     def foreign_in(self, folder: Path) -> str | None:
         """The name of something that no such folder holds."""
@@ -212,7 +219,7 @@ def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None
     try:
         is_here = output.resolve() == Path.cwd()
         is_folder = output.is_dir()
-        ours = is_folder and ((output / contents.marker).is_file() or not any(output.iterdir()))
+        ours = is_folder and (contents.are_in(output) or not any(output.iterdir()))
         is_taken = output.exists() and not ours
         foreign = contents.foreign_in(output) if is_folder else None
     except OSError as error:
@@ -225,7 +232,8 @@ def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None
         raise UserError(f"{flag} {output}: is the folder that this runs in; give another one")
     if is_taken:
         raise UserError(
-            f"{flag} {output}: already holds something else (no `{contents.marker}`); give another folder"
+            f"{flag} {output}: already holds something else (no `{contents.marker}` of ours); give another "
+            "folder"
         )
     if foreign:
         raise UserError(

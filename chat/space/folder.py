@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from chat.cli import UserError
 from chat.engine import LOCAL_MODELS, ROOT
 from chat.folders import Contents, whole_folder
 from chat.hub.cards import CARD_FILE
@@ -16,18 +15,11 @@ from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
 from chat.space.requirements import gradio_version, requirements_files
 
 LICENSE_FILE, PAGE = "LICENSE", "app.py"
-SPACE = Contents(CARD_FILE, (PAGE, "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"))
+SPACE = Contents(
+    CARD_FILE, (PAGE, "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"), WRITTEN_BY_US
+)
 # What is removed from a Space that lacks it now; what others put there stays.
 OURS = (PAGE, "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
-
-
-def check_output(output: str) -> None:
-    """Raises UserError where a Space's folder would take the place of something else."""
-    folder = Path(output)
-    card = folder / CARD_FILE
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and WRITTEN_BY_US not in (card.read_text("utf-8", "replace") if card.is_file() else ""):
-        raise UserError(f"--output {output}: already holds something else than a Space; give another folder")
 
 
 def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chat.engine import MODEL_VARIABLE
+from chat.folders import check_replaceable
 from chat.hub.publishing import publish_folder
 from chat.hub.repositories import Destination
 from chat.hub.secrets import refuse_tokens
 from chat.hub.spaces import make_space_ready, set_variable
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel
-from chat.space.folder import OURS, check_output, write_space
+from chat.space.folder import OURS, SPACE, write_space
 from chat.space.model import checked_model
 
 
@@ -26,7 +27,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
         UserError: what was given cannot be used, a file holds a token, or the Hub refuses.
     """
     if arguments.output:
-        check_output(arguments.output)
+        check_replaceable(arguments.output, SPACE, "--output")
     destination = None
     if arguments.push_to_hub:
         destination = Destination(

@@ -194,7 +194,7 @@ def test_the_command_prints_the_table(settings, tmp_path, monkeypatch, capsys):
         ({"model": "nowhere/at/all"}, "--model nowhere/at/all: no such file or folder"),
         ({"other_model": "nowhere/at/all"}, "--other-model nowhere/at/all: no such file or folder"),
         ({"other_model": "BASE"}, "was not trained in this project's chat format"),
-        ({"output": "TAKEN"}, "already holds something else (no `self_chat.json`)"),
+        ({"output": "TAKEN"}, "already holds something else (no `self_chat.json` of ours)"),
     ],
 )
 def test_what_cannot_be_used_is_named(

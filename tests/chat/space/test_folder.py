@@ -118,15 +118,15 @@ def test_a_folder_is_replaced_only_if_it_is_a_space(monkeypatch, space, tmp_path
     assert not (space / "chat" / "old.py").exists()
     (tmp_path / "README.md").write_text("# Mine")
     (tmp_path / "app.py").write_text("")
-    with pytest.raises(UserError, match="already holds something else than a Space"):
+    with pytest.raises(UserError, match=r"already holds something else \(no `README.md` of ours\)"):
         make(monkeypatch, "--output", tmp_path)
     clone = tmp_path / "clone"
     clone.mkdir()
     shutil.copy(ROOT / "README.md", clone)
-    with pytest.raises(UserError, match="already holds something else than a Space"):
+    with pytest.raises(UserError, match=r"already holds something else \(no `README.md` of ours\)"):
         make(monkeypatch, "--output", clone)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
-    with pytest.raises(UserError, match="already holds something else than a Space"):
+    with pytest.raises(UserError, match=r"already holds something else \(no `README.md` of ours\)"):
         make(monkeypatch, f"--output=~/{tmp_path.name}")
     assert (tmp_path / "README.md").read_text() == "# Mine"
 
