@@ -12,11 +12,10 @@ from chat.page.chat_interface import Chat, Page
 from chat.page.controls import PersonaControls, decoding_controls, seed_control
 from chat.page.conversations import Places, SideBar
 from chat.page.guard import ASK_API, CHAT_API
-from chat.page.message_box import MessageBox
 from chat.page.replies import answerer, asker, id_of, turns_from
 from chat.page.reply_panel import ReplyPanel, details_field
 from chat.page.summary_panel import SummaryPanel
-from chat.page.text_chatbot import TextChatbot, place_of
+from chat.page.text_chatbot import MessageBox, TextChatbot, place_of
 from chat.page.variables import PageVariables
 from chat.session import MAX_MESSAGE_CHARACTERS
 

@@ -1,4 +1,4 @@
-"""A chatbot whose messages are shown as the text that they are."""
+"""A chatbot that shows messages as the text that they are, and the field in which they are written."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ class TextChatbot(gr.Chatbot):
 
     def preprocess(self, payload: Any) -> Any:
         return _with_texts(super().preprocess(payload), meant)
+
+
+class MessageBox(gr.Textbox):
+    """Gradio holds browsers to `max_length`, programs to nothing: the history would hold all they send."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> str:
+        return typed(payload)
 
 
 def _with_texts(value: Any, change: Callable[[str], str]) -> Any:

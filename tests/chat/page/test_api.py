@@ -269,7 +269,7 @@ def test_every_function_of_the_page_bears_nonsense(address, engine):
 
 def test_the_server_keeps_no_more_than_the_engine_looks_at():
     from chat.page.chat_interface import Chat
-    from chat.page.message_box import MessageBox
+    from chat.page.text_chatbot import MessageBox
     from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
 
     assert len(MessageBox().preprocess("x" * 10_000)) == MAX_MESSAGE_CHARACTERS
