@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from chat.best_of import Candidate, rank
 from chat.cli import UserError
@@ -43,7 +43,6 @@ MAX_RETRIES = 3
 MAX_REQUESTS = 32
 FALLBACK_REPLY = "Sorry, I lost my train of thought. Could you say that in another way?"
 MODEL_VARIABLE = "MODEL_ID"
-ENGINE_VARIABLE = "ENGINE"
 ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED_MODEL = "models/pocket"
 LOCAL_MODELS = ("final_model", EMBEDDED_MODEL)
@@ -81,17 +80,6 @@ def default_model() -> str:
         f"no model: neither {' nor '.join(LOCAL_MODELS)} is there; name a folder or Hub id by --model or "
         f"{MODEL_VARIABLE}"
     )
-
-
-def engine_named(name: str) -> EngineName:
-    """What `ENGINE` asks for.
-
-    Raises:
-        UserError: there is no such engine.
-    """
-    if (found := name.strip().lower() or "auto") not in get_args(EngineName):
-        raise UserError(f"{ENGINE_VARIABLE} {name}: give one of {', '.join(get_args(EngineName))}")
-    return found
 
 
 def load_engine(name: str, flag: str = "--model", engine: EngineName = "auto", **options: Any) -> ChatEngine:

@@ -28,14 +28,19 @@ from chat.session import message_from, persona_from
 if TYPE_CHECKING:
     from huggingface_hub import CommitScheduler
 
-DATASET_VARIABLE = "FEEDBACK_DATASET"
-FEEDBACK_FOLDER = "feedback"
+FOLDER_VARIABLE, DATASET_VARIABLE = "FEEDBACK_FOLDER", "FEEDBACK_DATASET"
+DEFAULT_FOLDER = "feedback"
 PUSH_EVERY_MINUTES = 5
 LAST_PUSH_SECONDS = 60
 MAX_ID_CHARACTERS = 100
 REPLY, LIKED = "reply", "liked"
 
 LOGGER = logging.getLogger(__name__)
+
+
+def is_off(folder: str) -> bool:
+    """Whether FEEDBACK_FOLDER says that nothing is to be kept."""
+    return folder.lower() == "off"
 
 
 class FeedbackLog:

@@ -47,14 +47,14 @@ def main() -> None:
 
 def _folder(named: str | None) -> tuple[str, str]:
     """The folder, and what named it."""
-    from chat.feedback import FEEDBACK_FOLDER
+    from chat.feedback import DEFAULT_FOLDER, FOLDER_VARIABLE, is_off
 
     if named is not None:
         return named, "--folder"
-    found = os.environ.get("FEEDBACK_FOLDER", "").strip()
-    if found.lower() == "off":
-        raise UserError("FEEDBACK_FOLDER off: nothing is kept; name a folder by --folder")
-    return (found, "FEEDBACK_FOLDER") if found else (FEEDBACK_FOLDER, "--folder")
+    found = os.environ.get(FOLDER_VARIABLE, "").strip()
+    if is_off(found):
+        raise UserError(f"{FOLDER_VARIABLE} off: nothing is kept; name a folder by --folder")
+    return (found, FOLDER_VARIABLE) if found else (DEFAULT_FOLDER, "--folder")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from chat.cli import UserError
 from chat.engine import ChatEngine
 from chat.page.guard import ASK_API, RequestGuard, refuse_downloads, refuse_hoards
 from chat.page.theme import theme
-from chat.page.variables import ADDRESS_VARIABLE, PageVariables
+from chat.page.variables import ADDRESS_VARIABLE, PORT_VARIABLE, PageVariables
 
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
@@ -82,7 +82,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
             **{"inbrowser": has_screen(), **listens, **options},
         )
     except OSError as error:
-        raise UserError(f"GRADIO_SERVER_NAME, GRADIO_SERVER_PORT: {error}") from None
+        raise UserError(f"{ADDRESS_VARIABLE}, {PORT_VARIABLE}: {error}") from None
     if page.mcp_server_obj:
         _only_without_memory(page.mcp_server_obj)
     return address

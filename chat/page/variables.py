@@ -7,12 +7,12 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from chat.cli import UserError
 from chat.content_guard import is_wanted
-from chat.engine import ENGINE_VARIABLE, MAX_REQUESTS, MODEL_VARIABLE, EngineName, default_model, engine_named
-from chat.feedback import DATASET_VARIABLE, FEEDBACK_FOLDER
+from chat.engine import MAX_REQUESTS, MODEL_VARIABLE, EngineName, default_model
+from chat.feedback import DATASET_VARIABLE, DEFAULT_FOLDER, FOLDER_VARIABLE, is_off
 
 MAX_QUEUE_SIZE = 1000
 ADDRESS_VARIABLE = "GRADIO_SERVER_NAME"
@@ -28,7 +28,7 @@ class PageVariables:
     engine: EngineName = field(
         default="auto",
         metadata={
-            "variable": ENGINE_VARIABLE,
+            "variable": "ENGINE",
             "help": "`auto`, `torch` or `openvino` (below); the terminal has `--engine`",
         },
     )
@@ -47,9 +47,9 @@ class PageVariables:
         },
     )
     feedback_folder: str = field(
-        default=FEEDBACK_FOLDER,
+        default=DEFAULT_FOLDER,
         metadata={
-            "variable": "FEEDBACK_FOLDER",
+            "variable": FOLDER_VARIABLE,
             "help": "where messages are kept of those who allow it (default `feedback`); `off`: nowhere",
         },
     )
@@ -79,7 +79,8 @@ class PageVariables:
         }
         checked: dict[str, Any] = dict(given)
         checked["model"] = os.path.expanduser(given.get("model", "")) or default_model()
-        checked["engine"] = engine_named(given.get("engine", ""))
+        if "engine" in given:
+            checked["engine"] = _engine_named(given["engine"])
         for name, highest in {"concurrent_replies": MAX_REQUESTS, "queue_size": MAX_QUEUE_SIZE}.items():
             if name in given:
                 checked[name] = _whole_number(variable_of(name), given[name], highest)
@@ -92,23 +93,29 @@ class PageVariables:
             os.environ.pop(PORT_VARIABLE, None)
         if name := environment.get(ADDRESS_VARIABLE, "").strip():
             _check_address(name)
-        if (folder := given.get("feedback_folder", "off")).lower() != "off":
+        if (folder := given.get("feedback_folder")) and not is_off(folder):
             _check_folder(folder)
         if "mcp_server" in given:
             checked["mcp_server"] = _yes_or_no("mcp_server", given["mcp_server"])
         found = cls(**checked)
         if found.feedback_dataset and not found.keeps_feedback:
-            raise UserError("FEEDBACK_DATASET: is set while FEEDBACK_FOLDER is off; unset one of them")
+            raise UserError(f"{DATASET_VARIABLE}: is set while {FOLDER_VARIABLE} is off; unset one of them")
         return found
 
     @property
     def keeps_feedback(self) -> bool:
-        return self.feedback_folder.lower() != "off"
+        return not is_off(self.feedback_folder)
 
 
 def variable_of(name: str) -> str:
     """The environment variable of a field."""
     return next(each.metadata["variable"] for each in fields(PageVariables) if each.name == name)
+
+
+def _engine_named(value: str) -> EngineName:
+    if (found := value.lower()) not in get_args(EngineName):
+        raise UserError(f"{variable_of('engine')} {value}: give one of {', '.join(get_args(EngineName))}")
+    return found
 
 
 def _check_address(name: str) -> None:
@@ -130,8 +137,7 @@ def _check_folder(folder: str) -> None:
     there = next(each for each in (place, *place.parents) if os.path.lexists(each))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(
-            f"{variable_of('feedback_folder')} {folder}: {there} cannot be written to; give another folder, "
-            "or off"
+            f"{FOLDER_VARIABLE} {folder}: {there} cannot be written to; give another folder, or off"
         )
 
 

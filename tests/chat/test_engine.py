@@ -17,7 +17,6 @@ from chat.engine import (
     MAX_RETRIES,
     EngineBusy,
     default_model,
-    engine_named,
     load_engine,
 )
 
@@ -310,9 +309,3 @@ def test_a_gpt2_gets_openvino_unless_there_is_an_accelerator(model_folder, has_a
     monkeypatch.setattr(torch.accelerator, "is_available", lambda *_: has_accelerator)
     load_engine(str(model_folder))
     assert loaded == [TorchEngine if has_accelerator else OpenVinoEngine]
-
-
-def test_the_engine_is_named_by_the_variable():
-    assert engine_named("") == "auto" and engine_named(" Torch ") == "torch"
-    with pytest.raises(UserError, match="ENGINE fast: give one of auto, torch, openvino"):
-        engine_named("fast")
