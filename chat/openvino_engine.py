@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from chat.engine import ChatEngine
 from chat.export.cache import exported_folder
 from chat.forks import kept_in_forks
 from chat.hub.loading import load_generation_config, model_folder
+from chat.padding import padded
 from chat.quiet import without_telemetry
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ class OpenVinoEngine(ChatEngine):
         # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
         self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **properties}
         self._server = Server(load_pipeline(folder, positions, self._properties))
+        self._scorer: Scorer | None = None
+        self._compiling = threading.Lock()
         if settings.best_of > 1:
+            # Compiles the scorer, for which the first visitor would else wait.
             self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
 
     @classmethod
@@ -104,7 +107,7 @@ class OpenVinoEngine(ChatEngine):
         # In a fork the wait for its threads would never end.
         if not self.is_forked:
             self._server.close()
-            self.__dict__.pop("_scorer", None)
+            self._scorer = None
 
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         for outputs in self._server.outputs(prompt, self._config(settings, seed)):
@@ -136,11 +139,9 @@ class OpenVinoEngine(ChatEngine):
         ]
 
     def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
-        return self._scorer.log_probs(prompts, replies)
-
-    @cached_property
-    def _scorer(self) -> Scorer:
-        return Scorer(self._folder, self._properties)
+        with self._compiling:
+            scorer = self._scorer = self._scorer or Scorer(self._folder, self._properties)
+        return scorer.log_probs(prompts, replies)
 
     def _config(self, settings: DecodingSettings, seed: int) -> openvino_genai.GenerationConfig:
         import openvino_genai
@@ -190,11 +191,7 @@ class Scorer:
         import numpy as np
 
         texts = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
-        ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, text in enumerate(texts):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = 1
+        ids, mask = (each.numpy() for each in padded(texts))
         self._request.reset_state()
         logits = self._request.infer(
             {
