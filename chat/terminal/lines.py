@@ -123,24 +123,23 @@ def _ctrl_c() -> KeyBindings:
 
 
 def _completer(arguments: Mapping[str, list[str] | None]) -> Completer:
-    from prompt_toolkit.completion import Completer, Completion, PathCompleter
+    from prompt_toolkit.completion import Completer, PathCompleter, WordCompleter
     from prompt_toolkit.document import Document
 
-    paths = PathCompleter(expanduser=True)
+    commands = WordCompleter([*arguments], sentence=True)
+    following = {
+        command: PathCompleter(expanduser=True) if words is None else WordCompleter(words, WORD=True)
+        for command, words in arguments.items()
+    }
 
+    # prompt_toolkit's NestedCompleter knows no first word with a slash.
     class CommandCompleter(Completer):
         def get_completions(self, document, event):
-            line = document.text_before_cursor
-            command, space, rest = line.partition(" ")
-            if not space:
-                found = [name for name in arguments if name.startswith(line)] if line.startswith("/") else []
-                yield from (Completion(name, -len(line)) for name in found)
-            elif command in arguments and arguments[command] is None:
-                yield from paths.get_completions(Document(rest), event)
-            else:
-                word = rest.rpartition(" ")[2]
-                found = [each for each in arguments.get(command) or [] if each.startswith(word)]
-                yield from (Completion(each, -len(word)) for each in found)
+            command, space, rest = document.text_before_cursor.partition(" ")
+            if command in following and space:
+                yield from following[command].get_completions(Document(rest), event)
+            elif command.startswith("/") and not space:
+                yield from commands.get_completions(document, event)
 
     return CommandCompleter()
 
