@@ -59,9 +59,8 @@ class Dialogue:
 
     def messages(self) -> list[dict[str, str]]:
         """The dialogue as chat messages, the persona as the system message."""
-        persona = persona_text(self.persona)
-        system = [{"role": SYSTEM, "content": persona}] if persona else []
-        return system + [{"role": turn.role, "content": turn.text} for turn in self.turns]
+        turns = [{"role": turn.role, "content": turn.text} for turn in self.turns]
+        return persona_messages(self.persona) + turns
 
     def to_json(self) -> dict:
         """The JSONL record of `chat.jsonl`, the format of a user's own corpus."""
@@ -82,6 +81,12 @@ def swapped(turns: Iterable[Turn]) -> tuple[Turn, ...]:
 def persona_text(persona: Iterable[str]) -> str:
     """The persona's sentences as the one text that the prompt carries."""
     return " ".join(sentence.strip() for sentence in persona if sentence.strip())
+
+
+def persona_messages(persona: Iterable[str]) -> list[dict[str, str]]:
+    """The system message of a persona; none where it says nothing."""
+    text = persona_text(persona)
+    return [{"role": SYSTEM, "content": text}] if text else []
 
 
 def alternating_turns(utterances: Iterable[tuple[str, str]], dropped: Counter) -> tuple[Turn, ...]:

@@ -32,7 +32,7 @@ def is_empty(text: str) -> bool:
     return not any(character.isalnum() for character in text)
 
 
-def is_too_short(text: str) -> bool:
+def is_lone_letter(text: str) -> bool:
     """Whether the text is one Latin letter. A figure may answer, and so may a Chinese character."""
     said = [character for character in text if character.isalnum()]
     return len(said) == 1 and said[0].isalpha() and said[0].isascii()
@@ -70,7 +70,7 @@ def is_repetitive(text: str) -> bool:
 
 def is_sound(text: str) -> bool:
     """Whether the text says something, and says it once."""
-    return not (is_empty(text) or is_too_short(text) or is_looping(text) or is_repetitive(text))
+    return not (is_empty(text) or is_lone_letter(text) or is_looping(text) or is_repetitive(text))
 
 
 def was_said(text: str, earlier: Iterable[str], min_words: int = MIN_SAID_WORDS) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from chat.decoding import DecodingSettings
-from chat.dialogue import ASSISTANT, SYSTEM, USER, persona_text
+from chat.dialogue import ASSISTANT, USER, persona_messages
 from chat.engine import ChatEngine
 from chat.template import content_text
 
@@ -60,8 +60,7 @@ class ChatSession:
 
     def messages(self) -> list[dict[str, str]]:
         """The conversation for the engine, the persona first."""
-        text = persona_text(self.persona)
-        return ([{"role": SYSTEM, "content": text}] if text else []) + self.turns
+        return [*persona_messages(self.persona), *self.turns]
 
     def ask(self, sent: Any, rejected: Sequence[str] = ()) -> Iterator[str]:
         """Says what `sent` holds and yields the reply as it grows (see `ChatEngine.stream`).

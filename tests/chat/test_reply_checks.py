@@ -6,10 +6,10 @@ from chat.reply_checks import (
     ReplyChecks,
     echoes,
     is_empty,
+    is_lone_letter,
     is_looping,
     is_repetitive,
     is_sound,
-    is_too_short,
     was_said,
     whole_sentences,
 )
@@ -30,7 +30,7 @@ def test_a_letter_or_digit_is_not_empty(text):
     [("I", True), ("a.", True), ("7", False), ("\u662f\u3002", False), ("OK", False)],
 )
 def test_one_latin_letter_is_no_reply_but_one_chinese_character_is(text, says_too_little):
-    assert is_too_short(text) == says_too_little != is_sound(text)
+    assert is_lone_letter(text) == says_too_little != is_sound(text)
 
 
 @pytest.mark.parametrize(
