@@ -10,8 +10,8 @@ import json
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import Literal
 
+from chat.analytics.figures import Every
 from chat.cli import UserError, parse_arguments, run
 
 
@@ -23,9 +23,7 @@ class AnalyticsArguments:
     output: str = field(
         default="feedback.png", metadata={"help": "File for the picture: .png, .svg or .pdf."}
     )
-    every: Literal["hour", "day", "week"] = field(
-        default="day", metadata={"help": "What is counted together, in UTC."}
-    )
+    every: Every = field(default="day", metadata={"help": "What is counted together, in UTC."})
 
 
 def main() -> None:
@@ -37,12 +35,13 @@ def main() -> None:
     output = check_output(arguments.output, "--output")
     log = read_log(*_folder(arguments.folder))
     periods = figures_by_period(log, arguments.every)
+    together = Figures.of(log.replies, log.ratings)
     draw(periods, arguments.every, output, "--output")
     if log.skipped:
         print(f"{log.skipped} lines are no events of the chat and were skipped", file=sys.stderr)
-    print(table(periods, Figures.of(log.replies, log.ratings), arguments.every))
+    print(table(periods, together, arguments.every))
     print(f"The picture is in {output}")
-    print(json.dumps(summary(log, arguments.every)))
+    print(json.dumps(summary(log, periods, together, arguments.every)))
 
 
 def _folder(named: str | None) -> tuple[str, str]:

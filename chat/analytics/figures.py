@@ -83,13 +83,12 @@ def written(start: datetime, every: Every) -> str:
     return start.strftime("%Y-%m-%d %H:00" if every == "hour" else "%Y-%m-%d")
 
 
-def summary(log: Log, every: Every) -> dict[str, Any]:
+def summary(log: Log, periods: dict[datetime, Figures], together: Figures, every: Every) -> dict[str, Any]:
     """All figures, for JSON."""
-    periods = figures_by_period(log, every)
     return {
         "files": log.files,
         "skipped_lines": log.skipped,
-        "all": asdict(Figures.of(log.replies, log.ratings)),
+        "all": asdict(together),
         "every": every,
         "periods": {start.isoformat(): asdict(each) for start, each in periods.items()},
     }
