@@ -43,13 +43,13 @@ def _home() -> dict[str, str]:
 def quiet_libraries() -> Iterator[None]:
     """Within the block only errors are logged and none is warned; afterwards everything is as it was."""
     root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+    level, handlers, disabled = root.level, list(root.handlers), root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with without_telemetry(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(disabled)
         root.setLevel(level)
         root.handlers[:] = handlers
