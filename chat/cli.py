@@ -57,10 +57,9 @@ def parse_arguments(
     config_parser.add_argument("--config")
     known, _ = config_parser.parse_known_args(argv)
     from_file = _config_flags(parser, Path(known.config)) if known.config else []
-    arguments, namespace, unknown = parser.parse_args_into_dataclasses(
+    arguments, _, unknown = parser.parse_args_into_dataclasses(
         from_file + argv, return_remaining_strings=True, look_for_args_file=False
     )
-    del namespace
     if unknown:
         flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
         raise UserError(f"{unknown[0]}: no such flag{_suggestion(unknown[0], flags)}; see --help")
@@ -106,7 +105,7 @@ def _at_home(arguments: Arguments) -> Arguments:
     return dataclasses.replace(arguments, **changed) if changed else arguments
 
 
-def _config_flags(parser, path: Path) -> list[str]:
+def _config_flags(parser: argparse.ArgumentParser, path: Path) -> list[str]:
     """The YAML file's entries as command-line flags, so that they pass the same type checks."""
     import yaml
 
@@ -224,7 +223,7 @@ def command_line(module: str, argument_class: type, values: dict[str, Any]) -> s
     return shlex.join(words)
 
 
-def _suggestion(name: str, known) -> str:
+def _suggestion(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
 
@@ -270,8 +269,8 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def _ready_streams() -> None:
-    """What is closed, as services start their programs, reads and writes nothing. Bytes that are no text, and
-    characters that a stream has not, become others.
+    """Opens streams that are closed, as under some service managers, on the null device. What a stream cannot
+    decode or encode is replaced.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -186,5 +186,5 @@ class Request:
             handle.cancel()
 
     def release(self) -> None:
-        """Lets go of what belongs to the pipeline, whose memory is not to hang on somebody's exception."""
+        """Lets go of what belongs to the pipeline, whose memory an exception's traceback would else hold."""
         self._handle = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from chat.cli import UserError
 from chat.template import control_token_ids, has_chat_format, padding_id
 
 if TYPE_CHECKING:
+    import torch
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 MAX_SEED = 2**32 - 1
@@ -110,7 +112,7 @@ class DecodingSettings:
         names = ("best_of", "frequency_penalty")
         return {name: value for name in names if (value := getattr(self, name)) != getattr(type(self), name)}
 
-    def logits_processors(self, prompt_tokens: int) -> list:
+    def logits_processors(self, prompt_tokens: int) -> list[Callable]:
         """What `generate` needs beside its configuration."""
         return [_frequency_penalty(self.frequency_penalty, prompt_tokens)] if self.frequency_penalty else []
 
@@ -121,10 +123,12 @@ def check_seed(seed: int) -> None:
         raise UserError(f"--seed {seed}: give 0 to {MAX_SEED}")
 
 
-def _frequency_penalty(penalty: float, prompt_tokens: int):
+def _frequency_penalty(
+    penalty: float, prompt_tokens: int
+) -> Callable[[torch.LongTensor, torch.FloatTensor], torch.FloatTensor]:
     """A logits processor over the tokens after the prompt, as OpenAI's and OpenVINO's APIs define it."""
 
-    def processor(input_ids, scores):
+    def processor(input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         drawn = input_ids[:, prompt_tokens:]
         counts = scores.new_zeros(scores.shape).scatter_add_(1, drawn, scores.new_ones(drawn.shape))
         return scores - penalty * counts

@@ -1,4 +1,4 @@
-"""What is computed on, and in."""
+"""The device that models run on, and the precision that it computes in."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def locked(file: Path, taken: str) -> Iterator[None]:
         taken: what is wrong where another process holds it.
 
     Raises:
-        UserError: that.
+        UserError: another process holds it.
         OSError: it cannot be written.
     """
     from filelock import FileLock, Timeout
@@ -205,7 +205,7 @@ def is_write_failure(error: Exception) -> bool:
 
 
 def full_disk(error: BaseException | None) -> OSError | None:
-    """What says so, of an error and the errors that it came from."""
+    """The error that says that a disk is full or takes no more: this one, or one that it came from."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             return error

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def growing_text(tokenizer: PreTrainedTokenizerBase, draws: Iterator[list[int]]) -> Iterator[str]:
-    """The text of the ids so far, in whole characters and, but at the end, whole words.
+    """The text of the ids so far, in whole characters and, except at the end, whole words.
 
     A reply that was cut at the longest length ends with its last whole sentence.
     """
     from tokenizers.decoders import DecodeStream
 
-    decoder = DecodeStream([], True)
+    decoder = DecodeStream(skip_special_tokens=True)
     text, shown, last = "", "", None
     for ids in draws:
         for last in ids:

@@ -44,7 +44,9 @@ def reads_as_alone(
     return broadcast_object_list([agrees])[0]
 
 
-def _agrees(model, together, alone) -> bool:
+def _agrees(
+    model: PreTrainedModel, together: Callable[[], list[torch.Tensor]], alone: Sequence[Sequence[int]]
+) -> bool:
     try:
         expected = [_log_probs(model, ids) for ids in alone]
     except torch.OutOfMemoryError:

@@ -19,7 +19,7 @@ MAX_SEQUENCE_TOKENS = 256
 
 @dataclass(frozen=True)
 class TrainingSequence:
-    """Model input with labels: `IGNORED_LABEL` but on the assistant's replies and their end of turn."""
+    """Model input with labels: `IGNORED_LABEL` except on the assistant's replies and their end of turn."""
 
     input_ids: list[int]
     labels: list[int]

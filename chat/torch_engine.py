@@ -91,7 +91,7 @@ class TorchEngine(ChatEngine):
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         """`generate` runs in a thread that ends with the iterator.
 
-        It waits for its turn there: who reads two replies by turns would else wait for himself.
+        It waits for its turn there: a caller that reads two replies in alternation would else deadlock.
         """
         drawn = _DrawnIds()
         stopped = threading.Event()
@@ -117,7 +117,14 @@ class TorchEngine(ChatEngine):
         if "error" in outcome:
             raise outcome["error"]
 
-    def _generate(self, prompt, settings: DecodingSettings, seed: int, drawn: _DrawnIds, stopped) -> None:
+    def _generate(
+        self,
+        prompt: list[int],
+        settings: DecodingSettings,
+        seed: int,
+        drawn: _DrawnIds,
+        stopped: threading.Event,
+    ) -> None:
         import torch
 
         with self._alone() as model, _seeded(seed, model.device):

@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Rating:
-    """What somebody thought of a reply, at last: True is liked, False disliked."""
+    """What somebody thought of a reply in the end: True is liked, False disliked."""
 
     time: datetime
     liked: bool

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError, first_line
 from chat.folders import DISK_FULL
 from chat.hub.secrets import own_token
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 TOKEN_PATTERN = re.compile(r"\b(hf|api_org|hf_oauth)_[A-Za-z0-9_]{4,}")
 # As "Private repository storage limit reached, please upgrade your plan".
@@ -93,7 +97,7 @@ def is_gated(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type; tokens are blotted out."""
+    """The first line of an error's message, or its type, with tokens redacted."""
     return without_tokens(first_line(error))
 
 
@@ -110,8 +114,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _refusal(error) -> Failure:
-    """The failure of an answer of status 400 or more."""
+def _refusal(error: HfHubHTTPError) -> Failure:
+    """What an answer of status 400 or more means."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     status = error.response.status_code
@@ -160,7 +164,7 @@ def _refusal(error) -> Failure:
     )
 
 
-def _retry_after_seconds(headers) -> float:
+def _retry_after_seconds(headers: Mapping[str, str]) -> float:
     """What `RateLimit` or `Retry-After` asks for, in seconds; 0 where neither is there."""
     from huggingface_hub.utils import parse_ratelimit_headers
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-# Of a model that brings its own code transformers would ask on the terminal whether to run it.
+# Else transformers would ask on the terminal whether to run the code that a model brings.
 NO_CODE = {"trust_remote_code": False}
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 

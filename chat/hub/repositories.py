@@ -123,7 +123,7 @@ def make(destination: Destination) -> None:
 
 
 def hub_api() -> HfApi:
-    """The Hub's client, whose every request, also of the libraries, has a bound from now on."""
+    """The Hub's client; from now on every request has a timeout, those that the libraries make as well."""
     from huggingface_hub import HfApi
 
     _bound_waiting()

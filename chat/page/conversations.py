@@ -89,7 +89,7 @@ class SideBar:
                 upload = gr.Button("Import", size="sm", min_width=80)
                 delete = gr.Button("Delete", size="sm", min_width=80)
             conversation, file_text = gr.JSON(visible=False), gr.Textbox(visible=False)
-        # Of components that are not in the page Gradio tells no changes.
+        # Gradio reports no changes of components that are not in the page.
         changes = gr.Textbox(visible="hidden")
         return cls(listing, new, delete, export, upload, conversation, file_text, changes)
 
@@ -110,12 +110,12 @@ class SideBar:
 
     def arrives(self, event: gr.events.Dependency) -> None:
         """Tells the browser that the conversation which an event brings is there, or none will be."""
-        # After an error Gradio's `then` does not come.
+        # Gradio runs no `then` after an error.
         for ends in (event.then, event.failure):
             ends(None, None, self.listing, js="() => gpt2chat.arrived()", **UNQUEUED)
 
     def _wire_keeping(self, places: Places) -> None:
-        # A `gr.State` would tell no changes by events that are not queued (Gradio 6.31).
+        # Not of the `gr.State`: Gradio 6.31 reports no changes of it by events outside the queue.
         gr.on(
             [places.chatbot.change, places.persona.change],
             None,

@@ -24,7 +24,7 @@ CLOSED = re.compile(
 MAX_REQUEST_BYTES = 12_000_000
 # Gradio's clients name their sessions in about ten characters.
 MAX_SESSION_CHARACTERS = 100
-# Gradio's own, which `refuse_hoards` puts another one before.
+# Gradio's own, which `refuse_hoards` wraps.
 _get_fn = route_utils.get_fn
 TOO_LARGE = HTTPException(413, "More than this page takes.")
 
@@ -57,7 +57,7 @@ def refuse_hoards() -> None:
 
 
 class RequestGuard:
-    """An ASGI application before another one."""
+    """ASGI middleware: answers what is refused, and passes everything else on."""
 
     def __init__(self, app: ASGIApp):
         self.app = app

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
 
 FOLDER = Path(__file__).resolve().parent
-# What Gradio 6.31 says to those who hear the page at the end of its work, in words that it does not have.
+# Gradio 6.31 announces the end of each event to screen readers by this key, and has no text for it.
 WORDS = {"common.complete": "Complete"}
 # Conversations that the server holds, one an open page; of more, the longest unused ones are forgotten there.
 MAX_SESSIONS = 1000
@@ -89,7 +89,7 @@ def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **opti
 
 
 def _past_proxies(*hosts: str) -> None:
-    """Reaches these directly, where a proxy is set for all: Gradio asks its own server whether it is up."""
+    """Excepts these hosts from a proxy that is set: Gradio asks its own server whether it is up."""
     proxies = getproxies_environment()
     direct = proxies.pop("no", "")
     if proxies and direct != "*":
