@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.hub.errors import NEW_TOKEN, failure_of
 from chat.hub.merged_cards import check_mergeable
 from chat.hub.publishing import MAIN, matches, persistently
-from chat.hub.repositories import Destination, hub_api
+from chat.hub.repositories import CARD_FILE, Destination, RepositoryState, hub_api, state_of
 from chat.hub.secrets import own_token
 from chat.model_files import MODEL_FILES, STATISTICS_FILE, TRAINING_FILES
 
-if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd
-
-CARD_FILE = "README.md"
 # What the Hub itself puts into a new repository.
 STARTERS = (CARD_FILE, ".gitattributes", "index.html", "style.css")
 # By the type of a repository: files of which one of ours has some, and others none.
 OWN_FILES = {"model": TRAINING_FILES, "dataset": (STATISTICS_FILE,), "space": ()}
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf", ".h5", ".msgpack")
-
-
-@dataclass(frozen=True)
-class RepositoryState:
-    """A repository at one moment.
-
-    Attributes:
-        commit: the latest one.
-        files: paths of all files.
-        card: the text of its README; None where there is none.
-    """
-
-    commit: str
-    files: tuple[str, ...]
-    card: str | None
-
-
-def state_of(destination: Destination) -> RepositoryState:
-    """What is there now; raises what the Hub's client raises."""
-    api = hub_api()
-    info = api.repo_info(**destination.repository)
-    files = tuple(each.rfilename for each in info.siblings or ())
-    card = None
-    if CARD_FILE in files:
-        path = api.hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
-        card = Path(path).read_text(encoding="utf-8")
-    return RepositoryState(info.sha, files, card)
 
 
 def check_card(destination: Destination, state: RepositoryState, model: str | None = None) -> None:
@@ -139,26 +105,3 @@ def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:
     """
     found = hub_api().get_paths_info(**destination.repository, paths=sorted(paths))
     return {each.path: each.lfs.sha256 if each.lfs else "" for each in found}
-
-
-def with_merged_card(
-    destination: Destination, additions: list[CommitOperationAdd], merge: Callable[[str | None, str], str]
-) -> tuple[list[CommitOperationAdd], str]:
-    """The additions of a commit, the card among them merged with the repository's, and the commit of that.
-
-    Raises what the Hub's client raises, and as `merge`.
-    """
-    from huggingface_hub import CommitOperationAdd
-
-    state = state_of(destination)
-
-    def merged(addition: CommitOperationAdd) -> CommitOperationAdd:
-        if addition.path_in_repo != CARD_FILE:
-            return addition
-        ours = Path(addition.path_or_fileobj).read_text(encoding="utf-8")
-        try:
-            return CommitOperationAdd(CARD_FILE, merge(state.card, ours).encode("utf-8"))
-        except UserError as error:
-            raise UserError(f"{destination}: {error}") from error
-
-    return [merged(each) for each in additions], state.commit

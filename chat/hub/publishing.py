@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat.cli import UserError
 from chat.hub.errors import failure_of
-from chat.hub.repositories import Destination, hub_api, make, set_tag
+from chat.hub.repositories import CARD_FILE, Destination, hub_api, make, set_tag, state_of
 from chat.model_files import MODEL_FILES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 MAIN = "main"
-MODEL_TEXTS = ("README.md", "LICENSE")
+MODEL_TEXTS = (CARD_FILE, "LICENSE")
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
@@ -59,13 +59,11 @@ def publish_folder(
         UserError: it is not on the Hub, and why; what is there is as it was. Or it lacks its tag.
     """
 
-    from chat.hub.cards import with_merged_card
-
     def publish() -> str:
         make(destination)
         additions, parent = additions_of(folder, allow=allow), None
         if merge_card:
-            additions, parent = with_merged_card(destination, additions, merge_card)
+            additions, parent = _with_merged_card(destination, additions, merge_card)
         return commit_files(destination, additions, message=message, ours=ours, parent_commit=parent)
 
     what = what or str(folder)
@@ -76,6 +74,29 @@ def publish_folder(
         persistently(lambda: set_tag(destination, tag, commit), destination, undone=undone, again=again)
     logger.info("%s is on the Hub: %s%s", what, destination.url, f" (tag {tag})" if tag else "")
     return commit
+
+
+def _with_merged_card(
+    destination: Destination, additions: list[CommitOperationAdd], merge: Callable[[str | None, str], str]
+) -> tuple[list[CommitOperationAdd], str]:
+    """The additions of a commit, the card among them merged with the repository's, and the commit of that.
+
+    Raises what the Hub's client raises, and as `merge`.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    state = state_of(destination)
+
+    def merged(addition: CommitOperationAdd) -> CommitOperationAdd:
+        if addition.path_in_repo != CARD_FILE:
+            return addition
+        ours = Path(addition.path_or_fileobj).read_text(encoding="utf-8")
+        try:
+            return CommitOperationAdd(CARD_FILE, merge(state.card, ours).encode("utf-8"))
+        except UserError as error:
+            raise UserError(f"{destination}: {error}") from error
+
+    return [merged(each) for each in additions], state.commit
 
 
 def publish_model(folder: str | Path, destination: Destination, **options: Any) -> str:

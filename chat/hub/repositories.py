@@ -1,4 +1,4 @@
-"""Our repositories on the Hub: made, private unless it is said otherwise; their branches and tags."""
+"""Our repositories on the Hub: made, private unless it is said otherwise; their files, branches and tags."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 logger = logging.getLogger(__name__)
+CARD_FILE = "README.md"
 CONNECT_SECONDS = 20.0
 ANSWER_SECONDS = 300.0
 
@@ -68,6 +69,33 @@ class Destination:
 
         folder = "" if self.repo_type == "model" else f"{self.repo_type}s/"
         return f"{constants.ENDPOINT}/{folder}{self.repo_id}"
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """A repository at one moment.
+
+    Attributes:
+        commit: the latest one.
+        files: paths of all files.
+        card: the text of its README; None where there is none.
+    """
+
+    commit: str
+    files: tuple[str, ...]
+    card: str | None
+
+
+def state_of(destination: Destination) -> RepositoryState:
+    """What is there now; raises what the Hub's client raises."""
+    api = hub_api()
+    info = api.repo_info(**destination.repository)
+    files = tuple(each.rfilename for each in info.siblings or ())
+    card = None
+    if CARD_FILE in files:
+        path = api.hf_hub_download(**destination.repository, filename=CARD_FILE, revision=info.sha)
+        card = Path(path).read_text(encoding="utf-8")
+    return RepositoryState(info.sha, files, card)
 
 
 def make_ready(destination: Destination) -> Failure | None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
-from chat.hub.cards import CARD_FILE
 from chat.hub.errors import one_line
 from chat.hub.loading import explained, is_local, load_chat_tokenizer
-from chat.hub.repositories import hub_api
+from chat.hub.repositories import CARD_FILE, hub_api
 from chat.page.about import corpora_of
 from chat.space.card import SpaceModel
 from chat.space.folder import folder_in_space
