@@ -100,16 +100,20 @@ class Server:
         return request
 
     def _serve(self) -> None:
+        has_failed = False
         while True:
             with self._lock:
-                if not self._running and not self._pipeline.has_non_finished_requests():
+                # What a failed step has left in the pipeline goes with the steps of the next request.
+                if not self._running and (has_failed or not self._pipeline.has_non_finished_requests()):
                     self._thread = None
                     return
             try:
                 self._pipeline.step()
             except Exception as error:
+                has_failed = True
                 self._fail(error)
                 continue
+            has_failed = False
             ended = [request for request in list(self._running) if request.collect()]
             with self._lock:
                 self._running = [request for request in self._running if request not in ended]

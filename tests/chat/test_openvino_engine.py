@@ -84,6 +84,30 @@ def test_an_error_in_the_pipeline_reaches_every_caller(openvino_engine, monkeypa
     assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
 
 
+class BrokenForGood(Wrapped):
+    """A pipeline whose steps fail, so that it never lets go of a request that was cancelled."""
+
+    steps = 0
+
+    def step(self):
+        self.steps += 1
+        raise RuntimeError("the step failed")
+
+
+def test_a_pipeline_that_goes_on_failing_is_not_stepped_for_nobody(openvino_engine, monkeypatch):
+    server = openvino_engine._server
+    broken = BrokenForGood(server._pipeline)
+    monkeypatch.setattr(server, "_pipeline", broken)
+    try:
+        with pytest.raises(RuntimeError, match="the step failed"):
+            openvino_engine.reply(HELLO, SETTINGS)
+        time.sleep(0.5)
+        assert broken.steps == 1 and not server._thread
+    finally:
+        monkeypatch.undo()
+    assert openvino_engine.reply(HELLO, SETTINGS)
+
+
 class CancelledBeforeItIsRead(Wrapped):
     """A request's handle whose reader cancels it just when the serving thread is about to read."""
 
