@@ -117,10 +117,15 @@ class DecodingSettings:
         return [_frequency_penalty(self.frequency_penalty, prompt_tokens)] if self.frequency_penalty else []
 
 
+def span(name: str) -> str:
+    """The limits of a setting, for help and errors."""
+    return " to ".join(map(str, LIMITS[name]))
+
+
 def check_seed(seed: int) -> None:
     """Raises UserError unless all random streams can begin with what `--seed` gave."""
     if not 0 <= seed <= MAX_SEED:
-        raise UserError(f"--seed {seed}: give 0 to {MAX_SEED}")
+        raise UserError(f"--seed {seed}: give {span('seed')}")
 
 
 def _frequency_penalty(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
-from chat.decoding import LIMITS, DecodingSettings, check_seed
+from chat.decoding import DecodingSettings, check_seed, span
 from chat.model_files import TRAIN_ARGUMENTS_FILE
 from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
@@ -202,8 +202,8 @@ class TrainArguments:
         if (decoding := self.decoding()) != decoding.clamped():
             raise UserError(
                 f"--temperature {self.temperature} --top-p {self.top_p} --best-of {self.best_of}: give a "
-                f"temperature of {_span('temperature')}, a top-p of {_span('top_p')}, "
-                f"a best of {_span('best_of')}"
+                f"temperature of {span('temperature')}, a top-p of {span('top_p')}, "
+                f"a best of {span('best_of')}"
             )
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
@@ -264,7 +264,3 @@ class TrainArguments:
         # Set afterwards, unchecked against the cadences: the best model is saved whenever it is found.
         arguments.load_best_model_at_end = True
         return arguments
-
-
-def _span(name: str) -> str:
-    return " to ".join(map(str, LIMITS[name]))

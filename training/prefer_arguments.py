@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
-from chat.decoding import LIMITS, check_seed
+from chat.decoding import LIMITS, check_seed, span
 from chat.model_files import PREFER_ARGUMENTS_FILE
 from training.devices import PRECISION_HELP, Precision
 from training.resuming import with_last_parts
@@ -119,7 +119,7 @@ class PreferArguments:
         for name in ("temperature", "top_p"):
             (low, high), given = LIMITS[name], getattr(self, name)
             if given is not None and not low <= given <= high:
-                raise UserError(f"--{name.replace('_', '-')} {given}: give {low} to {high}")
+                raise UserError(f"--{name.replace('_', '-')} {given}: give {span(name)}")
         if self.calibrate and not self.data:
             raise UserError("--calibrate true: needs dialogues; give --data")
         if not 0 <= self.held_out_share < 1:

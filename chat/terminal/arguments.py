@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from chat.cli import UserError
-from chat.decoding import DecodingSettings
+from chat.decoding import DecodingSettings, span
 from chat.engine import EngineName
 
 
@@ -30,22 +30,25 @@ class ChatArguments:
         default=False, metadata={"help": "Take the most probable token instead of sampling."}
     )
     temperature: float | None = field(
-        default=None, metadata={"help": "Lower is more predictable (0.1 to 1.5)."}
+        default=None, metadata={"help": f"Lower is more predictable ({span('temperature')})."}
     )
     top_p: float | None = field(
-        default=None, metadata={"help": "Nucleus: share of probability kept (0.05 to 1)."}
+        default=None, metadata={"help": f"Nucleus: share of probability kept ({span('top_p')})."}
     )
     top_k: int | None = field(
-        default=None, metadata={"help": "Most probable tokens kept (0: all; up to 200)."}
+        default=None, metadata={"help": f"Most probable tokens kept ({span('top_k')}; 0: all)."}
     )
     max_new_tokens: int | None = field(
-        default=None, metadata={"help": "Longest reply, in tokens (1 to 200)."}
+        default=None, metadata={"help": f"Longest reply, in tokens ({span('max_new_tokens')})."}
     )
     best_of: int | None = field(
-        default=None, metadata={"help": "Replies to draw, of which the best is given (1 to 16)."}
+        default=None, metadata={"help": f"Replies to draw, of which the best is given ({span('best_of')})."}
     )
     frequency_penalty: float | None = field(
-        default=None, metadata={"help": "Taken from a token's logit each time the reply has it (0 to 2)."}
+        default=None,
+        metadata={
+            "help": f"Taken from a token's logit each time the reply has it ({span('frequency_penalty')})."
+        },
     )
     seed: int | None = field(default=None, metadata={"help": "Same seed, same words: same replies."})
 

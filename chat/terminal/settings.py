@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from chat.decoding import LIMITS, DecodingSettings
+from chat.decoding import DecodingSettings, span
 from chat.terminal import BadCommand
 
 NAMES = tuple(each.name for each in fields(DecodingSettings))
@@ -25,7 +25,7 @@ def listing(settings: DecodingSettings, own: DecodingSettings) -> str:
 
 def line(name: str, settings: DecodingSettings, own: DecodingSettings) -> str:
     value, default = getattr(settings, name), getattr(own, name)
-    limits = SPECIAL_VALUES.get(name) or "{:g} to {:g}".format(*LIMITS[name])
+    limits = SPECIAL_VALUES.get(name) or span(name)
     other = f"; the model's own: {written(default)}" if value != default else ""
     return f"{name:<18} {written(value):<8} ({limits}{other})"
 
@@ -93,5 +93,4 @@ def _value(name: str, typed: str) -> Any:
             return number(typed)
         except ValueError:
             continue
-    low, high = LIMITS[name]
-    raise BadCommand(f"/set {name} {typed}: give a number from {low} to {high}")
+    raise BadCommand(f"/set {name} {typed}: give a number from {span(name)}")
