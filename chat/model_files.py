@@ -1,4 +1,4 @@
-"""Names of the files of a model's folder, and of what training keeps beside them."""
+"""The files of a model's folder and of its training, and what of their values a resumed run may change."""
 
 # What chatting reads, as patterns.
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from chat.feedback import MAX_ID_CHARACTERS
 from chat.page.chat_interface import QUEUED, UNQUEUED
 from chat.page.replies import Record, ReplyDetails, new_record, turns_from
 from chat.session import ChatSession, checked_turns, persona_from
@@ -31,7 +32,7 @@ def readable(kept: Any) -> Conversation | None:
         turns = checked_turns(kept["turns"])
         replies = {int(place): ReplyDetails.from_json(each) for place, each in kept["replies"].items()}
         return {
-            "id": str(kept["id"])[:100],
+            "id": str(kept["id"])[:MAX_ID_CHARACTERS],
             "persona": [*persona_from(kept["persona"])],
             "turns": turns,
             "replies": {

@@ -146,6 +146,6 @@ def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, r
         elif 0 < place < len(turns):
             liked = event.liked if isinstance(event.liked, bool) else None
             conversation = id_of(record, len(turns))
-            log.liked(True, conversation, turns[place]["content"], turns[place - 1]["content"], liked)
+            log.liked(allowed, conversation, turns[place]["content"], turns[place - 1]["content"], liked)
 
     chat.chatbot.like(like, [chat.chatbot, consent, record], None)

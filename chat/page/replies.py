@@ -16,6 +16,7 @@ from chat.attribution import leaning
 from chat.decoding import MAX_SEED
 from chat.dialogue import ASSISTANT, USER
 from chat.engine import FALLBACK_REPLY, ChatEngine, EngineBusy
+from chat.page.controls import ANY_SEED
 from chat.page.text_chatbot import typed
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, ChatSession, persona_from
 from chat.template import content_text, encode_texts
@@ -156,7 +157,7 @@ def asker(engine: ChatEngine) -> Callable[..., str]:
         top_k: int = own.top_k,
         max_new_tokens: int = own.max_new_tokens,
         best_of: int = own.best_of,
-        seed: int = -1,
+        seed: int = ANY_SEED,
     ) -> str:
         settings = (temperature, top_p, top_k, max_new_tokens, best_of, seed)
         return [*answer(message, [], persona, *settings, False, new_record())][-1]
