@@ -16,6 +16,7 @@ from chat.folders import (
     full_disk,
     is_whole,
     is_write_failure,
+    link_or_copy,
     sizes,
     whole_folder,
     write_whole,
@@ -158,12 +159,30 @@ def test_a_full_disk_is_named_and_leaves_the_earlier_one(tmp_path):
     assert (output / "done.txt").read_text() == "one" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_where_the_earlier_one_cannot_be_replaced_neither_is_lost(tmp_path, monkeypatch):
+    write(tmp_path / "out", "one")
+    replace = os.replace
+
+    def fails_at_the_second(source, target):
+        if str(source).endswith(".incomplete"):
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails_at_the_second)
+    told = r"^--output .*: cannot be replaced \(Device .* busy\); what was to stand there is in .*incomplete$"
+    with pytest.raises(UserError, match=told):
+        write(tmp_path / "out", "two")
+    texts = {path.parent.name: path.read_text() for path in tmp_path.rglob("done.txt")}
+    assert texts == {".out.incomplete": "two", ".out.replaced": "one"}
+
+
 def test_each_library_says_in_its_own_way_that_a_disk_is_full():
     class SafetensorError(Exception):
         pass
 
     torchs = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
-    for error in (OSError(errno.ENOSPC, "No space"), SafetensorError("I/O error"), torchs):
+    disks = (OSError(number, "") for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+    for error in (*disks, SafetensorError("I/O error"), torchs):
         assert is_write_failure(error)
     assert not is_write_failure(RuntimeError("shapes differ")) and not is_write_failure(
         OSError(errno.ENOENT, "")
@@ -219,6 +238,31 @@ def test_a_full_disk_is_found_behind_what_a_library_makes_of_it():
     assert full_disk(OSError(errno.ENOENT, "No such file")) is full_disk(RuntimeError()) is None
 
 
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def iterdir(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", iterdir)
+    with pytest.raises(UserError, match=r"^--output .*: cannot be read \(Permission denied\); give another"):
+        check_replaceable(tmp_path, DONE, "--output")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_second_name_keeps_a_file_whose_first_one_goes(tmp_path, monkeypatch, has_links):
+    """Also on a disk that knows but one name of a file."""
+
+    def link(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", link)
+    (tmp_path / "first").write_text("weights")
+    link_or_copy(str(tmp_path / "first"), str(tmp_path / "second"))
+    assert (tmp_path / "second").stat().st_nlink == 1 + has_links
+    (tmp_path / "first").unlink()
+    assert (tmp_path / "second").read_text() == "weights"
+
+
 def test_a_folder_is_whole_with_all_its_files_at_their_sizes(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "data.arrow").write_text("rows")
@@ -247,13 +291,14 @@ def test_a_file_is_replaced_whole_with_its_rights_and_behind_its_link(tmp_path):
     assert len([*tmp_path.iterdir()]) == 4
 
 
-def test_a_file_that_a_full_disk_does_not_take_stays_as_it_was(tmp_path, monkeypatch):
-    def full(descriptor):
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_file_that_is_not_written_whole_stays_as_it_was(tmp_path, monkeypatch, error):
+    def fail(descriptor):
         os.ftruncate(descriptor, 1)
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     write_whole(tmp_path / "file", b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
         write_whole(tmp_path / "file", b"new")
     assert [*tmp_path.iterdir()] == [tmp_path / "file"] and (tmp_path / "file").read_bytes() == b"old"

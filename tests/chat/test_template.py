@@ -1,20 +1,24 @@
 """The prompt format: one definition for data, training, evaluation and chat, and for foreign clients."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
+from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue, Turn
 from chat.sequences import IGNORED_LABEL, encode_dialogues
 from chat.template import (
     PAD_TOKEN,
     ROLE_TOKENS,
+    Piece,
     add_chat_format,
     content_text,
+    control_token_ids,
     encode_prompt,
     encode_texts,
+    extends_vocabulary,
     fit_positions,
     has_chat_format,
     padding_id,
@@ -104,6 +108,21 @@ def test_a_base_that_has_some_of_our_role_tokens_has_not_our_format():
     tokenizer = llamas("first")
     tokenizer.add_special_tokens({"extra_special_tokens": ["<|user|>", "<|assistant|>"]})
     assert not has_chat_format(tokenizer) and has_chat_format(add_chat_format(tokenizer))
+
+
+def test_prompts_of_a_batch_end_where_generation_goes_on():
+    tokenizer = llamas("first")
+    tokenizer.padding_side = "right"
+    assert add_chat_format(tokenizer).padding_side == "left"
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "extends"),
+    [({"a": 0, "b": 1, "c": 2}, True), ({"a": 0, "b": 2, "c": 1}, False), ({"a": 0, "c": 1}, False)],
+)
+def test_a_vocabulary_is_extended_where_each_token_keeps_its_id(vocabulary, extends):
+    base = SimpleNamespace(get_vocab=lambda: {"a": 0, "b": 1})
+    assert extends_vocabulary(SimpleNamespace(get_vocab=lambda: vocabulary), base) is extends
 
 
 def test_rows_of_a_base_without_padding_are_filled_with_its_end_and_without_an_end_it_is_refused():
@@ -222,12 +241,34 @@ def test_truncation_drops_whole_old_turns_and_keeps_the_persona(tokenizer):
     assert tokenizer.decode(whole).endswith(kept) and kept.startswith(("<|user|>", "<|assistant|>"))
 
 
+def test_a_conversation_that_just_fits_is_whole(tokenizer):
+    messages = long_dialogue(9).messages()
+    whole = encode_prompt(tokenizer, messages, 10_000)
+    assert encode_prompt(tokenizer, messages, len(whole)) == whole
+    assert len(encode_prompt(tokenizer, messages, len(whole) - 1)) < len(whole) - 1
+
+
 def test_a_long_conversation_mostly_grows_at_its_end(tokenizer):
     messages = long_dialogue(60).messages()
     prompts = [encode_prompt(tokenizer, messages[:end], 300) for end in range(2, len(messages), 2)]
     again = [later[: len(earlier) - 1] == earlier[:-1] for earlier, later in pairwise(prompts)]
     assert max(map(len, prompts)) <= 300 and min(map(len, prompts[20:])) > 130
     assert again.count(False) > 1 and again.count(True) > 3 * again.count(False)
+
+
+@pytest.mark.parametrize(
+    ("role", "cut", "shortest"),
+    [(SYSTEM, (9, 1, 0), (9, 0)), (USER, (9, 3, 0), (9, 0)), (ASSISTANT, (9, 1, 2), (9, 1))],
+)
+def test_a_piece_keeps_its_role_and_of_its_text_what_counts(role, cut, shortest):
+    whole = Piece(role, (9, 1, 2, 3, 0))
+    assert whole.cut(5) == whole.cut(6) == whole and whole.cut(3).ids == cut
+    assert [whole.cut(tokens).ids for tokens in (2, 1, 0)] == [shortest] * 3
+
+
+def test_a_reply_never_holds_a_token_of_the_format(tokenizer):
+    names = tokenizer.convert_ids_to_tokens(control_token_ids(tokenizer))
+    assert sorted(names) == sorted((*ROLE_TOKENS.values(), PAD_TOKEN))
 
 
 def test_an_overlong_message_is_cut_to_its_end(tokenizer):

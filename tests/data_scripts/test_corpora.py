@@ -83,6 +83,14 @@ def test_dialogues_without_groups_are_divided_one_by_one(own_corpus):
     assert (len(corpus.train), len(corpus.val)) == (30, 10)
 
 
+@pytest.mark.parametrize(("dialogues", "share", "held_out"), [(4, 0.05, 1), (10, 0.28, 3), (1, 0.5, 0)])
+def test_of_few_dialogues_one_is_held_out_and_of_one_none(own_corpus, dialogues, share, held_out):
+    """Of more, as many as come nearest to the share."""
+    both = own_corpus(record("A?", "B.", split="train"), record("C?", "D.", split="val"), name="both")
+    _, corpus = load_corpora([both, own_corpus(*many(dialogues))], val_fraction=share)
+    assert (len(corpus.train), len(corpus.val)) == (dialogues - held_out, held_out)
+
+
 def test_a_split_of_its_own_is_kept(own_corpus):
     records = [*many(5, split="train"), record("A?", "B.", split="val")]
     [corpus] = load_corpora([own_corpus(*records)], val_fraction=0.9)
@@ -108,9 +116,11 @@ def test_a_group_is_on_one_side_also_where_two_files_have_it(own_corpus):
 def test_a_group_of_which_a_dialogue_tells_its_split_is_there_whole(own_corpus):
     told = [record("A?", "B.", split="val", group="held"), record("C?", "D.", split="train", group="learnt")]
     others = [record(f"{group} {i}?", "Yes.", group=group) for group in ("held", "learnt") for i in range(9)]
-    [corpus] = load_corpora([own_corpus(*told, *others, *many(4))], val_fraction=0.25)
-    assert [each.group for each in corpus.val].count("held") == 10 and len(corpus.val) == 11
-    assert [each.group for each in corpus.train].count("learnt") == 10 and len(corpus.train) == 13
+    specification = own_corpus(*told, *others, *many(4))
+    for seed in range(20):
+        [corpus] = load_corpora([specification], val_fraction=0.25, seed=seed)
+        assert [each.group for each in corpus.val].count("held") == 10 and len(corpus.val) == 11
+        assert [each.group for each in corpus.train].count("learnt") == 10 and len(corpus.train) == 13
 
 
 def test_a_file_of_validation_dialogues_alone_is_one(own_corpus):
@@ -132,9 +142,11 @@ def test_what_is_dropped_is_counted_with_its_reason(own_corpus):
             "turns": [{"role": "assistant", "text": "Hi."}, {"role": "user", "text": "Bye."}],
             "persona": persona,
         },
+        # Without a persona the one who answers may as well be the assistant.
+        {"turns": [{"role": "assistant", "text": "Hi."}, {"role": "user", "text": "Bye!"}], "split": "train"},
     ]
     [corpus] = load_corpora([own_corpus(*records)])
-    assert len(corpus.train) == 4 and len(corpus.val) == 1
+    assert len(corpus.train) == 5 and len(corpus.val) == 1
     assert corpus.dropped == {
         "dialogues of less than two turns": 1,
         "dialogues without a reply of the assistant": 1,
@@ -157,6 +169,8 @@ def test_the_same_words_of_another_persona_are_no_duplicate(own_corpus):
     sides = [record("Hi.", "Yes?", "Bye.", "Bye!", persona=[p], split="train") for p in ("I sing.", "I ski.")]
     [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))])
     assert len(corpus.train) == 2
+    [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))], by_text_alone=True)
+    assert len(corpus.train) == 1, "of plain text, which has no personas, it is one"
 
 
 def test_the_same_words_with_the_persona_of_the_other_side_are_no_duplicate(own_corpus):
@@ -165,6 +179,9 @@ def test_the_same_words_with_the_persona_of_the_other_side_are_no_duplicate(own_
     other = {**one, "turns": [{**turn, "role": other_role[turn["role"]]} for turn in one["turns"]]}
     [corpus] = load_corpora([own_corpus(one, other, *many(1, split="val"))])
     assert len(corpus.train) == 2
+    without = [{**each, "persona": []} for each in (one, other)]
+    [corpus] = load_corpora([own_corpus(*without, *many(1, split="val"))])
+    assert len(corpus.train) == 1, "without a persona both sides are learnt of either"
 
 
 def test_duplicates_are_found_across_corpora(own_corpus):

@@ -119,6 +119,23 @@ def test_multi_session_chat_gives_each_side_the_facts_that_it_told(rows_corpus):
     assert dropped == {"facts of neither speaker for certain": 1}
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "is_firsts"),
+    [
+        ("Cats and dogs.", "Hi.", True),
+        ("Cats.", "Hi.", False),
+        ("Cats, dogs, birds.", "Cats and dogs!", True),
+        ("Cats and dogs.", "Cats and dogs!", False),
+        ("Cats, dogs, birds, fish.", "Cats, dogs, birds, fish!", False),
+    ],
+)
+def test_a_fact_is_of_who_says_half_of_its_words_and_a_quarter_more_than_the_other(first, second, is_firsts):
+    turns = (Turn("user", first), Turn("assistant", second))
+    fact = "Cats, dogs, birds, fish."
+    personas = multi_session_chat._attributed(turns, [fact])
+    assert personas == {"user": (fact,) * is_firsts, "assistant": ()}
+
+
 def test_a_fact_that_was_noted_down_twice_is_told_once(rows_corpus):
     row = {**MULTI_SESSION_ROW, "personality": ["My wife is a nurse.", "my wife is a nurse ."]}
     [dialogue] = load(multi_session_chat, rows_corpus(train=[row]))

@@ -48,6 +48,23 @@ def test_a_changed_byte_or_a_new_file_is_a_change_even_at_the_same_time_and_size
     assert change.startswith(changed)
 
 
+def test_of_two_files_of_one_name_both_count(tmp_path):
+    files = [tmp_path / folder / "talk.jsonl" for folder in ("first", "second")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("some content")
+    corpora = [f"jsonl={file}" for file in files]
+    for file in files:
+        before = fingerprint.of_inputs({}, corpora, None)
+        file.write_text("other content")
+        after = fingerprint.of_inputs({}, corpora, None)
+        assert fingerprint.changes(after, before) == ["--corpora jsonl=talk.jsonl"]
+
+
+def test_what_is_given_no_more_is_a_change():
+    assert fingerprint.changes({"a": "1"}, {"a": "1", "b": "2"}) == ["b"]
+
+
 def test_a_file_that_goes_or_is_renamed_is_a_change(inputs, tmp_path):
     before = inputs()
     (tmp_path / "rows/data/train.jsonl").rename(tmp_path / "rows/data/test.jsonl")
@@ -82,7 +99,11 @@ def test_options_and_libraries_and_code_count(inputs, tmp_path, monkeypatch):
     shutil.copytree(fingerprint.CODE.parent / "chat", tmp_path / "code" / "chat")
     monkeypatch.setattr(fingerprint, "CODE", tmp_path / "code" / "data_scripts")
     assert fingerprint.changes(inputs(), before) == []
-    for name in ("data_scripts/proper_nouns.txt", "chat/chat_template.jinja"):
+    for name in (
+        "data_scripts/proper_nouns.txt",
+        "data_scripts/persona_questions.yaml",
+        "chat/chat_template.jinja",
+    ):
         before = inputs()
         with open(tmp_path / "code" / name, "a") as changed:
             changed.write("Xanadu\n")
@@ -135,6 +156,9 @@ def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     assert fingerprint.without_folders(".") == tmp_path.name
     assert fingerprint.without_folders("user/model") == "user/model"
+    for path in ("/home/me/words", "~/words", "./words", "../words"):
+        assert fingerprint.published(path) == "words"
+    assert fingerprint.published("user/model") == "user/model"
 
 
 def test_a_file_that_may_not_be_read_is_named(inputs, tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ def test_whole_times_and_shares(parts):
     assert sum(counts[f"two {i}"] for i in range(10)) == 3 and counts.total() == 28
     again, other = (mix(parts, {"one": 2.5, "two": 0.3}, seed)["text"][:] for seed in (0, 1))
     assert Counter(again) == counts != Counter(other)
+    assert [len(mix(parts[:1], {"one": times}, 0)) for times in (0.27, 1.33)] == [3, 13]
 
 
 def test_two_corpora_of_one_name_stay_two(parts):

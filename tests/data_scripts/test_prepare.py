@@ -15,6 +15,7 @@ from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue, Turn
 from chat.sequences import IGNORED_LABEL
+from chat.template import has_chat_format
 from data_scripts import encode
 from data_scripts.arguments import PrepareArguments
 from data_scripts.corpora import Corpus
@@ -100,7 +101,7 @@ def test_sequences_are_int32_within_the_maximum_with_labels_on_their_ids(prepare
             assert row["source"] in ("cornell", "personachat")
 
 
-def test_statistics_count_what_is_there(prepared):
+def test_statistics_count_what_is_there(prepared, base_tokenizer_folder):
     dataset, _ = saved(prepared)
     stats = json.loads((prepared / "stats.json").read_text())
     for split, rows in dataset.items():
@@ -120,6 +121,8 @@ def test_statistics_count_what_is_there(prepared):
             assert figures["sequences"] == len(lengths)
             assert figures["length_percentiles"]["100"] == max(lengths)
     assert stats["options"]["max_length"] == 256 and stats["vocab_size"] == 404
+    assert stats["options"]["tokenizer"] == base_tokenizer_folder.name
+    assert stats["options"]["corpora"] == ["cornell=movie-corpus", "personachat=persona-chat"]
     assert str(ROOT) not in json.dumps(stats) and str(prepared.parent) not in json.dumps(stats)
 
 
@@ -157,7 +160,9 @@ def test_a_tokenizer_for_plain_text_learns_nothing_of_personas(tmp_path):
     for plain_text in (False, True):
         output = tmp_path / str(plain_text)
         prepare(dataclasses.replace(options, output=str(output), plain_text=plain_text))
-        assert any("zz" in token for token in saved(output)[1].get_vocab()) != plain_text
+        tokenizer = saved(output)[1]
+        assert any("zz" in token for token in tokenizer.get_vocab()) != plain_text
+        assert has_chat_format(tokenizer) != plain_text
 
 
 def test_a_tokenizer_of_its_own_learns_nothing_of_what_is_held_out(tmp_path):
@@ -179,6 +184,60 @@ def test_a_tokenizer_without_an_end_of_text_is_named(tmp_path, options, base_tok
     wrong = dataclasses.replace(options, output=str(tmp_path / "new"), tokenizer=str(tmp_path / "endless"))
     with pytest.raises(UserError, match=r"--tokenizer .*endless: has no end-of-text token"):
         prepare(wrong)
+
+
+@pytest.fixture
+def rows_of(tmp_path, options):
+    """A function: prepares dialogues of one's own; the training rows, and the dialogues of both splits."""
+
+    def build(records: list[dict], name: str, **changes):
+        (tmp_path / "own.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        output = tmp_path / name
+        given = {"corpora": [f"jsonl={tmp_path / 'own.jsonl'}"], "output": str(output), **changes}
+        prepare(dataclasses.replace(options, **given))
+        dialogues = {
+            split: [*jsonl.read(output / "dialogues" / f"{split}.jsonl")] for split in ("train", "val")
+        }
+        return saved(output)[0]["train"]["input_ids"][:], dialogues
+
+    return build
+
+
+def own(count: int, split: str | None = None, **more) -> list[dict]:
+    roles = ("user", "assistant")
+    return [
+        {
+            "turns": [{"role": role, "text": f"This is {split} {number}."} for role in roles],
+            **({"split": split} if split else {}),
+            **more,
+        }
+        for number in range(count)
+    ]
+
+
+def test_the_seed_decides_what_is_held_out(rows_of):
+    first, other = (rows_of(own(40), f"seed {seed}", seed=seed)[1]["val"] for seed in (0, 1))
+    assert len(first) == len(other) == 2 and first != other
+
+
+def test_the_seed_decides_which_share_of_the_sequences_is_trained_on(rows_of):
+    records = [*own(20, "train"), *own(2, "val")]
+    first, other = (rows_of(records, f"seed {seed}", seed=seed, times=["jsonl=0.5"])[0] for seed in (0, 1))
+    assert len(first) == len(other) == 10 and first != other
+
+
+def test_the_seed_decides_which_details_the_copies_have(rows_of):
+    records = [*own(4, "train", persona=["I have a dog."]), *own(2, "val")]
+    given = {"swapped_copies": ["jsonl=1"]}
+    first, other = (rows_of(records, f"seed {seed}", seed=seed, **given)[1]["train"] for seed in (0, 1))
+    assert len(first) == len(other) == 8 and first != other
+
+
+def test_of_plain_text_two_sides_of_one_conversation_are_one(rows_of):
+    [record] = own(1, "train")
+    sides = [record | {"persona": [fact]} for fact in ("I sing.", "I ski.")]
+    rows, dialogues = rows_of([*sides, *own(1, "val")], "plain", plain_text=True)
+    assert len(rows) == len(dialogues["train"]) == 1
 
 
 def test_replies_that_are_cut_are_counted(tokenizer):

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from chat.cli import UserError
+from chat.hub.publishing import matches
+from chat.hub.repositories import Destination
 from data_scripts import publish
 from data_scripts.arguments import PrepareArguments
 from data_scripts.publish import render_card
@@ -152,6 +154,24 @@ def test_a_place_where_one_may_not_write_is_told(prepared, monkeypatch):
     told = r"^--output .*: the files to push cannot be written beside it \(Permission denied\)"
     with pytest.raises(UserError, match=told), publish._laid_out(prepared, "someone/talk"):
         pass
+
+
+def test_what_an_earlier_dataset_had_goes_and_nothing_is_left_beside_this_one(prepared, monkeypatch):
+    """Of files left over from more or fewer shards, readers would take rows twice."""
+    pushed = []
+
+    def publish_folder(folder, _, *, ours, **__):
+        pushed.extend((set(contents(folder)), ours))
+
+    for name in ("make", "refuse_anothers"):
+        monkeypatch.setattr(publish, name, lambda *_: None)
+    monkeypatch.setattr(publish, "publish_folder", publish_folder)
+    publish.publish(prepared, Destination("someone/talk", "dataset"))
+    files, ours = pushed
+    assert {f"data/{split}-00000-of-00001.parquet" for split in ("train", "val")} < files
+    for path in ("data/train-00001-of-00002.parquet", "tokenizer/vocab.json", "stats.json", *files):
+        assert matches(path, ours) is (path != "README.md"), path
+    assert not matches("picture.png", ours) and not [*prepared.parent.glob(".*publishing")]
 
 
 @pytest.mark.parametrize("plain_text", [False, True])

@@ -11,7 +11,7 @@ from chat.cli import UserError
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
 from data_scripts.arguments import PrepareArguments
 from data_scripts.prepare import prepare
-from data_scripts.swaps import interchangeable_words, swap_details, swapped_copies
+from data_scripts.swaps import _exchange, interchangeable_words, swap_details, swapped_copies
 from tests.conftest import SAMPLE_CORPORA
 
 PERSONA = ("I have two cats.", "I live in Ohio.", "I am an electrician.")
@@ -60,6 +60,18 @@ def test_what_the_dialogue_has_already_is_not_put_in(copy):
         details(copy)["pets"] not in ("parrots", "dogs and cats") and "two" not in copy.turns[1].text.lower()
     )
     assert {turn.text for turn in copy.turns[2:]} == {turn.text for turn in TURNS[2:]}
+
+
+@pytest.mark.parametrize(
+    ("text", "exchanged", "expected"),
+    [
+        ("A nurse, or a nurse.", {"nurse": "electrician"}, "An electrician, or an electrician."),
+        ("An electrician, or an electrician.", {"electrician": "nurse"}, "A nurse, or a nurse."),
+        ("Nurses and nurses.", {"nurses": "electricians"}, "Electricians and electricians."),
+    ],
+)
+def test_article_and_capital_go_with_the_word(text, exchanged, expected):
+    assert _exchange(text, exchanged) == expected
 
 
 def test_two_details_of_one_kind_stay_two():

@@ -100,6 +100,34 @@ def test_on_a_shared_disk_the_others_leave_rotation_to_the_first_process(tmp_pat
     assert sorted(tmp_path.iterdir()) == found[:4]
 
 
+def test_a_kill_while_a_checkpoint_is_deleted_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
+    for step in (10, 20):
+        checkpoint(tmp_path, step, json.dumps({"global_step": step}))
+    with monkeypatch.context() as killed:
+        killed.setattr("training.checkpoints.shutil.rmtree", lambda *_, **__: None)
+        rotate(tmp_path, 1, None)
+    assert [*map(step_of, checkpoints(tmp_path))] == [20]
+    discard_halves(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-20"]
+
+
+def test_a_checkpoint_of_a_model_with_more_layers_is_named(
+    tmp_path, model_folder, tiny_config_file, tokenizer
+):
+    import shutil
+
+    from training.model import build_model
+
+    folder = checkpoint(tmp_path, 10, "{}")
+    shutil.copy(model_folder / "model.safetensors", folder)
+    fewer = tmp_path / "fewer.json"
+    fewer.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_layer": 1}))
+    with pytest.raises(
+        UserError, match=r"of another model than --base \(`transformer\.h\.1\..* missing here"
+    ):
+        check_same_model(folder, build_model(str(fewer), tokenizer, longest_sequence=8))
+
+
 @pytest.mark.parametrize("divided", [False, True])
 def test_a_checkpoint_of_another_model_is_named(
     tmp_path, model_folder, tiny_config_file, tokenizer, monkeypatch, divided

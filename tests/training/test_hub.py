@@ -1,11 +1,13 @@
 """Runs that push to the Hub while they train, and go on from it elsewhere, in processes of their own."""
 
+import errno
 import json
 import shlex
 import signal
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -133,6 +135,21 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
     assert committed == [1, 1]
 
 
+def test_a_new_run_asks_again_before_its_first_push_whose_the_branch_is(tmp_path, monkeypatch):
+    """Another one may have begun to push there since the start, of which this one would take the place."""
+    from training import hub
+    from training import push_checkpoints as pushes
+
+    for name in ("make", "make_branch", "refuse_another_model"):
+        monkeypatch.setattr(pushes, name, lambda *_: None)
+    for module in (hub, pushes):
+        monkeypatch.setattr(module, "steps_on_hub", lambda _: [4])
+    monkeypatch.setattr(pushes, "commit_files", lambda *_, **__: pytest.fail("pushed"))
+    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None, is_ours=True)
+    with pytest.raises(UserError, match="holds checkpoints of an earlier run, up to step 4"):
+        push._commit(tmp_path, 6)
+
+
 def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(tmp_path, monkeypatch):
     from training import push_checkpoints as pushes
 
@@ -168,7 +185,7 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
 def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(short_run, monkeypatch):
     from training import hub as pushes
 
-    published, answers = [], [ConnectionError("down"), [4]]
+    made, published, answers = [], [], [ConnectionError("down"), [4]]
 
     def steps_on_hub(_):
         if isinstance(answer := answers.pop(0), Exception):
@@ -176,7 +193,7 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
         return answer
 
     monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
-    monkeypatch.setattr(pushes, "make", lambda _: None)
+    monkeypatch.setattr(pushes, "make", made.append)
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "make_ready", lambda _: None)
     monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
@@ -186,11 +203,24 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
     assert not is_ours
     with pytest.raises(UserError, match=r"holds checkpoints of an earlier run.* whole on this machine"):
         pushes.publish_final_model(run, destination, is_ours, 6)
-    assert not published
+    assert not published and made == [destination]
     answers[:] = [[], []]
     assert pushes.begin(run, destination)
     pushes.publish_final_model(run, destination, True, 6)
     assert published == [1] and answers == [[]]
+
+
+def test_the_model_is_published_with_a_card_of_its_own_and_the_tag_that_was_asked_for(short_run, monkeypatch):
+    from training import hub as pushes
+
+    done = []
+    monkeypatch.setattr(pushes, "make", lambda _: None)
+    monkeypatch.setattr(pushes, "refuse_another_model", lambda _: None)
+    monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *given: done.append(given))
+    monkeypatch.setattr(pushes, "publish_model", lambda *_, message, tag, **__: done.append((message, tag)))
+    run = short_run(push_to_hub="someone/chat", hub_tag="v1")
+    pushes.publish_final_model(run, Destination("someone/chat"), True, 6)
+    assert done == [(run.final_model_dir, "someone/chat"), ("Model of step 6", "v1")]
 
 
 def test_the_results_of_a_model_that_is_published_again_stay_in_its_card(short_run, tmp_path, monkeypatch):
@@ -269,6 +299,31 @@ def test_what_is_left_of_another_runs_download_is_not_taken(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-4"]
 
 
+def test_what_the_hub_has_is_fetched_only_where_it_is_newer(tmp_path, monkeypatch):
+    from training import hub as pushes
+
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
+    monkeypatch.setattr(pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 6))
+    monkeypatch.setattr(pushes, "_fetch", lambda *_: pytest.fail("fetched"))
+    write_checkpoints(tmp_path, 6)
+    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+
+
+def test_what_is_half_there_is_not_fetched_and_gives_way_to_what_is_whole(tmp_path, monkeypatch):
+    from training import hub as pushes
+
+    def download(_, __, folder, allow):
+        write_checkpoints(folder, 4, 6)
+        (folder / "checkpoint-6" / "trainer_state.json").write_text('{"global_st')
+
+    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
+    monkeypatch.setattr(pushes, "download", download)
+    (tmp_path / "checkpoint-4").mkdir()
+    (tmp_path / "checkpoint-4" / WEIGHTS).touch()
+    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    assert [path.name for path in tmp_path.rglob("*")] == ["checkpoint-4", "trainer_state.json"]
+
+
 @pytest.fixture
 def on_hub(tmp_path, monkeypatch) -> Path:
     """A folder that stands for the branch of checkpoints, in a repository without a model."""
@@ -318,6 +373,20 @@ def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, t
         pushes.publish_final_model(run, destination, True, 6)
 
 
+def test_a_tag_that_is_taken_is_refused_before_the_work_but_may_be_a_resumed_runs_own(
+    short_run, on_hub, monkeypatch
+):
+    from training import hub as pushes
+
+    monkeypatch.setattr("chat.hub.repositories._tags", lambda _: {"v1": "c0ffee"})
+    monkeypatch.setattr(pushes, "fetch_checkpoints", lambda *_: None)
+    run = {"push_to_hub": "someone/chat", "hub_tag": "v1"}
+    with pytest.raises(UserError, match=r"^--hub-tag v1: someone/chat has this tag already; give another"):
+        pushes.begin(short_run(**run), Destination("someone/chat"))
+    assert pushes.begin(short_run(**run, resume=True), Destination("someone/chat"))
+    assert pushes.begin(short_run(**run | {"hub_tag": "v2"}), Destination("someone/chat"))
+
+
 def test_a_folder_of_somebody_elses_beside_the_checkpoints_is_left_out(on_hub):
     from training import hub as pushes
 
@@ -352,6 +421,16 @@ def test_a_resumed_run_leaves_another_ones_repository_alone(
     assert contents(tmp_path / "run") == before
 
 
+def test_a_run_of_an_older_version_leaves_another_ones_repository_alone(on_hub, tmp_path):
+    """Which has no id, and is told by its first loss."""
+    from training import hub as pushes
+
+    write_checkpoints(on_hub, 8, log_history=[{"step": 1, "loss": 4.0}])
+    write_checkpoints(tmp_path / "run", 4, log_history=[{"step": 1, "loss": 5.0}])
+    with pytest.raises(UserError, match=r"holds another run \(to step 8\) than"):
+        pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path / "run"))
+
+
 def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
     short_run, on_hub, tmp_path, monkeypatch
 ):
@@ -370,6 +449,101 @@ def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
     with pytest.raises(UserError, match=r"holds another run \(to step 6\) than .* whole on this machine"):
         hub.publish_final_model(run, destination, push.has_begun, 8)
     assert not committed
+
+
+@pytest.fixture
+def commits(on_hub, monkeypatch) -> list[dict[str, bytes]]:
+    """What each commit on the branch of checkpoints adds, which the stand-in for the branch then holds."""
+    from training import push_checkpoints as pushes
+
+    made, begun = [], []
+
+    def commit_files(_, additions, **options):
+        assert options["ours"] == pushes.OURS and options["revision"] == pushes.BRANCH
+        assert begun[-2:] == ["repository", "branch"]
+        made.append({each.path_in_repo: Path(each.path_or_fileobj).read_bytes() for each in additions})
+        for path, content in made[-1].items():
+            (on_hub / path).parent.mkdir(parents=True, exist_ok=True)
+            (on_hub / path).write_bytes(content)
+
+    monkeypatch.setattr(pushes, "make", lambda _: begun.append("repository"))
+    monkeypatch.setattr(pushes, "make_branch", lambda *_: begun.append("branch"))
+    monkeypatch.setattr(pushes, "commit_files", commit_files)
+    return made
+
+
+def at_step(step: int, is_first: bool = True) -> dict:
+    state = SimpleNamespace(global_step=step, is_world_process_zero=is_first)
+    return {"args": None, "state": state, "control": None}
+
+
+def test_the_first_process_pushes_what_is_whole_and_nothing_that_is_unpickled_as_code(commits, tmp_path):
+    from training.push_checkpoints import SNAPSHOTS, PushCheckpoints
+
+    run = tmp_path / "run"
+    (run / SNAPSHOTS / "2" / "checkpoint-2").mkdir(parents=True)
+    push = PushCheckpoints(Destination("someone/chat"), str(run), 2, None, is_ours=True)
+    assert push._pushes.every_seconds == 120 and not (run / SNAPSHOTS).exists()
+    of_run(run, "mine", 4)
+    (run / "checkpoint-4" / "training_args.bin").touch()
+    (run / "checkpoint-6").mkdir()
+    (run / "checkpoint-6" / WEIGHTS).touch()
+    push.on_save(**at_step(4, is_first=False))
+    push.on_save(**at_step(4))
+    push.close()
+    whole = {
+        f"checkpoint-4/{name}": (run / "checkpoint-4" / name) for name in ("run.json", "trainer_state.json")
+    }
+    whole["train_arguments.json"] = run / "train_arguments.json"
+    assert commits == [{name: path.read_bytes() for name, path in whole.items()}]
+    assert not [*(run / SNAPSHOTS).iterdir()]
+
+
+def test_a_new_run_that_has_pushed_once_goes_on_to_push(commits, tmp_path):
+    from training.push_checkpoints import PushCheckpoints
+
+    push = PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None)
+    for step in (4, 6):
+        of_run(tmp_path / "run", "mine", step)
+        push.on_save(**at_step(step))
+        push._pushes._thread.join(0.3)
+    push.close()
+    assert [sorted({path.split("/")[0] for path in each}) for each in commits] == [
+        ["checkpoint-4", "train_arguments.json"],
+        ["checkpoint-6", "train_arguments.json"],
+    ]
+
+
+def test_a_resumed_run_pushes_at_once_what_it_goes_on_from_also_where_a_snapshot_of_it_was_left(
+    commits, tmp_path
+):
+    from training.push_checkpoints import PushCheckpoints
+
+    of_run(tmp_path / "run", "mine", 4)
+    resumed = tmp_path / "run" / "checkpoint-4"
+    push = PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 60, resumed, is_ours=True)
+    push._pushes.close()
+    # As one that failed for good leaves it.
+    push._submit(4)
+    push._submit(4)
+    assert len(commits) == 1 and "checkpoint-4/run.json" in commits[0]
+
+
+def test_a_disk_without_room_for_what_is_to_be_pushed_stops_no_run(commits, tmp_path, monkeypatch, caplog):
+    from training import push_checkpoints as pushes
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    of_run(tmp_path / "run", "mine", 4)
+    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None, is_ours=True)
+    with monkeypatch.context() as disk:
+        disk.setattr(pushes.shutil, "copyfile", full)
+        push.on_save(**at_step(4))
+    assert "the checkpoint of step 4 is not pushed ([Errno 28] No space left on device)" in caplog.text
+    push.on_save(**at_step(4))
+    push.close()
+    assert len(commits) == 1
 
 
 def test_a_branch_of_checkpoints_is_not_begun_beside_a_model_of_others(on_hub, tmp_path, monkeypatch, caplog):

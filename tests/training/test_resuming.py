@@ -1,6 +1,7 @@
 """What a run keeps of its arguments, and how it goes on by them."""
 
 import errno
+import json
 import os
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from chat.cli import UserError
 from chat.hub.cards import RepositoryState
 from training import hub
 from training.resuming import (
+    alone,
     as_resumed,
     begin,
     exit_if_stopped,
@@ -17,6 +19,7 @@ from training.resuming import (
     is_first_process,
     refuse_earlier_run,
     save,
+    with_last_parts,
 )
 
 
@@ -38,11 +41,120 @@ def test_what_the_checkpoint_holds_itself_goes_on_as_it_was_and_that_is_said(sho
     }
 
 
-def test_halves_are_gone_before_a_run_goes_on(short_run, tmp_path):
+def test_a_run_without_a_checkpoint_begins_by_the_arguments_that_it_is_given(short_run, tmp_path, caplog):
+    save(short_run(learning_rate=1e-3, optimizer="muon"), tmp_path / "run")
+    given = short_run(learning_rate=5e-4, resume=True)
+    assert going_on(given) == (given, None)
+    assert caplog.messages == [
+        f"--resume: no whole checkpoint in {tmp_path / 'run'}, starting from the beginning"
+    ]
+
+
+def test_processes_that_find_different_things_do_not_train_together(short_run, tmp_path, monkeypatch):
+    trainer = SimpleNamespace(is_world_process_zero=lambda: True, data_digests={"--data": "mine"})
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda found: [*found, "another"])
+    with pytest.raises(UserError, match=r"^--data: the processes read different data; prepare it once"):
+        begin(trainer, short_run(), None)
+    trainer.data_digests = {}
+    told = r"^--resume: the processes find different checkpoints in --output-dir \(none, another\)"
+    with pytest.raises(UserError, match=told):
+        begin(trainer, short_run(resume=True), None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_first_process_alone_keeps_the_arguments(short_run, tmp_path):
+    for is_first in (False, True):
+        begin(SimpleNamespace(is_world_process_zero=lambda: is_first, data_digests={}), short_run(), None)  # noqa: B023
+        assert (tmp_path / "run").exists() is is_first
+
+
+@pytest.mark.parametrize("kept", [None, "", '{"seed": 4'])
+def test_without_arguments_that_can_be_read_a_run_goes_on_by_those_that_are_given(short_run, tmp_path, kept):
+    if kept is not None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "train_arguments.json").write_text(kept)
+    assert as_resumed(short_run()) == short_run()
+
+
+def test_of_paths_on_this_machine_alone_the_last_part_is_published(short_run, tmp_path):
+    given = short_run(data=str(tmp_path / "talk"), base="models/pocket", output_dir="runs/one")
+    told = with_last_parts(given, ("data", "base", "output_dir"))
+    assert (told.data, told.base, told.output_dir) == ("./talk", "models/pocket", "runs/one")
+
+
+def test_the_processes_of_one_run_share_its_folder_and_another_run_does_not(tmp_path, monkeypatch):
+    folder = str(tmp_path / "run")
+    with alone(folder):
+        with (
+            pytest.raises(UserError, match=r"^--output-dir .*run: another process trains there"),
+            alone(folder),
+        ):
+            pytest.fail("two runs")
+        monkeypatch.setenv("RANK", "1")
+        with alone(folder):
+            pass
+        monkeypatch.delenv("RANK")
+    assert not (tmp_path / "run").exists(), "what was refused leaves no folder"
+
+
+def test_what_an_older_version_did_not_ask_for_is_no_change(short_run, tmp_path, caplog):
+    save(short_run(), tmp_path / "run")
+    file = tmp_path / "run" / "train_arguments.json"
+    kept = json.loads(file.read_text())
+    for name in ("learning_rate", "weight_decay", "optimizer", "seed"):
+        del kept[name]
+    file.write_text(json.dumps(kept))
+    given = short_run(learning_rate=5e-4, seed=7)
+    assert as_resumed(given) == given and not caplog.messages
+
+
+def test_another_optimizer_is_refused_and_another_seed_is_told(short_run, tmp_path, caplog):
+    save(short_run(), tmp_path / "run")
+    with pytest.raises(UserError, match=r"^--optimizer muon: the run to resume has adamw; give that"):
+        as_resumed(short_run(optimizer="muon"))
+    assert as_resumed(short_run(seed=7)) == short_run(seed=7)
+    [told] = caplog.messages
+    assert told.startswith("--resume: --seed was 0 and is 7 now: the run goes on with the new value and will")
+
+
+@pytest.mark.parametrize(
+    ("processes", "saved", "told"),
+    [
+        (1, 0, r"is not whole \(no rng_state\*.pth\); remove it"),
+        (1, 2, "is of a run of 2 processes, and this one has 1; launch 2"),
+        (4, 2, "is of a run of 2 processes, and this one has 4; launch 2"),
+        (2, 2, None),
+    ],
+)
+def test_a_checkpoint_is_resumed_by_as_many_processes_on_its_model_and_data(
+    short_run, tmp_path, monkeypatch, processes, saved, told
+):
+    checked = []
+    monkeypatch.setattr("accelerate.PartialState", lambda: SimpleNamespace(num_processes=processes))
+    for name in ("check_same_model", "check_same_data"):
+        monkeypatch.setattr(f"training.resuming.{name}", lambda *given: checked.append(given))
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda found: found * processes)
+    for process in range(saved):
+        (tmp_path / f"rng_state_{process}.pth").touch()
+    trainer = SimpleNamespace(is_world_process_zero=lambda: True, data_digests={}, model="model")
+    if told:
+        with pytest.raises(UserError, match=f"^--resume: {tmp_path} {told}"):
+            begin(trainer, short_run(resume=True), tmp_path)
+        assert not checked and not (tmp_path / "run").exists()
+    else:
+        begin(trainer, short_run(resume=True), tmp_path)
+        assert checked == [(tmp_path, "model"), (tmp_path, {})]
+
+
+def test_halves_are_gone_before_a_run_goes_on(short_run, tmp_path, monkeypatch):
     """Else they would be among those that are kept, in the place of whole ones."""
     for step, state in ((2, '{"global_step": 2}'), (4, '{"global_st')):
         (tmp_path / "run" / f"checkpoint-{step}").mkdir(parents=True)
         (tmp_path / "run" / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    with monkeypatch.context() as other_process:
+        other_process.setenv("RANK", "1")
+        _, checkpoint = going_on(short_run(resume=True))
+    assert len([*(tmp_path / "run").iterdir()]) == 2, "its own part of what another machine has whole"
     _, checkpoint = going_on(short_run(resume=True))
     assert [*(tmp_path / "run").iterdir()] == [checkpoint] and checkpoint.name == "checkpoint-2"
 

@@ -16,6 +16,7 @@ from chat.cli import UserError
 from tests.conftest import ROOT
 from tests.processes import contents
 from training.checkpoints import checkpoints, last_whole_checkpoint
+from training.final_folder import model_folder_contents
 from training.train import train
 from training.trainer import DialogueTrainer
 
@@ -225,6 +226,15 @@ def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
     with pytest.raises(UserError, match=r"--output-dir .*file: is a file"):
         train(short_run(output_dir=str(tmp_path / "file")))
     assert (tmp_path / "other" / "checkpoint-4").is_dir()
+
+
+def test_a_models_folder_holds_what_is_made_of_a_model_and_no_run(tmp_path):
+    ours = {"model.safetensors", "README.md", "LICENSE", "onnx", "openvino", "data.jsonl", "merges.txt"}
+    for name in (*ours, "checkpoint-4", "runs"):
+        (tmp_path / name).mkdir()
+        foreign = model_folder_contents("train_arguments.json").foreign_in(tmp_path)
+        assert foreign == (None if name in ours else name)
+        (tmp_path / name).rmdir()
 
 
 def test_what_is_pushed_is_named_by_the_step_of_its_weights(short_run, monkeypatch):

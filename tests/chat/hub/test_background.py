@@ -3,7 +3,9 @@
 import threading
 import time
 
+import httpx2
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from chat.cli import UserError
 from chat.hub import background
@@ -140,6 +142,34 @@ def test_what_fails_while_a_newer_one_waits_is_not_tried_again(hub, pushes):
     hub.may_go_on.set()
     assert pushes.close() is None
     assert hub.taken == ["second"] and hub.discarded == ["first", "second"]
+
+
+def test_the_hub_says_how_long_to_wait_and_a_user_is_told_what_to_do(hub, pushes, caplog):
+    answer = httpx2.Response(
+        429, headers={"Retry-After": "70"}, request=httpx2.Request("POST", "https://hub/api/models/someone")
+    )
+    hub.failures = [HfHubHTTPError("too many", response=answer)]
+    pushes.submit(hub.push("first"))
+    while not caplog.messages:
+        pushes._thread.join(0.01)
+    assert caplog.messages[0].endswith("too many requests to the Hub (429)); trying again in 70 s")
+    hub.failures = [UserError("no rights; ask for them")]
+    pushes.submit(hub.push("second"))
+    assert pushes.close(attempts=1).remedy == "ask for them"
+    assert hub.discarded == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(ConnectionError("down"), 1 + 3), (UserError("no rights; ask for them"), 1 + 1)]
+)
+def test_at_the_end_it_is_tried_so_often_where_that_may_help(hub, pushes, caplog, error, tries):
+    pushes._pause_seconds = 600.0
+    hub.failures = [error] * 9
+    pushes.submit(hub.push("first"))
+    while not caplog.messages:
+        pushes._thread.join(0.01)
+    assert pushes.close(attempts=3) is not None
+    assert len(hub.failures) == 9 - tries
 
 
 def test_an_interval_is_kept_but_not_at_the_end(hub):

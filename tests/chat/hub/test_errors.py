@@ -6,7 +6,14 @@ from unittest.mock import patch
 
 import httpx2
 import pytest
-from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from chat.cli import UserError
 from chat.hub.errors import failure_of, one_line
@@ -58,6 +65,55 @@ def test_another_try_may_help_where_the_fault_or_the_moment_is_the_hubs(status, 
 def test_it_waits_as_long_as_the_hub_says(headers, seconds):
     for status in (429, 503):
         assert failure_of(refusal(status, **headers)).retry_after_seconds == seconds
+
+
+class XetAuthenticationError(Exception):
+    """As the client's storage names its own."""
+
+
+def missing(kind: type[Exception]) -> Exception:
+    answer = httpx2.Response(404, request=httpx2.Request("GET", "https://hub/api/models/someone/chat"))
+    return kind("no", response=answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "is_lasting"),
+    [
+        (OfflineModeIsEnabled(), "the Hub cannot be reached (offline mode); unset HF_HUB_OFFLINE", True),
+        (LocalTokenNotFoundError(), "there is no token; set HF_TOKEN to a token that may do this", True),
+        (HFValidationError(), "not a Hub id; give USER/NAME", True),
+        (httpx2.ConnectError("down"), "the Hub cannot be reached (down); check the network", False),
+        (XetAuthenticationError(), "the Hub's storage refuses the token; set HF_TOKEN to a token", True),
+        (missing(RevisionNotFoundError), "the Hub has no such revision (404); name one that it has", True),
+        (missing(RepositoryNotFoundError), "the Hub has no such repository, or the token may not see", True),
+        (refusal(402, "Pay."), "the Hub wants payment for this (402: Pay.); see https://", True),
+        (refusal(400, "Bad."), "the Hub refuses this (400: Bad.); mend that", True),
+        (refusal(412), "the Hub refuses this (412); try again", False),
+        (FileNotFoundError("weights"), "weights; mend that", True),
+        (PermissionError("weights"), "weights; mend that", True),
+        (ConnectionError("down"), "down; try again", False),
+    ],
+)
+def test_each_failure_is_told_with_what_to_do(error, told, is_lasting):
+    failure = failure_of(error)
+    assert str(failure).startswith(told) and failure.is_lasting is is_lasting
+
+
+def test_what_we_said_ourselves_is_a_reason_and_all_that_is_to_be_done():
+    failure = failure_of(UserError("--a: no rights; ask for them; or leave --a out"))
+    assert (failure.reason, failure.remedy) == ("--a: no rights", "ask for them; or leave --a out")
+
+
+def test_a_failure_is_found_behind_what_was_raised_while_it_was_handled():
+    error = RuntimeError("cannot load")
+    error.__context__ = OfflineModeIsEnabled()
+    assert failure_of(error) == failure_of(OfflineModeIsEnabled())
+
+
+def test_errors_that_came_from_each_other_have_an_end():
+    first, second = RuntimeError("first"), RuntimeError("second")
+    first.__cause__, second.__cause__ = second, first
+    assert failure_of(first).reason == "first"
 
 
 def test_a_hub_without_room_is_no_fault_of_the_token():

@@ -7,12 +7,115 @@ import subprocess
 import sys
 from contextlib import nullcontext
 
+import httpx2
 import pytest
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 
 from chat.cli import UserError
-from chat.hub.loading import explained, load_causal_lm, load_tokenizer
+from chat.hub.loading import (
+    check_ids,
+    check_path,
+    explained,
+    is_local,
+    load_causal_lm,
+    load_chat_tokenizer,
+    load_tokenizer,
+    statistics_file,
+)
+from chat.hub.loading import model_folder as model_folder_of
+from chat.model_files import MODEL_FILES
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
+
+
+@pytest.mark.parametrize(
+    "name", ["./model", "/model", "~/model", "runs/pocket/final", "a.json", "user/a.jsonl"]
+)
+def test_what_was_meant_as_a_path_is_not_asked_for_on_the_hub(name):
+    with pytest.raises(UserError, match=f"^--model {name}: no such file or folder; give a path or a Hub id"):
+        check_path("--model", name)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "user/model-v1.0", "user/" + "x" * 5000, "~nobody-at-all"])
+def test_what_no_path_can_be_is_left_to_the_hub(name):
+    assert not is_local(name)
+    if not name.startswith("~"):
+        check_path("--model", name)
+
+
+def test_a_path_that_may_not_be_read_is_one(monkeypatch):
+    def exists(_):
+        raise PermissionError("Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.exists", exists)
+    assert is_local("secret/model")
+
+
+def test_of_a_model_of_the_hub_comes_what_chatting_reads_and_nothing_else(monkeypatch, tmp_path):
+    """Beside it there may be checkpoints, or the same weights in other formats."""
+
+    def snapshot_download(name, allow_patterns):
+        (tmp_path / "asked").write_text(f"{name} {allow_patterns}")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setattr("chat.hub.loading._why_unreachable", lambda *_: None)
+    assert model_folder_of("user/model") == tmp_path
+    assert (tmp_path / "asked").read_text() == f"user/model {MODEL_FILES}"
+    assert model_folder_of(str(tmp_path)) == tmp_path
+
+
+def test_an_id_needs_an_embedding():
+    check_ids(99, 100, "user/model", "--model")
+    with pytest.raises(UserError, match=r"^--model user/model: its tokenizer has ids up to 100, and the mod"):
+        check_ids(100, 100, "user/model", "--model")
+
+
+def test_a_base_is_to_be_fine_tuned_before_it_chats(base_tokenizer_folder):
+    with pytest.raises(UserError, match=r"^--model .*: was not trained in this project's chat format"):
+        load_chat_tokenizer(str(base_tokenizer_folder), "--model")
+
+
+def test_of_data_that_has_no_statistics_there_are_none(tmp_path):
+    assert statistics_file(str(tmp_path)) is None
+    (tmp_path / "stats.json").touch()
+    assert statistics_file(str(tmp_path)) == tmp_path / "stats.json"
+
+
+def answered(error: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
+    return error("no", response=httpx2.Response(status, request=httpx2.Request("GET", "https://hub/api")))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (HFValidationError("bad"), "neither an existing path nor a Hub id"),
+        (answered(RepositoryNotFoundError, 401), "neither a local folder nor a model on the Hub; check the"),
+        (answered(GatedRepoError, 403), "it is gated, and the token's owner was not let in .403.; ask for"),
+        (answered(HfHubHTTPError, 401), "the Hub refuses the token .401.; set HF_TOKEN"),
+        (OfflineModeIsEnabled("off"), "no such folder, and the Hub cannot be reached .offline mode.; check"),
+        (httpx2.ConnectError("down"), "no such folder, and the Hub cannot be reached .down.; check the net"),
+        (answered(HfHubHTTPError, 503), "no such folder, and the Hub has a failure of its own .503.; check"),
+        (None, "the Hub has it, but not as a usable model .no weights."),
+    ],
+)
+def test_why_a_model_of_the_hub_is_not_there_is_told(monkeypatch, error, told):
+    def repo_info(*_, **__):
+        if error:
+            raise error
+
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", repo_info)
+    with (
+        pytest.raises(UserError, match=f"^--model user/model: {told}"),
+        explained("--model", "user/model", "model"),
+    ):
+        raise OSError("no weights")
 
 
 def test_a_tokenizer_without_its_words_is_an_error(model_folder, tmp_path):
@@ -120,9 +223,18 @@ def test_code_that_comes_with_a_model_is_not_run(model_folder, tmp_path, monkeyp
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_of_a_training_that_diverged_are_refused(model_folder, tmp_path):
+def test_a_model_is_loaded_to_be_used_in_full_precision_whatever_it_was_saved_in(model_folder, tmp_path):
+    import torch
+
+    load_causal_lm(str(model_folder)).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = load_causal_lm(str(tmp_path))
+    assert model.dtype == torch.float32 and not model.training
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_weights_of_a_training_that_diverged_are_refused(model_folder, tmp_path, value):
     model = load_causal_lm(str(model_folder))
-    model.transformer.h[1].ln_1.bias.data[0] = float("nan")
+    model.transformer.h[1].ln_1.bias.data[0] = float(value)
     model.save_pretrained(tmp_path)
     with pytest.raises(
         UserError, match=r"^--model .*: `transformer\.h\.1\.ln_1\.bias` has weights that are NaN"

@@ -99,7 +99,23 @@ def test_metadata_of_others_stays_lists_are_joined_and_what_is_ours_to_say_is_sa
     assert data["license"] == "mit" and "license_name" not in data
 
 
-@pytest.mark.parametrize("there", ["---\n- a\n---\n# Mine", "---\na: [\n---\n# Mine"])
+def test_what_a_licence_is_called_is_lost_only_with_the_licence():
+    """Its name is said beside `other` alone, and is ours to say where ours to say is which licence it is."""
+    named = {"license": "other", "license_name": "mine"}
+    rendered, own = card(ours("# New"), tags=["x"]), ["license", "license_name"]
+    merged = merged_card(card("# Mine", **named), rendered, OWN_PART)
+    assert metadata_of(merged) == {**named, "tags": ["x"]}
+    rendered = card(ours("# New"), license="other", license_name="terms")
+    merged = merged_card(card("# Mine", license="other"), rendered, OWN_PART)
+    assert metadata_of(merged) == {"license": "other", "license_name": "terms"}
+    assert metadata_of(
+        merged_card(card("# Mine", **named), card(ours("# New"), license="mit"), OWN_PART, own)
+    ) == {"license": "mit"}
+
+
+@pytest.mark.parametrize(
+    "there", ["---\n- a\n---\n# Mine", "---\na: [\n---\n# Mine", "---\nday: 2026-02-30\n---\n# Mine"]
+)
 def test_metadata_that_cannot_be_read_is_not_lost(there):
     with pytest.raises(UserError, match="metadata cannot be read"):
         merged_card(there, card(ours("# New")), OWN_PART)
@@ -128,6 +144,36 @@ def test_figures_stay_under_the_name_of_the_model_that_they_are_of():
     assert merged_card(merged, rendered, OWN_PART) == merged
     alone = merged_card("---\nmodel-index:\n- name: another\n---\n# Mine", rendered, OWN_PART)
     assert [each["name"] for each in metadata_of(alone)["model-index"]] == ["another", "m"]
+
+
+@pytest.mark.parametrize("key", ["name", "config", "args"])
+def test_a_figure_by_another_form_of_the_metric_stays(key):
+    another = {"type": "perplexity", "value": 9.0, key: "of words"}
+    there = f"---\n{yaml.safe_dump({'model-index': [index('m', another)]})}---\n# Mine"
+    rendered = card(ours("# New"), EvalResult("text-generation", "talks", "talks", "perplexity", 3.0))
+    merged = merged_card(there, rendered, OWN_PART)
+    assert metadata_of(merged)["model-index"] == [index("m", another, {"type": "perplexity", "value": 3.0})]
+
+
+@pytest.mark.parametrize("key", ["task", "dataset", "source"])
+def test_a_figure_of_another_task_on_other_data_or_from_another_source_stays(key):
+    another = index("m", {"type": "perplexity", "value": 9.0})
+    another["results"][0][key] = {"type": "another", "name": "another"}
+    there = f"---\n{yaml.safe_dump({'model-index': [another]})}---\n# Mine"
+    rendered = card(ours("# New"), EvalResult("text-generation", "talks", "talks", "perplexity", 3.0))
+    [model] = metadata_of(merged_card(there, rendered, OWN_PART))["model-index"]
+    assert model["results"][0] == another["results"][0] and len(model["results"]) == 2
+
+
+def test_a_figure_that_stands_twice_is_replaced_in_both_places_and_what_else_is_said_of_the_model_stays():
+    old, new = ({"type": "perplexity", "value": value} for value in (9.0, 3.0))
+    other = {"type": "f1", "value": 0.2}
+    model = index("m", old)
+    model["results"] += index("m", old, other)["results"]
+    there = f"---\n{yaml.safe_dump({'model-index': [model | {'note': 'mine'}]})}---\n# Mine"
+    rendered = card(ours("# New"), EvalResult("text-generation", "talks", "talks", "perplexity", 3.0))
+    [merged] = metadata_of(merged_card(there, rendered, OWN_PART))["model-index"]
+    assert [each["metrics"] for each in merged["results"]] == [[new], [other]] and merged["note"] == "mine"
 
 
 def test_metadata_that_are_no_strings_stay_as_they_are():

@@ -48,9 +48,15 @@ def test_distinct_n_ignores_case_and_spacing_and_does_not_cross_replies():
 
 
 def test_expectation_adjusted_distinct_by_its_formula():
-    """Three words, two different, from a vocabulary of four: 2 / (4 * (1 - (3/4)^3))."""
-    figures = compute("expectation_adjusted_distinct", predictions=["a b", "A"], vocab_size=4)
+    """Three words, two different, from a vocabulary of four: 2 / (4 * (1 - (3/4)^3)). A mark is one."""
+    figures = compute("expectation_adjusted_distinct", predictions=["a !", "A"], vocab_size=4)
     assert figures == {"ead_1": pytest.approx(2 / (4 * (1 - 0.75**3)))}
+
+
+def test_expectation_adjusted_distinct_of_pairs_takes_those_that_there_are():
+    """Of "a b a b" and "c" three pairs, two different."""
+    figures = compute("expectation_adjusted_distinct", predictions=["a b a b", "c"], vocab_size=4, n=2)
+    assert figures == {"ead_2": pytest.approx(2 / (4 * (1 - 0.75**3)))}
 
 
 def test_expectation_adjusted_distinct_does_not_fall_with_the_amount_of_text():
@@ -69,7 +75,7 @@ def test_entropy_of_even_and_uneven_ngrams():
     even = compute("entropy_n", predictions=["a b c d e f g"])
     assert even == {"entropy_4": pytest.approx(math.log(4))}
     assert compute("entropy_n", predictions=["a b c d", "A B c d"])["entropy_4"] == 0.0
-    uneven = compute("entropy_n", predictions=["a", "a", "a", "b"], n=1)
+    uneven = compute("entropy_n", predictions=["a", "a", "a", "!"], n=1)
     assert uneven["entropy_1"] == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
 
 
@@ -87,6 +93,18 @@ def test_repetition_by_hand():
     assert figures["repeated_replies"] == pytest.approx(1 / 3)
 
 
+def test_repetition_looks_at_all_earlier_turns_and_counts_each_time():
+    figures = compute(
+        "repetition",
+        predictions=["I like tea. I like tea. I do.", "Fine!", "?!"],
+        earlier=[["I like tea.", "Yes."], ["Fine.", "Bye."], ["...", "No."]],
+        prompts=["", "", ""],
+    )
+    # Of six triples two were said, in a turn before the last; a reply without words repeats none without.
+    assert figures["earlier_repetition"] == pytest.approx((2 / 6) / 3)
+    assert figures["repeated_replies"] == pytest.approx(1 / 3)
+
+
 def test_reply_shape_by_hand():
     replies = ["Why?", 'He said "why?"', "...", "I don't know."]
     figures = compute("reply_shape", predictions=replies, fallback=[False, False, True, False])
@@ -100,6 +118,10 @@ def test_hits_at_1_by_hand():
     assert figures["mean_reciprocal_rank"] == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)
     assert compute("hits_at_1", predictions=scores, references=[2, 1, 1])["hits_at_1"] == pytest.approx(1 / 3)
     assert figures["candidates"] == 3
+    diverged = compute("hits_at_1", predictions=[[math.nan, math.nan]], references=[0])
+    assert (diverged["hits_at_1"], diverged["mean_reciprocal_rank"]) == (0, 1 / 2), (
+        "what is no number is no hit"
+    )
 
 
 def test_token_f1_by_hand():
@@ -107,6 +129,9 @@ def test_token_f1_by_hand():
     human = ["i like a dog.", "no", "no", "the"]
     # "i like cats" and "i like dog" share two words of three: P = R = 2/3.
     assert compute("token_f1", predictions=own, references=human) == {"token_f1": pytest.approx((2 / 3) / 4)}
+    assert compute("token_f1", predictions=["Yes - (I'm an owl)."], references=["yes, i'm the owl"]) == {
+        "token_f1": 1.0
+    }
     assert compute("token_f1", predictions=["a b b b"], references=["b b b c"])["token_f1"] == pytest.approx(
         2 * (3 / 3) * (3 / 4) / (3 / 3 + 3 / 4)
     )
@@ -118,10 +143,14 @@ def test_rouge_l_by_hand():
     assert figures["rouge_l"] == pytest.approx(2 * (2 / 4) * (2 / 3) / (2 / 4 + 2 / 3))
 
 
+def test_rouge_l_does_not_stem():
+    assert compute("rouge_l", predictions=["cats sat"], references=["cat sat"])["rouge_l"] == 1 / 2
+
+
 def test_bleu_is_sacrebleus():
     import sacrebleu
 
-    own = ["the cat sat on the mat today", "I have two dogs and a bird"]
+    own = ["The cat sat on the mat today", "I have two dogs and a bird"]
     human = ["the cat sat on a mat", "I have two dogs"]
     expected = sacrebleu.BLEU().corpus_score(own, [human]).score
     assert compute("bleu", predictions=own, references=human)["bleu"] == pytest.approx(expected)
@@ -173,6 +202,8 @@ def test_latency_percentiles():
     # Speeds 2, 5, 10, 20: half of the replies reach 7.5, and 95 % of them 2 + 0.15 * 3.
     assert figures["tokens_per_second_p50"] == pytest.approx(7.5)
     assert figures["tokens_per_second_p95"] == pytest.approx(2.45)
+    at_once = compute("latency", predictions=[0.1, 0.1], references=[[0.0], [0.5]])
+    assert at_once["tokens_per_second_p50"] == 2, "a clock that did not tick tells no speed"
 
 
 def test_a_conversation_loops_from_the_third_time_whoever_says_it():
