@@ -110,6 +110,7 @@ def test_before_the_first_step_no_reply_has_gained_in_any_precision(
     tmp_path, marks, model_folder, monkeypatch
 ):
     monkeypatch.setattr("training.devices.computes_in_bfloat16", lambda _: True)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path))
     given = arguments(tmp_path, marks, model_folder, mixed_precision="bf16", held_out_share=0.5)
     trainer = build_trainer(given)
     assert trainer.args.bf16
@@ -276,6 +277,7 @@ def test_a_calibrated_model_is_less_sure_of_what_it_learnt(
 def test_a_model_is_calibrated_by_dialogues_that_it_has_not_learnt_each_once(
     tmp_path, marks, model_folder, prepared, monkeypatch
 ):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path))
     given = arguments(tmp_path, marks, model_folder, data=str(prepared), calibrate=True)
     trainer, seen = build_trainer(given), []
     monkeypatch.setattr(
