@@ -94,9 +94,15 @@ def _checked(corpora: list[Corpus], specifications: list[str]) -> list[Corpus]:
                 f"--corpora {specification}: no usable dialogue ({_reasons(corpus)}); give another corpus"
             )
     if not any(corpus.train for corpus in corpora):
-        raise UserError("--val-fraction: no dialogue is left for training; lower it or give more dialogues")
+        raise UserError(
+            "--val-fraction: no dialogue is left for training; lower it, or give dialogues of more groups, "
+            "or some that are not marked `val`"
+        )
     if not any(corpus.val for corpus in corpora):
-        raise UserError("--val-fraction: no dialogue is left for validation; raise it or give more dialogues")
+        raise UserError(
+            "--val-fraction: no dialogue is left for validation; raise it, or give dialogues of more "
+            "groups, or some that are marked `val`"
+        )
     return corpora
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from chat.hub.publishing import persistently, publish_folder
 from chat.hub.repositories import Destination, make, make_ready, tried
 from chat.markdown import code_span
 from chat.model_files import STATISTICS_FILE
+from data_scripts.arguments import PrepareArguments
 from data_scripts.provenance import described, given_corpora
 
 if TYPE_CHECKING:
@@ -123,6 +125,16 @@ def _write_shards(rows: Dataset, folder: Path, split: str) -> None:
         shard.to_parquet(folder / f"{split}-{index:05d}-of-{count:05d}.parquet")
 
 
+def _train_command(repo_id: str, options: dict) -> str:
+    """By the base that brings this tokenizer or, where it was learnt here, by a configuration."""
+    command = ["python", "-m", "training.train", "--data", repo_id]
+    if options["train_tokenizer_vocab_size"]:
+        command += ["--base", "training/configs/models/gpt2-7m.json"]
+    elif options["tokenizer"] != PrepareArguments.tokenizer:
+        command += ["--base", options["tokenizer"]]
+    return shlex.join(command)
+
+
 def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     """The dataset's card: what is in it, where it comes from, under which terms, and how it is made again.
 
@@ -130,8 +142,6 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
         statistics: `stats.json` of the dataset.
     """
     from huggingface_hub import DatasetCard, DatasetCardData
-
-    from data_scripts.arguments import PrepareArguments
 
     corpora, options = statistics["corpora"], statistics["options"]
     given = given_corpora(statistics)
@@ -159,6 +169,7 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
         repo_id=repo_id,
         title=repo_id,
         options=options,
+        train_command=_train_command(repo_id, options),
         vocab_size=statistics["vocab_size"],
         corpora=corpora,
         counted=COUNTED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 LOWER, HIGHER = "↓", "↑"
 COLUMNS = {"model": "model", "base": "base", "base_in_template": "base in our template", "human": "human"}
 ARROWS = "↑ higher is better, ↓ lower is better"
-LEGEND = f"{ARROWS}; a figure without an arrow is better the nearer it is to the human replies'."
+LEGEND = f"{ARROWS}; for a figure without an arrow, closer to the human replies' is better."
 INTERVALS = "In brackets: the 95 % interval by bootstrap over dialogues."
 
 

@@ -198,6 +198,11 @@ def test_duplicates_are_found_across_corpora(own_corpus):
         ([], {}, "no usable dialogue (it is empty)"),
         ([record("Alone.")], {}, "no usable dialogue (1 dialogues of less than two turns)"),
         (many(4), {"val_fraction": 0.0}, "--val-fraction: no dialogue is left for validation"),
+        (
+            many(4, group="any"),
+            {"val_fraction": 0.5},
+            "give dialogues of more groups, or some that are marked",
+        ),
         (many(4, split="val"), {}, "--val-fraction: no dialogue is left for training"),
         (many(4), {"val_fraction": 0.9}, "--val-fraction: no dialogue is left for training"),
     ],

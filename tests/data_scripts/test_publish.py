@@ -202,6 +202,21 @@ def test_the_card_tells_where_it_comes_from_and_how_it_is_made(prepared, plain_t
     assert "- 10K<n<100K" in str(render_card(stats, "someone/talk"))
 
 
+@pytest.mark.parametrize(
+    ("options", "base"),
+    [
+        ({"tokenizer": PrepareArguments.tokenizer}, ""),
+        ({"tokenizer": "models/pocket-base"}, " --base models/pocket-base"),
+        ({"train_tokenizer_vocab_size": 8000}, " --base training/configs/models/gpt2-7m.json"),
+    ],
+)
+def test_the_command_that_trains_on_it_names_a_base_of_its_tokenizer(prepared, options, base):
+    stats = json.loads((prepared / "stats.json").read_text())
+    stats["options"] |= options
+    card = str(render_card(stats, "someone/talk"))
+    assert f"\npython -m training.train --data someone/talk{base}\n" in card
+
+
 def test_the_size_counts_the_times_of_each_corpus_of_a_name(prepared):
     stats = json.loads((prepared / "stats.json").read_text())
     stats["options"] |= {"corpora": ["jsonl=a.jsonl", "jsonl=b.jsonl"], "times": ["jsonl=100"]}
