@@ -13,6 +13,7 @@ from chat.cli import UserError
 from chat.content_guard import is_wanted
 from chat.engine import MAX_REQUESTS, MODEL_VARIABLE, EngineName, default_model
 from chat.feedback import DATASET_VARIABLE, DEFAULT_FOLDER, FOLDER_VARIABLE, is_off
+from chat.folders import check_writable
 
 MAX_QUEUE_SIZE = 1000
 ADDRESS_VARIABLE = "GRADIO_SERVER_NAME"
@@ -29,7 +30,7 @@ class PageVariables:
         default="auto",
         metadata={
             "variable": "ENGINE",
-            "help": "`auto`, `torch` or `openvino` (below); the terminal has `--engine`",
+            "help": "`auto` (default), `torch` or `openvino` (below); the terminal has `--engine`",
         },
     )
     concurrent_replies: int = field(
@@ -43,7 +44,8 @@ class PageVariables:
         default=64,
         metadata={
             "variable": "QUEUE_SIZE",
-            "help": "messages that wait beyond those, before others are told that it is busy (default 64)",
+            "help": "messages that wait beyond those, before others are told that it is busy, 1 to "
+            f"{MAX_QUEUE_SIZE} (default 64)",
         },
     )
     feedback_folder: str = field(
@@ -62,7 +64,10 @@ class PageVariables:
     )
     mcp_server: bool = field(
         default=True,
-        metadata={"variable": "GRADIO_MCP_SERVER", "help": "`true` or `false`: the chat as an MCP tool"},
+        metadata={
+            "variable": "GRADIO_MCP_SERVER",
+            "help": "`true` (default) or `false`: the chat as an MCP tool",
+        },
     )
 
     @classmethod
@@ -133,12 +138,12 @@ def _check_address(name: str) -> None:
 
 def _check_folder(folder: str) -> None:
     """Raises UserError where messages could not be kept, which one would learn of too late."""
-    place = Path(folder).expanduser().absolute()
-    there = next(each for each in (place, *place.parents) if os.path.lexists(each))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    try:
+        check_writable(Path(folder).expanduser() / "events", FOLDER_VARIABLE)
+    except UserError:
         raise UserError(
-            f"{FOLDER_VARIABLE} {folder}: {there} cannot be written to; give another folder, or off"
-        )
+            f"{FOLDER_VARIABLE} {folder}: cannot be written to; give another folder, or off"
+        ) from None
 
 
 def _whole_number(variable: str, value: str, highest: int) -> int:

@@ -51,11 +51,9 @@ def test_a_model_may_lie_at_home():
         ("CONTENT_GUARD", "perhaps", "give on or off"),
         ("GRADIO_SERVER_NAME", "192.0.2.1", "no address of this machine"),
         ("GRADIO_SERVER_NAME", "no such name", "no address of this machine"),
-        (
-            "FEEDBACK_FOLDER",
-            f"{__file__}/kept",
-            f"{__file__} cannot be written to; give another folder, or off",
-        ),
+        ("FEEDBACK_FOLDER", f"{__file__}/kept", "cannot be written to; give another folder, or off"),
+        # Which root may write to, by its rights.
+        ("FEEDBACK_FOLDER", "/proc/kept", "cannot be written to; give another folder, or off"),
     ],
 )
 def test_what_cannot_be_used_is_an_error_that_names_it(name, value, problem):
