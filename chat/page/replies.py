@@ -173,7 +173,7 @@ def id_of(record: Record, turns: int) -> str:
         turns: that it has.
     """
     if not record.get("id"):
-        record |= {"id": uuid.uuid4().hex, "continues": turns > 0}
+        record |= {**new_record(), "continues": turns > 0}
     return record["id"]
 
 

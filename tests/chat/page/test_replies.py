@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from chat.feedback import FeedbackLog
+from chat.page.conversations import _current
 from chat.page.layout import build_page
 from chat.page.replies import about_reply, answerer
 from chat.session import MAX_TURNS
@@ -94,5 +95,6 @@ def test_likes_of_conversations_that_the_server_has_forgotten_are_each_somebody_
         like(history, True, record, SimpleNamespace(index=1, liked=liked))
     first, second, again = (json.loads(line)["conversation"] for line in log.file.read_text().splitlines())
     assert first == again == records[0]["id"] and second == records[1]["id"] != first
+    assert _current(history, "", records[0])["continues"]
     ask(answerer(engine, log), "And you?", history, records[0])
     assert records[0]["id"] == first and records[0]["continues"]
