@@ -3,6 +3,7 @@
 window.gpt2chat = (() => {
     const CONVERSATIONS = "gpt2-chat-conversations";
     const CURRENT = "gpt2-chat-current";
+    const SENT = "gpt2-chat-sent";
     const MAX_CONVERSATIONS = 30;
     const MAX_TITLE_CHARACTERS = 40;
     const MAX_IMPORT_BYTES = 2_000_000;
@@ -87,6 +88,10 @@ window.gpt2chat = (() => {
     let departures = 0;
     let shownAfter = 0;
 
+    // What was sent and is not kept yet, for a page that is loaded anew before: the server may never have got it.
+    const sending = () => tab.set(SENT, field()?.value ?? "");
+    const alike = (text) => (text ?? "").trim();
+
     // The newest conversation comes first; one in which nothing is said is none.
     function keep(sent) {
         if (!sent) return listing();
@@ -106,6 +111,8 @@ window.gpt2chat = (() => {
             conversation = { ...given, id: renamed.get(given.id) };
             old = undefined;
         }
+        const messages = conversation.turns.filter((turn) => turn?.role === "user");
+        if (alike(messages.at(-1)?.content) === alike(tab.get(SENT))) tab.set(SENT, "");
         seen.set(conversation.id, said(conversation));
         if (!isLate) tab.set(CURRENT, conversation.id);
         if (JSON.stringify(old) !== JSON.stringify(conversation)) {
@@ -145,6 +152,7 @@ window.gpt2chat = (() => {
     async function left() {
         await leaving();
         tab.set(CURRENT, "");
+        tab.set(SENT, "");
         return null;
     }
 
@@ -177,10 +185,13 @@ window.gpt2chat = (() => {
         return true;
     }
 
-    // A reload shows this tab's conversation again, a new tab the latest. The message whose reply the reload (or a
-    // lost connection) broke off before its first word goes back into the field.
+    // A reload shows this tab's conversation again, a new tab the latest. The message that the reload (or a lost
+    // connection) overtook, or whose reply it broke off before its first word, goes back into the field.
     async function latest() {
+        const sent = tab.get(SENT);
+        tab.set(SENT, "");
         const own = await opened(tab.get(CURRENT));
+        if (given(sent)) return own;
         const last = own?.turns.at(-1);
         if (last?.role !== "user" || !given(last.content)) return own ?? opened(conversations()[0]?.id);
         return { ...own, turns: own.turns.slice(0, -1) };
@@ -238,7 +249,7 @@ window.gpt2chat = (() => {
     }
 
     return {
-        arrived, browser, download, field, given, isLeaving, keep, latest, leaving, left, opened, picked, removed, settled,
-        sleep, stopButton, tab,
+        arrived, browser, download, field, given, isLeaving, keep, latest, leaving, left, opened, picked, removed,
+        sending, settled, sleep, stopButton, tab,
     };
 })();

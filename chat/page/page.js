@@ -1,5 +1,5 @@
 // What Gradio leaves to be wished: for those who use no mouse, for those who hear the page, and for what is sent.
-Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sleep, stopButton, tab }) => {
+Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sleep, stopButton, tab }) => {
     const DRAFT = "gpt2-chat-draft";
     const THEME = "gpt2-chat-theme";
 
@@ -156,7 +156,7 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sleep, stop
         const isAgain = isClick && event.target.closest(`#again, ${SUBMIT_EDIT}`);
         const isEmpty = isSend && !field()?.value.trim();
         const isEarly = isLeaving() && (isSend || isAgain || (isClick && event.target.closest("#chatbot")));
-        if (isEarly && isSend && !isEmpty) sendOnArrival();
+        if (isSend && !isEmpty) (isEarly ? sendOnArrival : sending)();
         if (isEmpty || isEarly || (isAgain && stopButton())) {
             event.stopPropagation();
             event.preventDefault();

@@ -120,10 +120,15 @@ def script_page(blank_page):
     """A page of our scripts alone, without a server, where nothing was kept before."""
     blank_page.goto("http://localhost/nowhere")
     blank_page.evaluate("localStorage.clear(), sessionStorage.clear()")
-    blank_page.goto("http://localhost")
-    for script in ("conversations.js", "page.js"):
-        blank_page.add_script_tag(path=ROOT / "chat" / "page" / script)
+    load(blank_page)
     return blank_page
+
+
+def load(page) -> None:
+    """Loads a page of our scripts alone, which keeps what was stored."""
+    page.goto("http://localhost")
+    for script in ("conversations.js", "page.js"):
+        page.add_script_tag(path=ROOT / "chat" / "page" / script)
 
 
 class Visitor:

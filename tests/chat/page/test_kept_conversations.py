@@ -155,6 +155,22 @@ def test_a_reload_keeps_what_is_in_the_field(visitor):
     assert visitor.page.locator("#message textarea").input_value() == ""
 
 
+def test_a_message_that_never_reached_the_server_goes_back_into_the_field(visitor):
+    visitor.say("Hi!")
+    visitor.until(lambda: "Hi!" in visitor.kept())
+    visitor.page.route("**/queue/**", lambda route: None)
+    visitor.page.route("**/run/**", lambda route: None)
+    visitor.type("Which city are you from?")
+    visitor.page.unroute_all()
+    visitor.open()
+    box = visitor.page.locator("#message textarea")
+    visitor.until(lambda: box.input_value() == "Which city are you from?" and len(visitor.messages()) == 2)
+    visitor.until(visitor.is_idle)
+    box.press("Enter")
+    visitor.reply_after(3)
+    assert [text for who, text in visitor.messages() if who == "user"] == ["Hi!", "Which city are you from?"]
+
+
 def test_a_page_opens_on_a_store_that_is_none(visitor):
     visitor.page.evaluate("localStorage.setItem('gpt2-chat-conversations', '[null, 5]')")
     visitor.open()

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.chat.page.conftest import load
+
 AN_HOUR = 3_600_000
 MOVE_CLOCK = "milliseconds => { const clock = Date.now; Date.now = () => clock() + milliseconds; }"
 # True if it is time to keep what has changed before `milliseconds` are over.
@@ -148,3 +150,33 @@ def test_an_enter_is_sent_once_the_page_is_there(script_page):
     assert script_page.evaluate(PRESS_ENTER, {})
     script_page.evaluate("gpt2chat.arrived()")
     script_page.wait_for_function("sent === 1")
+
+
+@pytest.mark.parametrize(("kept", "comes_back"), [(None, True), ("Osaka", True), ("Nihon", False)])
+def test_what_was_sent_and_is_not_kept_goes_back_into_the_field_of_a_page_that_is_loaded_anew(
+    script_page, kept, comes_back
+):
+    script_page.evaluate(FIELD)
+    script_page.evaluate("gpt2chat.arrived()")
+    assert not script_page.evaluate(PRESS_ENTER, {})
+    if kept:
+        turns = [{"role": "user", "content": kept}, {"role": "assistant", "content": "Yes"}]
+        conversation = {"id": "1", "persona": [], "turns": turns, "replies": {}}
+        script_page.evaluate("kept => gpt2chat.settled().then(() => gpt2chat.keep(kept))", conversation)
+    for was_given in (comes_back, False):
+        load(script_page)
+        script_page.evaluate(FIELD)
+        shown = script_page.evaluate("document.querySelector('textarea').value = '', gpt2chat.latest()")
+        assert (shown or {}).get("id") == ("1" if kept else None)
+        assert script_page.evaluate("gpt2chat.field().value") == ("Nihon" if was_given else "")
+
+
+def test_what_was_sent_in_a_conversation_that_was_left_stays_there(script_page):
+    script_page.evaluate(FIELD)
+    script_page.evaluate("gpt2chat.arrived()")
+    assert not script_page.evaluate(PRESS_ENTER, {})
+    script_page.evaluate("gpt2chat.left()")
+    load(script_page)
+    script_page.evaluate(FIELD)
+    script_page.evaluate("document.querySelector('textarea').value = '', gpt2chat.latest()")
+    assert script_page.evaluate("gpt2chat.field().value") == ""
