@@ -1,13 +1,16 @@
 """What is read back of a real feedback log, against numbers worked out by hand."""
 
 import json
+import math
 import sys
 from datetime import UTC, datetime
 
 import pytest
 
 from chat.analytics.__main__ import main
-from chat.analytics.events import read_log
+from chat.analytics.events import Rating, Reply, read_log
+from chat.analytics.figures import Figures
+from chat.analytics.plot import check_output, draw
 from chat.cli import UserError, run
 from chat.decoding import DecodingSettings
 from chat.feedback import FeedbackLog
@@ -180,6 +183,53 @@ def test_likes_alone_are_drawn_too(tmp_path, at, monkeypatch, capsys):
     FeedbackLog(tmp_path / "feedback").liked(True, "a", "Hello.", "Hi", True)
     _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
     assert (found["all"]["likes"], found["all"]["replies"], found["all"]["seconds"]) == (1, 0, None)
+
+
+def test_each_visitor_s_last_word_on_each_reply_counts(tmp_path, at, monkeypatch, capsys):
+    """In whichever of several files it stands."""
+    first, second = (FeedbackLog(tmp_path / "feedback" / name) for name in "ab")
+    at("2026-03-02T10:05")
+    first.liked(True, "a", "Hello.", "Hi", False)
+    second.liked(True, "b", "Hello.", "Hi", True)
+    second.liked(True, "b", "Hello.", "How are you?", True)
+    at("2026-03-02T10:00")
+    second.liked(True, "a", "Hello.", "Hi", True)
+    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
+    assert (found["all"]["likes"], found["all"]["dislikes"]) == (2, 1)
+
+
+def test_times_of_other_zones_are_of_their_day_in_utc(tmp_path, at, monkeypatch, capsys):
+    log = FeedbackLog(tmp_path / "feedback")
+    at("2026-03-02T10:00")
+    log.liked(True, "a", "Hello.", "Hi", True)
+    log.file.write_text(log.file.read_text().replace("2026-03-02T10:00:00.000+00", "2026-03-02T23:30:00-05"))
+    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
+    assert [*found["periods"]] == ["2026-03-03T00:00:00+00:00"]
+
+
+def test_the_95th_percentile_is_no_longest_time():
+    time = datetime(2026, 3, 2, tzinfo=UTC)
+    for count, expected in ((1, 1), (20, 19), (30, 29), (40, 38)):
+        replies = [Reply(time, "a", 1, 1, seconds, False) for seconds in range(count, 0, -1)]
+        assert Figures.of(replies, []).seconds_p95 == expected
+
+
+def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("chat.analytics.plot._write", lambda figure, *_: drawn.append(figure))
+    days = [datetime(2026, 3, day, tzinfo=UTC) for day in (2, 3, 6)]
+    replies = [Reply(days[0], "a", 2, 7, 0.5, False), Reply(days[0], "b", 2, 7, 0.5, True)]
+    likes = [Rating(days[0], True), Rating(days[0], False), Rating(days[0], False)]
+    busy, calm = Figures.of(replies, likes), Figures.of(replies[:1], [])
+    draw(dict(zip(days, [busy, calm, calm], strict=True)), "day", check_output("CHAT.PNG", "--output"), "")
+    volume, length, _, opinions, fallbacks = drawn[0].axes
+    assert [bar.get_height() for bar in volume.patches] == [2, 1, 1]
+    assert [bar.get_height() for bar in opinions.patches] == [1, 0, 0, -2, 0, 0]
+    assert [bar.get_height() for bar in fallbacks.patches] == [50, 0, 0]
+    lines = {line.get_label(): [*line.get_ydata()] for line in length.lines}
+    # They break between the third and the sixth.
+    assert lines["tokens replied"] == pytest.approx([7, 7, math.nan, 7], nan_ok=True)
+    assert lines["words asked"] == pytest.approx([2, 2, math.nan, 2], nan_ok=True)
 
 
 @pytest.mark.parametrize(

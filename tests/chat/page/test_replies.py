@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from chat.engine import FALLBACK_REPLY, EngineBusy
 from chat.feedback import FeedbackLog
 from chat.page.conversations import _current
 from chat.page.layout import build_page
@@ -74,6 +75,38 @@ def test_what_was_imported_has_no_seed(engine):
     assert told.startswith('"Hello"') and "no persona" in told and "not known" in told
 
 
+def test_details_of_another_text_in_its_place_are_not_a_reply_s(engine):
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    details = {"reply": "Bye", "persona": "", "seed": 7, "seconds": 1.0, "tokens": 2}
+    told = about_reply(engine, history, "", {"id": "1", "replies": {"1": details}}, None)
+    assert told.endswith("not known: it was not drawn on this page.")
+
+
+def test_a_busy_model_leaves_only_what_a_reply_leans_on_unknown(engine, monkeypatch):
+    record, history = {}, []
+    ask(answerer(engine, None), "Hi", history, record)
+
+    def busy(*given):
+        raise EngineBusy("busy")
+
+    monkeypatch.setattr("chat.page.replies.leaning", busy)
+    told = about_reply(engine, history, "", record, None)
+    assert "is not known: the model is busy." in told and told.endswith("Seed 7")
+
+
+def test_the_settings_reach_the_engine_and_a_fallback_is_logged_as_one(engine, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(engine, "stream", lambda *given: asked.append(given) or iter([FALLBACK_REPLY]))
+    log = FeedbackLog(tmp_path)
+    record = {"id": "1", "replies": {}, "rejected": ["No."]}
+    [*answerer(engine, log)("Hi", [], "I sing.", 0.5, 0.75, 9, 11, 2, 0, True, record)]
+    [(messages, settings, rejected)] = asked
+    assert "I sing." in messages[0]["content"] and [*rejected] == ["No."]
+    kept = (settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens, settings.best_of)
+    assert (*kept, settings.seed) == (0.5, 0.75, 9, 11, 2, 0)
+    assert json.loads(log.file.read_text(encoding="utf-8"))["fallback"]
+
+
 def test_a_reply_that_was_stopped_is_logged_as_far_as_it_came(engine, tmp_path):
     log, record = FeedbackLog(tmp_path), {}
     drawing = answerer(engine, log)("Hi", [], "", *SETTINGS, 7, True, record)
@@ -93,7 +126,13 @@ def test_likes_of_conversations_that_the_server_has_forgotten_are_each_somebody_
     records = [{}, {}]
     for record, liked in zip([*records, records[0]], (True, False, None), strict=True):
         like(history, True, record, SimpleNamespace(index=1, liked=liked))
-    first, second, again = (json.loads(line)["conversation"] for line in log.file.read_text().splitlines())
+    # A message of the visitor's own, nothing, and without consent.
+    for index, consent in ((0, True), (2, True), (-1, True), (1, "true")):
+        like(history, consent, records[0], SimpleNamespace(index=index, liked=True))
+    events = [json.loads(line) for line in log.file.read_text().splitlines()]
+    told = [(each["message"], each["reply"], each["liked"]) for each in events]
+    assert told == [("Hi", "Hello", liked) for liked in (True, False, None)]
+    first, second, again = (each["conversation"] for each in events)
     assert first == again == records[0]["id"] and second == records[1]["id"] != first
     assert _current(history, "", records[0])["continues"]
     ask(answerer(engine, log), "And you?", history, records[0])

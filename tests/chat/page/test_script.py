@@ -136,8 +136,8 @@ def test_a_clock_that_is_put_forward_brings_no_conversation(script_page):
     assert not script_page.evaluate(IS_KEPT, 300)
 
 
-@pytest.mark.parametrize("composition", [{"isComposing": True}, {"keyCode": 229}])
-def test_the_enter_that_ends_a_composition_sends_nothing_once_the_page_is_there(script_page, composition):
+@pytest.mark.parametrize("composition", [{"isComposing": True}, {"keyCode": 229}, {"shiftKey": True}])
+def test_the_enter_that_is_part_of_the_text_sends_nothing_once_the_page_is_there(script_page, composition):
     script_page.evaluate(FIELD)
     assert not script_page.evaluate(PRESS_ENTER, composition)
     script_page.evaluate("gpt2chat.arrived()")
@@ -147,9 +147,85 @@ def test_the_enter_that_ends_a_composition_sends_nothing_once_the_page_is_there(
 
 def test_an_enter_is_sent_once_the_page_is_there(script_page):
     script_page.evaluate(FIELD)
+    for number in (1, 2):
+        # Impatiently.
+        assert script_page.evaluate(PRESS_ENTER, {}) and script_page.evaluate(PRESS_ENTER, {})
+        script_page.evaluate("gpt2chat.arrived()")
+        script_page.wait_for_function("number => sent === number", arg=number)
+        assert not script_page.evaluate(PRESS_ENTER, {})
+        script_page.wait_for_timeout(100)
+        assert script_page.evaluate("sent") == number
+        script_page.evaluate("gpt2chat.leaving()")
+
+
+def test_an_empty_message_is_never_sent(script_page):
+    script_page.evaluate(FIELD)
+    script_page.evaluate("gpt2chat.field().value = ' \\n'")
     assert script_page.evaluate(PRESS_ENTER, {})
     script_page.evaluate("gpt2chat.arrived()")
-    script_page.wait_for_function("sent === 1")
+    assert script_page.evaluate(PRESS_ENTER, {})
+    script_page.wait_for_timeout(100)
+    assert script_page.evaluate("sent") == 0
+
+
+# True if the page lets nobody have the click.
+CLICK = """selector => !document.querySelector(selector).dispatchEvent(
+    new MouseEvent("click", { bubbles: true, cancelable: true })
+)"""
+
+
+def test_what_is_clicked_on_the_way_to_another_conversation_is_not_done(chat):
+    chat.does("show(['user', 'Hi'], ['bot', 'Hello'])")
+    chat.does("document.body.append(Object.assign(document.createElement('button'), { id: 'again' }))")
+    reply, again = "#chatbot [data-testid=bot]", "#again"
+    assert not chat.evaluate(CLICK, reply) and not chat.evaluate(CLICK, again)
+    # Nor is a reply drawn into another one.
+    chat.does("draw(true)")
+    assert not chat.evaluate(CLICK, reply) and chat.evaluate(CLICK, again)
+    chat.does("draw(false)")
+    chat.does("gpt2chat.leaving()")
+    assert chat.evaluate(CLICK, reply) and chat.evaluate(CLICK, again)
+
+
+def test_the_focus_stays_where_the_visitor_has_put_it_while_a_reply_was_drawn(chat):
+    chat.does("gpt2chat.field().disabled = true")
+    chat.does("document.querySelector('.reset-button').focus()")
+    chat.does("gpt2chat.field().disabled = false")
+    assert chat.evaluate("document.activeElement.matches('.reset-button')")
+
+
+def test_a_reader_of_what_was_said_before_is_not_scrolled_away_by_each_word(chat):
+    chat.does("() => { document.querySelector('[role=log]').scrollTo = () => { window.scrolls += 1; }; }")
+    chat.does("window.scrolls = 0")
+    for number in (1, 2):
+        chat.does("draw(true)")
+        for text in ("So", "So it", "So it is"):
+            chat.does(f"show(['user', 'Hi'], ['bot', '{text}'])")
+        chat.does("draw(false)")
+        assert chat.evaluate("scrolls") == number
+
+
+def test_a_draft_outlives_a_page_that_was_left_before_it_had_started(script_page):
+    script_page.evaluate(FIELD)
+    script_page.evaluate("gpt2chat.field().value = '', gpt2chat.tab.set('gpt2-chat-draft', 'A thought')")
+    script_page.evaluate("window.dispatchEvent(new Event('pagehide'))")
+    script_page.evaluate("gpt2chat.start()")
+    assert script_page.evaluate("gpt2chat.field().value") == "A thought"
+    script_page.evaluate("gpt2chat.field().value = 'Two', window.dispatchEvent(new Event('pagehide'))")
+    assert script_page.evaluate("gpt2chat.tab.get('gpt2-chat-draft')") == "Two"
+
+
+@pytest.mark.parametrize("system", ["dark", ""])
+def test_light_or_dark_is_what_was_chosen_last(script_page, system):
+    is_dark = "document.body.classList.contains('dark')"
+    script_page.evaluate("system => { document.body.className = system; gpt2chat.start(); }", system)
+    assert script_page.evaluate(is_dark) == bool(system)
+    for _ in range(2):
+        script_page.evaluate("gpt2chat.toggleDark()")
+        chosen = script_page.evaluate(is_dark)
+        # As after a reload.
+        script_page.evaluate("system => { document.body.className = system; gpt2chat.start(); }", system)
+        assert script_page.evaluate(is_dark) == chosen
 
 
 @pytest.mark.parametrize(("kept", "comes_back"), [(None, True), ("Osaka", True), ("Nihon", False)])

@@ -5,6 +5,7 @@ import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import RepoCard
@@ -16,6 +17,7 @@ from chat.space.__main__ import main
 from chat.space.arguments import SpaceArguments
 from chat.space.card import SpaceModel, render_card
 from chat.space.folder import package_files
+from chat.space.model import checked_model
 from tests.conftest import ROOT
 
 COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -79,6 +81,17 @@ def test_its_readme_is_valid_front_matter(space):
     # What lies in the Space has the terms of what it learnt from, and is no model of the Hub's.
     assert data["license"] == "other" and not {"models", "preload_from_hub"} & set(data)
     assert "Cornell" in card.text and "free" not in card.text
+
+
+@pytest.mark.parametrize(("private", "gated"), [(False, False), (True, False), (False, "manual")])
+def test_a_model_that_only_some_may_see_is_private(monkeypatch, private, gated):
+    """The Hub builds a Space as nobody, who could not download it."""
+    found = SimpleNamespace(private=private, gated=gated, card_data=None)
+    hub = SimpleNamespace(model_info=lambda name: found)
+    monkeypatch.setattr("chat.space.model.hub_api", lambda: hub)
+    monkeypatch.setattr("chat.space.model.load_chat_tokenizer", lambda *given: None)
+    model = checked_model("user/model", "--model")
+    assert model.is_private == bool(private or gated) and model.datasets == ()
 
 
 @pytest.mark.parametrize("is_private", [False, True])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
+from chat.terminal.commands import persona_of
 
 
 def test_a_conversation_through_a_pipe(talk):
@@ -12,7 +13,7 @@ def test_a_conversation_through_a_pipe(talk):
     assert [turn["content"] for turn in conversation.session.turns[::2]] == ["Hi!", "/slash"]
     lines = printed.split("\n")
     assert lines[0] == "You: Hi!" and lines[1].startswith("GPT-2: ") and "not read" not in printed
-    assert conversation.failures == 0
+    assert printed.count("GPT-2: ") == 2 and conversation.failures == 0
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,8 @@ def test_a_conversation_through_a_pipe(talk):
         ("/set xyz 1", "/set xyz: no such setting; there are do_sample, temperature, "),
         ("/set temperature warm", "/set temperature warm: give a number from 0.1 to 1.5"),
         ("/set top_k=5 temperature=warm", "/set temperature warm: give a number from 0.1 to 1.5"),
+        ("/set temperature none", "/set temperature none: give a number from 0.1 to 1.5"),
+        ("/nothing\x1b[2J", "/nothing\ufffd[2J: no such command"),
         ("/set do_sample maybe", "/set do_sample maybe: give on or off"),
         ("/set temperature 1 top_p", "/set top_p : give a number from 0.05 to 1.0"),
         ("/load", "/load: name a file, such as /load talk.json"),
@@ -41,7 +44,7 @@ def test_a_bad_command_is_one_line_and_changes_nothing(talk, capsys, line, hint)
     conversation, printed = talk(line, conversation=conversation)
     [shown] = capsys.readouterr().err.splitlines()
     assert hint in shown and conversation.failures == 1
-    assert printed == f"You: {line}\n" and conversation.session.to_json() == before
+    assert printed == f"You: {line}\n".replace("\x1b", "\ufffd") and conversation.session.to_json() == before
 
 
 def test_settings(talk, capsys):
@@ -100,6 +103,8 @@ def test_retry_draws_others_by_seeds_that_come_again(talk):
     assert len({*drawn}) == 3 and len(conversation.session.turns) == 2
     assert conversation.session.settings.seed == 1
     assert talk("Hi!", "/retry", "/retry")[1] == printed
+    conversation, _ = talk("And you?", conversation=conversation)
+    assert conversation.rejected == []
 
 
 def test_greedy_search_has_nothing_to_retry(talk, capsys):
@@ -157,3 +162,24 @@ def test_a_long_conversation_can_be_retried(talk):
     conversation, _ = talk("Hi!", "/retry", conversation=conversation)
     assert len(conversation.session.turns) == MAX_TURNS
     assert conversation.session.turns[-2]["content"] == "Hi!"
+
+
+def test_commands_names_and_words_may_be_in_capitals(talk):
+    conversation, _ = talk(
+        "/PERSONA Random", "/Set TEMPERATURE 0.5", "/set Do-Sample OFF", "EXIT", "not read"
+    )
+    session = conversation.session
+    assert len(session.persona) == 5 and session.turns == [] and conversation.failures == 0
+    assert (session.settings.temperature, session.settings.do_sample) == (0.5, False)
+    assert talk("/persona NONE", conversation=conversation)[0].session.persona == ()
+
+
+def test_a_setting_is_shown_beside_the_model_s_own_and_given_back(talk):
+    conversation, printed = talk("/set top_k 7 temperature 0.5", "/set top_k", "/set top_k default")
+    own, settings = conversation.session.engine.settings, conversation.session.settings
+    assert printed.count(f"(0 to 200; the model's own: {own.top_k})") == 2
+    assert (settings.top_k, settings.temperature) == (own.top_k, 0.5)
+
+
+def test_a_persona_within_the_limits_is_not_told_to_be_beyond_them():
+    assert persona_of([" I have a cat. ", "", "I sing."]) == (("I have a cat.", "I sing."), "")

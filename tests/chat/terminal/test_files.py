@@ -17,6 +17,7 @@ def test_a_conversation_goes_on_as_it_was_saved(talk, tmp_path):
     loaded, printed = talk(f"/load '{file}'")
     assert loaded.session == saved.session
     assert "Loaded 4 turns, a persona of 1 sentence; settings the file's." in printed
+    assert "turns before" not in printed
     assert (
         talk("Why?", conversation=loaded)[0].session.turns
         == talk("Why?", conversation=saved)[0].session.turns
@@ -73,6 +74,22 @@ def test_saving_never_replaces_another_file_unless_told_to(talk, tmp_path, capsy
     conversation, _ = talk("/save", conversation=conversation)
     assert file.read_text() == "changed since"
     assert "was changed by somebody else; `/save! FILE` replaces it" in capsys.readouterr().err
+    # At the same length, too.
+    talk(f"/save! {file}", conversation=conversation)
+    file.write_text(file.read_text().replace("Hi!", "Ho!"))
+    talk("/save", conversation=conversation)
+    assert "Ho!" in file.read_text() and "was changed by somebody else" in capsys.readouterr().err
+
+
+def test_a_conversation_with_a_file_is_saved_in_another_and_in_no_file_of_others(talk, tmp_path, capsys):
+    first, second, others = (tmp_path / f"{name}.json" for name in ("first", "second", "others"))
+    others.write_text("mine")
+    conversation, _ = talk("Hi!", f"/save {first}", f"/save {others}", f"/save {second}")
+    assert others.read_text() == "mine" and second.read_text() == first.read_text()
+    assert capsys.readouterr().err == f"/save {others}: exists; `/save! FILE` replaces it\n"
+    # /undo brings the file back with the conversation.
+    talk("/reset", "/undo", "More.", "/save", conversation=conversation)
+    assert len(json.loads(second.read_text())["turns"]) == 4 and capsys.readouterr().err == ""
 
 
 def test_after_a_reset_the_old_conversation_s_file_is_another_s(talk, tmp_path, capsys):
@@ -121,3 +138,5 @@ def test_paths(tmp_path, monkeypatch):
         write_file(tmp_path / "pipe", "y", KeptFile(tmp_path / "pipe", b""), may_replace=True)
     with pytest.raises(BadCommand, match="no such path"):
         path_from("a\0b", "/load")
+    with pytest.raises(BadCommand, match="no such path"):
+        path_from("~nobody-of-this-name/talk.json", "/save")

@@ -9,6 +9,8 @@ import pytest
 from chat.__main__ import main
 from chat.cli import UserError, parse_arguments
 from chat.terminal.arguments import ChatArguments
+from chat.terminal.screen import PlainScreen
+from chat.terminal.start import answer_once
 from tests.conftest import ROOT
 from tests.processes import in_process
 
@@ -58,6 +60,18 @@ def test_once_prints_the_reply_and_nothing_else(model_folder):
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1 and not done.stdout.startswith("GPT-2")
     assert done.stderr == "temperature 9.0 is not possible: 1.5 is taken\n"
+
+
+def test_the_flags_reach_the_engine(engine, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(engine, "stream", lambda *given: asked.append(given) or iter(["Hello."]))
+    flags = ["--persona", *["I sing."] * 9, "--once", "Hi!", "--greedy", "--seed", "0", "--top-k", "0"]
+    answer_once(engine, parse_arguments(ChatArguments, flags), PlainScreen(sys.stdout))
+    [(messages, settings, *_)] = asked
+    assert "I sing. " * 7 + "I sing." in messages[0]["content"] and messages[-1]["content"] == "Hi!"
+    assert (settings.do_sample, settings.seed, settings.top_k) == (False, 0, 0)
+    printed, errors = capsys.readouterr()
+    assert printed == "Hello.\n" and "the rest was left out" in errors
 
 
 def test_once_needs_a_text():
