@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import errno
 import logging
 import math
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
 Arguments = TypeVar("Arguments")
+# What asking for a path can say besides that nothing is there.
+UNUSABLE_PATH = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class UserError(Exception):
@@ -115,7 +118,7 @@ def _config_flags(parser: argparse.ArgumentParser, path: Path) -> list[str]:
         entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_yaml_loader())
     except OSError as error:
         raise UserError(f"--config {path}: cannot be read ({error.strerror}); give another file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, RecursionError) as error:
         raise UserError(f"--config {path}: not valid YAML ({first_line(error)}); mend the file") from None
     if not isinstance(entries, dict):
         raise UserError(f"--config {path}: expected `name: value` lines; mend the file")
@@ -129,6 +132,10 @@ def _config_flags(parser: argparse.ArgumentParser, path: Path) -> list[str]:
             )
         if isinstance(value, dict):
             raise UserError(f"--config {path}: `{key}` must be a single value or a list, not a mapping")
+        if value == [] and fields[name].nargs not in ("+", "*"):
+            raise UserError(
+                f"--config {path}: `{key}` must be a single value, not an empty list; mend the file"
+            )
         if value == []:
             # As a flag it would be one without a value.
             parser.set_defaults(**{name: []})
@@ -236,8 +243,8 @@ def first_line(error: BaseException) -> str:
 def run(main: Callable[[], None]) -> NoReturn:
     """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback.
 
-    So does a package that is not installed, since `requirements.txt` is enough to chat, and a stdout that
-    cannot be written, as a file on a full disk.
+    So does a package that is not installed, since `requirements.txt` is enough to chat, a path that may not
+    even be asked for, and a stdout that cannot be written, as a file on a full disk.
     """
     _ready_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -249,7 +256,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except UserError as error:
-        status = _told(f"error: {error}", 2)
+        # A value may have lines, as a block of YAML has.
+        status = _told(f"error: {' '.join(str(error).splitlines())}", 2)
     except KeyboardInterrupt:
         status = _told("interrupted", 130)
     except SystemExit as end:
@@ -260,11 +268,15 @@ def run(main: Callable[[], None]) -> NoReturn:
             raise
         remedy = "`pip install -r requirements-train.txt` brings all that the commands here take"
         status = _told(f"error: `{package}` is not installed; {remedy}", 2)
-    except OSError:
+    except OSError as error:
+        if error.filename is not None and error.errno in UNUSABLE_PATH:
+            remedy = "give another path, or mend its rights"
+            status = _told(f"error: {error.filename}: {error.strerror}; {remedy}", 2)
         # Whether it is stdout's is found out by writing once more: the error itself does not say.
-        if failed := _failed_stdout(trial="\n"):
+        elif failed := _failed_stdout(trial="\n"):
             sys.exit(failed)
-        raise
+        else:
+            raise
     sys.exit(_failed_stdout() or status)
 
 

@@ -79,6 +79,9 @@ def test_numbers_in_the_file_stay_as_they_are_written(tmp_path):
         ("", "expected `name: value` lines"),
         ("steps: {a: 1}", "not a mapping"),
         ("steps: many", "invalid int value: 'many'"),
+        ("steps: []", "`steps` must be a single value, not an empty list; mend the file"),
+        ("dry_run: !!bool maybe", "not valid YAML"),
+        pytest.param("{a: " * 1000, "not valid YAML", id="nested too deeply"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
@@ -170,6 +173,16 @@ def test_what_the_user_did_wrong_is_told_on_a_full_disk_too(unbuffered):
             2,
             "error: `accelerated` is not installed; `pip install -r requirements-train.txt` brings all that "
             "the commands here take\n",
+        ),
+        (
+            f"print('Hi'); open('{'x' * 300}')",
+            2,
+            f"error: {'x' * 300}: File name too long; give another path, or mend its rights\n",
+        ),
+        (
+            "from chat.cli import UserError; print('Hi'); raise UserError('--x a\\nb: bad; mend it')",
+            2,
+            "error: --x a b: bad; mend it\n",
         ),
     ],
 )
