@@ -64,7 +64,8 @@ def _loaded(line: str | bytes) -> Any:
         RecursionError: it is nested too deeply.
     """
     record = json.loads(line)
-    if (b"\\u" if isinstance(line, bytes) else "\\u") in line:
+    # Halves are escaped in JSON, or bytes from 0xED on, as in the CESU-8 that Java and Oracle call UTF-8.
+    if any(sign in line for sign in ((b"\\u", b"\xed") if isinstance(line, bytes) else ("\\u",))):
         json.dumps(record, ensure_ascii=False).encode("utf-8")
     return record
 
@@ -95,7 +96,7 @@ def _dialogue(record: dict[str, Any], dropped: Counter) -> Dialogue:
     persona = record.get("persona") or []
     if isinstance(persona, str):
         raise ValueError("`persona` must be a list of sentences")
-    if any(isinstance(turn.get("distractors"), str) for turn in record["turns"]):
+    if not all(_are_texts(turn.get("distractors") or ()) for turn in record["turns"]):
         raise ValueError("`distractors` must be a list of replies")
     split = record.get("split") or ""
     if split not in ("", "train", "val"):
@@ -109,6 +110,10 @@ def _dialogue(record: dict[str, Any], dropped: Counter) -> Dialogue:
         group=_name(record.get("group")),
         split=split,
     )
+
+
+def _are_texts(given: Any) -> bool:
+    return isinstance(given, list | tuple) and all(isinstance(each, str) for each in given)
 
 
 def _name(given: Any) -> str:

@@ -36,6 +36,10 @@ def test_what_is_written_is_read_back(tmp_path):
         pytest.param("[" * 100_000, "is not a dialogue (", id="nested too deeply"),
         ('{"turns": [], "persona": "I sing."}', "`persona` must be a list"),
         ('{"turns": [{"role": "user", "text": "x", "distractors": "abc"}]}', "`distractors` must be a list"),
+        (
+            '{"turns": [{"role": "user", "text": "x", "distractors": ["a", null]}]}',
+            "must be a list of replies",
+        ),
         ('{"turns": [{"role": "user", "text": "Nice \\ud83d"}]}', "surrogates not allowed"),
         ('{"turns": [], "split": "dev"}', "split `dev` is neither train nor val"),
     ],
@@ -47,6 +51,14 @@ def test_a_bad_line_is_named_by_its_number(tmp_path, line, problem):
         list(jsonl.read(path))
     message = str(error.value)
     assert message.startswith(f"--data {path}: line 2 ") and problem in message and "\n" not in message
+
+
+def test_an_emoji_in_the_utf_8_of_java_and_oracle_is_named_by_its_line(tmp_path):
+    path = tmp_path / "x.jsonl"
+    line = '{"turns": [{"role": "user", "text": "\ud83d\ude00"}]}'
+    path.write_bytes(line.encode("utf-8", "surrogatepass"))
+    with pytest.raises(UserError, match=r"line 1 is not a dialogue .*surrogates not allowed"):
+        list(jsonl.read(path))
 
 
 def test_false_replies_stay_with_a_reply_that_has_spaces_around_it(tmp_path):
