@@ -2,6 +2,7 @@
 Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sleep, stopButton, tab }) => {
     const DRAFT = "gpt2-chat-draft";
     const THEME = "gpt2-chat-theme";
+    const MAX_ANSWER_MILLISECONDS = 3000;
 
     function setDark(isDark) {
         document.body.classList.toggle("dark", isDark);
@@ -80,6 +81,7 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sl
         // The field is closed while a reply is drawn, and loses the focus by it; so does a button that goes by its
         // own click.
         const isClosed = field()?.disabled ?? false;
+        if (isClosed) field().readOnly = false;
         const isLost = document.activeElement === document.body && (wasClosed || focused?.isConnected === false);
         if (isLost && !isClosed) {
             focused = null;
@@ -133,6 +135,14 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sl
         event.preventDefault();
     });
 
+    // The server's answer empties the field, and closes it: what was typed before it came would be lost.
+    function sends() {
+        sending();
+        const box = field();
+        box.readOnly = true;
+        setTimeout(() => { box.readOnly = false; }, MAX_ANSWER_MILLISECONDS);
+    }
+
     let isSending = false;
     async function sendOnArrival() {
         if (isSending) return;
@@ -156,7 +166,7 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sl
         const isAgain = isClick && event.target.closest(`#again, ${SUBMIT_EDIT}`);
         const isEmpty = isSend && !field()?.value.trim();
         const isEarly = isLeaving() && (isSend || isAgain || (isClick && event.target.closest("#chatbot")));
-        if (isSend && !isEmpty) (isEarly ? sendOnArrival : sending)();
+        if (isSend && !isEmpty) (isEarly ? sendOnArrival : sends)();
         if (isEmpty || isEarly || (isAgain && stopButton())) {
             event.stopPropagation();
             event.preventDefault();

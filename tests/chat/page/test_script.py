@@ -256,3 +256,19 @@ def test_what_was_sent_in_a_conversation_that_was_left_stays_there(script_page):
     script_page.evaluate(FIELD)
     script_page.evaluate("document.querySelector('textarea').value = '', gpt2chat.latest()")
     assert script_page.evaluate("gpt2chat.field().value") == ""
+
+
+def test_nothing_is_typed_into_the_field_till_the_server_has_emptied_it(chat):
+    chat.does("document.querySelector('textarea').value = 'Nihon'")
+    assert not chat.evaluate(PRESS_ENTER, {})
+    assert chat.evaluate("gpt2chat.field().readOnly")
+    chat.does("gpt2chat.field().disabled = true")
+    assert not chat.evaluate("gpt2chat.field().readOnly")
+
+
+def test_where_no_answer_comes_the_field_is_open_again(chat):
+    chat.does("document.querySelector('textarea').value = 'Nihon'")
+    chat.evaluate("window.later = [], window.setTimeout = (does) => later.push(does), 0")
+    assert not chat.evaluate(PRESS_ENTER, {}) and chat.evaluate("gpt2chat.field().readOnly")
+    chat.evaluate("later.forEach((does) => does())")
+    assert not chat.evaluate("gpt2chat.field().readOnly")
