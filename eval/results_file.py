@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from chat.cli import UserError
 
@@ -32,7 +33,7 @@ def load_results(path: Path, flag: str) -> dict:
         raise UserError(
             f"{flag} {path}: {error.strerror}; give the results.json that `python -m eval.run` wrote"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{flag} {path}: not results of `python -m eval.run` ({error})") from None
     if not isinstance(results, dict) or "format_version" not in results:
         raise UserError(f"{flag} {path}: not results of `python -m eval.run` (no `format_version`)")
@@ -58,15 +59,24 @@ def check_version(results: dict, what: str) -> None:
 def _check_shape(results: dict) -> None:
     """Raises what the first use of a missing or misplaced entry would raise."""
     for role in CANDIDATES:
-        results["models"][role]["name"], int(results["models"][role]["parameters"])
+        model = results["models"][role]
+        model["name"].strip(), _check_numbers(model["parameters"])
     results["same_reply_ids"], results["settings"].items(), results["libraries"].items()
     for source, rows in results["figures"].items():
         data = results["data"][source]
-        data["sha256"], int(data["replies"]), int(data["views"])
+        data["sha256"].strip(), _check_numbers(data["replies"], data["views"])
         for groups in rows.values():
             for figures in groups.values():
                 for entry in figures.values():
-                    [float(entry[name]) for name in ("value", "low", "high") if name in ("value", *entry)]
+                    _check_numbers(
+                        *(entry[name] for name in ("value", "low", "high") if name in ("value", *entry))
+                    )
+
+
+def _check_numbers(*values: Any) -> None:
+    for value in values:
+        if not isinstance(value, int | float):
+            raise TypeError(f"{value!r} is no number")
 
 
 def load_replies(results: Path, flag: str) -> list[dict]:

@@ -1,6 +1,8 @@
 """`eval.report`: tables from results of every format version, the command, its errors."""
 
 import json
+from functools import reduce
+from operator import getitem
 
 import pytest
 
@@ -112,11 +114,18 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
 
 def without(*path: str) -> dict:
     results = sample_results()
-    place = results
-    for name in path[:-1]:
-        place = place[name]
-    del place[path[-1]]
+    del place_in(results, path)[path[-1]]
     return results
+
+
+def changed(value: object, *path: str) -> dict:
+    results = sample_results()
+    place_in(results, path)[path[-1]] = value
+    return results
+
+
+def place_in(results: dict, path: tuple[str, ...]) -> dict:
+    return reduce(getitem, path[:-1], results)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +139,14 @@ def without(*path: str) -> dict:
         (without("data", "cornell"), "not whole results"),
         (without("figures", "cornell", "model", "likelihood", "perplexity", "value"), "not whole results"),
         ({**sample_results(), "figures": {"cornell": 1}}, "not whole results"),
+        (changed("12", "models", "model", "parameters"), "not whole results"),
+        (changed(None, "models", "base", "name"), "not whole results"),
+        (changed([], "data", "cornell", "sha256"), "not whole results"),
+        (
+            changed("12", "figures", "cornell", "model", "likelihood", "perplexity", "value"),
+            "not whole results",
+        ),
+        pytest.param("[" * 100_000, "not results of `python -m eval.run`", id="nested too deeply"),
     ],
 )
 def test_what_are_no_results_is_told(content, problem, tmp_path):
