@@ -32,7 +32,7 @@ class Typist:
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self.sent = b""
-        self._shown: list[str] | None = None
+        self._rows = [""] * ROWS
         given = {
             **os.environ,
             "TERM": "xterm-256color",
@@ -43,15 +43,19 @@ class Typist:
         self.process = pexpect.spawn(
             sys.executable, ["-m", "chat", *flags], dimensions=(ROWS, COLUMNS), env=given, cwd=str(cwd)
         )
+        # Else pexpect would wait 50 ms before each key: for echoes of passwords, of which there are none here.
+        self.process.delaybeforesend = None
         # The program asks where the cursor is.
         self.screen.write_process_input = self.process.send
 
     def lines(self) -> list[str]:
         """What the screen shows, to the last line with anything on it."""
-        if self._shown is None:
-            display = "\n".join(line.rstrip() for line in self.screen.display)
-            self._shown = display.rstrip().split("\n")
-        return list(self._shown)
+        # Only what has changed since: pyte's `display` of so many rows takes longer than the program to answer.
+        while self.screen.dirty:
+            row = self.screen.dirty.pop()
+            cells = self.screen.buffer[row]
+            self._rows[row] = "".join(cells[column].data for column in range(COLUMNS) if cells).rstrip()
+        return "\n".join(self._rows).rstrip("\n").split("\n")
 
     def _read(self) -> None:
         import pexpect
@@ -60,7 +64,6 @@ class Typist:
             while chunk := self.process.read_nonblocking(65536, timeout=0.02):
                 self.sent += chunk
                 self._stream.feed(chunk)
-                self._shown = None
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
 
