@@ -30,18 +30,19 @@ def logged(trainer, figure):
 def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    trainer = train(short_run(max_steps=30, tensorboard=True, save_every_steps=15, eval_every_steps=10))
+    steps = {"max_steps": 12, "save_every_steps": 6, "eval_every_steps": 6}
+    trainer = train(short_run(**steps, learning_rate=5e-3, tensorboard=True))
     losses = logged(trainer, "loss")
-    assert len(losses) == 30 and losses[-1] < losses[0] - 0.3
-    assert len(logged(trainer, "eval_loss")) == 3
+    assert len(losses) == 12 and losses[-1] < losses[0] - 0.3
+    assert len(logged(trainer, "eval_loss")) == 2
     assert list((tmp_path / "run").rglob("events.out.tfevents*"))
 
     final = tmp_path / "final"
     assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "generation_config.json"} <= {
         path.name for path in final.iterdir()
     }
-    assert json.loads((final / "train_arguments.json").read_text())["max_steps"] == 30
-    assert json.loads((final / "trainer_state.json").read_text())["global_step"] == 30
+    assert json.loads((final / "train_arguments.json").read_text())["max_steps"] == 12
+    assert json.loads((final / "trainer_state.json").read_text())["global_step"] == 12
     tokenizer, model = AutoTokenizer.from_pretrained(final), AutoModelForCausalLM.from_pretrained(final)
     trained = trainer.accelerator.unwrap_model(trainer.model).state_dict()
     assert all(torch.equal(weights, trained[name]) for name, weights in model.state_dict().items())
@@ -118,32 +119,35 @@ def test_a_checkpoint_without_random_states_is_told_not_to_be_whole(short_run, t
         train(short_run(resume=True))
 
 
-IN_A_FOLDER_OF_ITS_OWN = """
+IN_FOLDERS_OF_ITS_OWN = """
 import sys, time
 from training.resuming import alone
-with alone(sys.argv[1]):
+with alone(sys.argv[1]), alone(sys.argv[2]):
     print("begun", flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_run_that_goes_on_without_its_launcher_shares_its_folder_with_no_other(short_run, tmp_path, resume):
-    command = [sys.executable, "-c", IN_A_FOLDER_OF_ITS_OWN, str(tmp_path / "run")]
+def test_a_run_that_goes_on_without_its_launcher_shares_its_folder_with_no_other(short_run, tmp_path):
+    """Neither with a new run nor with one that is resumed."""
+    folders = {False: tmp_path / "new", True: tmp_path / "resumed"}
+    command = [sys.executable, "-c", IN_FOLDERS_OF_ITS_OWN, *map(str, folders.values())]
     other = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert other.stdout.readline() == "begun\n"
-    half = tmp_path / "run" / "checkpoint-2"
-    half.mkdir()
     try:
-        with pytest.raises(UserError, match=r"--output-dir .*run: another process trains there, perhaps one"):
-            train(short_run(resume=resume))
-        assert half.is_dir()
+        assert other.stdout.readline() == "begun\n"
+        for resume, folder in folders.items():
+            half = folder / "checkpoint-2"
+            half.mkdir()
+            with pytest.raises(UserError, match=rf"--output-dir {folder}: another process trains there, per"):
+                train(short_run(output_dir=str(folder), resume=resume))
+            assert half.is_dir()
+            half.rmdir()
     finally:
         other.kill()
         other.communicate()
-    half.rmdir()
-    assert train(short_run(max_steps=1, resume=resume)).state.global_step == 1
-    assert not (tmp_path / "run" / ".lock").exists()
+    for resume, folder in folders.items():
+        trainer = train(short_run(output_dir=str(folder), max_steps=1, resume=resume))
+        assert trainer.state.global_step == 1 and not (folder / ".lock").exists()
 
 
 def test_resuming_without_a_checkpoint_begins_and_says_so(short_run, caplog):

@@ -43,14 +43,14 @@ class Typist:
         self.process = pexpect.spawn(
             sys.executable, ["-m", "chat", *flags], dimensions=(ROWS, COLUMNS), env=given, cwd=str(cwd)
         )
-        # Else pexpect would wait 50 ms before each key: for echoes of passwords, of which there are none here.
+        # Else pexpect would wait 50 ms before each key, for the sake of passwords.
         self.process.delaybeforesend = None
         # The program asks where the cursor is.
         self.screen.write_process_input = self.process.send
 
     def lines(self) -> list[str]:
         """What the screen shows, to the last line with anything on it."""
-        # Only what has changed since: pyte's `display` of so many rows takes longer than the program to answer.
+        # Of what has changed alone: pyte's `display` of so many rows takes longer than most replies.
         while self.screen.dirty:
             row = self.screen.dirty.pop()
             cells = self.screen.buffer[row]
