@@ -108,10 +108,10 @@ class ExportCheck:
         )
 
 
-def check(
-    exported: Decoder, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dialogues: str | Path
-) -> ExportCheck:
-    """Compares an export with the model that it was made from.
+def to_compare(
+    dialogues: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> list[TrainingSequence]:
+    """What an export of the model is compared on.
 
     Args:
         dialogues: JSON lines (see `chat.jsonl`).
@@ -126,6 +126,16 @@ def check(
     sequences = [sequence for each in encoded for sequence in each if sequence.replies][:MAX_SEQUENCES]
     if not sequences:
         raise UserError(f"--dialogues {dialogues}: has no reply to compare; give dialogues with replies")
+    return sequences
+
+
+def check(
+    exported: Decoder,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sequences: list[TrainingSequence],
+) -> ExportCheck:
+    """Compares an export with the model that it was made from."""
     exported, torch_decoder = (
         Suppressed(each, control_token_ids(tokenizer)) for each in (exported, TorchDecoder(model))
     )

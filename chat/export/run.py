@@ -10,7 +10,7 @@ from chat.cli import UserError
 from chat.compiled_models import MODEL_FILE
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.cache import EXPORT, SHIPPED, fingerprint, record
-from chat.export.check import Decoder, ExportCheck, check
+from chat.export.check import Decoder, ExportCheck, check, to_compare
 from chat.export.onnx import check_onnx_is_installed
 from chat.folders import whole_folder
 from chat.hub.loading import load_causal_lm, load_chat_tokenizer, load_config, model_folder
@@ -53,9 +53,11 @@ def write_export(
     check_exportable(load_config(str(source), flag), flag, str(source))
     tokenizer = load_chat_tokenizer(str(source), flag)
     model = load_causal_lm(str(source), flag)
+    # What is wrong with them is told before the work.
+    sequences = to_compare(dialogues, model, tokenizer)
     with quiet_libraries():
         exported = _write(model, tokenizer, folder, to, weights)
-    found = check(exported, model, tokenizer, dialogues)
+    found = check(exported, model, tokenizer, sequences)
     if not found.holds:
         another = f"make one by `python -m chat.export --model {source} --to {to} --weights fp32`, or "
         raise UserError(

@@ -9,7 +9,7 @@ import pytest
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
-from chat.export.check import check
+from chat.export.check import check, to_compare
 from chat.export.graph import check_exportable
 from chat.export.run import export_model
 from chat.hub.loading import load_causal_lm
@@ -115,7 +115,8 @@ def test_an_export_that_says_something_else_is_refused_with_the_figure(model_fol
 
 
 @pytest.mark.parametrize("content", ["", '{"turns": [{"role": "user", "text": "Hi!"}]}'])
-def test_dialogues_without_a_reply_are_named(model_folder, tmp_path, content):
+def test_dialogues_without_a_reply_are_named_before_the_work(model_folder, tmp_path, content, monkeypatch):
+    monkeypatch.setattr("chat.export.run._write", lambda *_: pytest.fail("it began"))
     dialogues = tmp_path / "mine.jsonl"
     dialogues.write_text(content)
     arguments = ExportArguments(str(model_folder), dialogues=str(dialogues), output=str(tmp_path / "made"))
@@ -134,7 +135,8 @@ def test_dialogues_that_fill_the_positions_are_compared(exports, model_folder, t
     dialogues.write_text(json.dumps({"turns": turns}))
     folder, _ = exports("onnx", "fp32")
     model = load_causal_lm(str(model_folder))
-    found = check(OnnxDecoder(folder / "onnx" / "model.onnx", model.config), model, tokenizer, dialogues)
+    decoder = OnnxDecoder(folder / "onnx" / "model.onnx", model.config)
+    found = check(decoder, model, tokenizer, to_compare(dialogues, model, tokenizer))
     assert found.holds and found.greedy_replies > 4
 
 
@@ -156,9 +158,8 @@ def test_the_check_sees_another_model(exports, model_folder, tokenizer):
     model = load_causal_lm(str(model_folder))
     with torch.no_grad():
         model.transformer.wte.weight.mul_(3)
-    found = check(
-        OnnxDecoder(folder / "onnx" / "model.onnx", model.config), model, tokenizer, SAMPLE_DIALOGUES
-    )
+    decoder = OnnxDecoder(folder / "onnx" / "model.onnx", model.config)
+    found = check(decoder, model, tokenizer, to_compare(SAMPLE_DIALOGUES, model, tokenizer))
     assert not found.holds and found.largest_difference > 0.1
 
 
