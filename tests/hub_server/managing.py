@@ -1,4 +1,4 @@
-"""Accounts, the making of repositories, and the variables of Spaces."""
+"""Accounts, the making of repositories, and the variables and secrets of Spaces."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def create(request: Request) -> Answer:
     request.refuse_foreign(user)
     kind, name = asked.get("type", "model"), f"{user}/{asked['name']}"
     settings = {"sdk": asked["sdk"]} if "sdk" in asked else {}
+    settings["variables"] = {each["key"]: each["value"] for each in asked.get("variables", [])}
+    settings["secrets"] = [each["key"] for each in asked.get("secrets", [])]
     private = asked.get("visibility") == "private"
     address = f"http://{request.host}/{'' if kind == 'model' else kind + 's/'}{name}"
     try:
@@ -64,6 +66,12 @@ def set_variable(request: Request) -> Answer:
     known, asked = _space(request).get("variables", {}), request.json
     request.repositories.change(request.key, variables={**known, asked["key"]: asked["value"]})
     return variables(request)
+
+
+def set_secret(request: Request) -> Answer:
+    known = _space(request).get("secrets", [])
+    request.repositories.change(request.key, secrets=[*known, request.json["key"]])
+    return Answer({})
 
 
 def _space(request: Request) -> dict:

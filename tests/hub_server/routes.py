@@ -29,6 +29,7 @@ ROUTES: list[tuple[str, Callable[[Request], Answer]]] = [
     (rf"POST {API}/tag/{REVISION}", writing.tag),
     (rf"GET {API}/variables", managing.variables),
     (rf"POST {API}/variables", managing.set_variable),
+    (rf"POST {API}/secrets", managing.set_secret),
     (rf"POST {PAGE}\.git/info/lfs/objects/batch", writing.lfs_batch),
     (rf"(?:GET|HEAD) {PAGE}/resolve/{REVISION}/(?P<path>.+)", reading.resolve),
     (rf"(?:GET|HEAD) {STORAGE}", reading.download),

@@ -35,7 +35,7 @@ class Repository:
         branches, tags: names to ids of commits.
         commits: by id, their `parent`, `summary`, `date` and `files`: by path the blob's sha256, the size in
             bytes, git's checksum (`oid`) and whether it is an LFS file.
-        settings: what a Space was given: `sdk` and `variables`.
+        settings: what a Space was given: `sdk`, `variables`, and secrets by name alone.
     """
 
     private: bool = False
