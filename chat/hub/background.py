@@ -79,17 +79,18 @@ class NewestPush:
         return self._failure
 
     def _run(self) -> None:
-        never = pushed = float("-inf")
+        pushed = float("-inf")
         while push := self._next(pushed + self.every_seconds):
-            pushed = time.monotonic()
+            begun = time.monotonic()
             try:
                 push.action()
             except Exception as error:
-                pushed, failure = never, failure_of(error)
+                failure = failure_of(error)
                 logger.debug("%s", self.destination, exc_info=True)
                 if not self._wait_after(push, failure):
                     return
             else:
+                pushed = begun
                 logger.info("%s is on the Hub: %s", push.what, self.destination.url)
                 push.discard()
                 with self._changed:

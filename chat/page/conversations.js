@@ -111,8 +111,8 @@ window.gpt2chat = (() => {
             conversation = { ...given, id: renamed.get(given.id) };
             old = undefined;
         }
-        const messages = conversation.turns.filter((turn) => turn?.role === "user");
-        if (alike(messages.at(-1)?.content) === alike(tab.get(SENT))) tab.set(SENT, "");
+        const message = conversation.turns.findLast((turn) => turn?.role === "user");
+        if (alike(message?.content) === alike(tab.get(SENT))) tab.set(SENT, "");
         seen.set(conversation.id, said(conversation));
         if (!isLate) tab.set(CURRENT, conversation.id);
         if (JSON.stringify(old) !== JSON.stringify(conversation)) {

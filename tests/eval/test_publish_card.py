@@ -1,7 +1,6 @@
 """A card on the Hub tells the figures of the weights beside it, and of no others."""
 
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 import yaml
@@ -39,7 +38,7 @@ def merge(tmp_path, monkeypatch):
     monkeypatch.setattr(publish_card, "checksums", lambda *_: {WEIGHTS: ON_HUB})
 
     def merge(weights: bytes, there: str | None, ours: str) -> str:
-        (Path(tmp_path) / WEIGHTS).write_bytes(weights)
+        (tmp_path / WEIGHTS).write_bytes(weights)
         return publish_card.merge_with_model(tmp_path, Destination("someone/chat"), there, ours)
 
     return merge
