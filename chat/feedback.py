@@ -26,7 +26,7 @@ from chat.hub.feedback import feedback_scheduler
 from chat.session import message_from, persona_from
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitScheduler
+    from chat.hub.scheduler import QuietScheduler
 
 FOLDER_VARIABLE, DATASET_VARIABLE = "FEEDBACK_FOLDER", "FEEDBACK_DATASET"
 DEFAULT_FOLDER = "feedback"
@@ -124,7 +124,7 @@ class FeedbackLog:
         if not scheduler:
             return
         try:
-            scheduler.trigger().result(timeout=LAST_PUSH_SECONDS)
+            scheduler.push_and_stop().result(timeout=LAST_PUSH_SECONDS)
         # Whatever keeps the Hub from taking it, the file is still here.
         except Exception as error:
             no_answer = f"no answer of the Hub in {LAST_PUSH_SECONDS} s"
@@ -133,8 +133,6 @@ class FeedbackLog:
                 f"the last feedback was not pushed ({reason}); it is in {self.file}, "
                 "which `hf upload --repo-type dataset` pushes"
             )
-        finally:
-            scheduler.stop()
 
     def _append(self, event: str, **values: Any) -> None:
         record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
@@ -152,7 +150,7 @@ class FeedbackLog:
                 )
 
 
-def _scheduler(dataset: str, file: Path) -> CommitScheduler:
+def _scheduler(dataset: str, file: Path) -> QuietScheduler:
     # It would make the folder itself, for all to read.
     try:
         _make_folder(file.parent)

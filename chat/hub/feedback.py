@@ -9,13 +9,13 @@ from chat.hub.publishing import persistently
 from chat.hub.repositories import Destination, make, make_ready
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitScheduler
+    from chat.hub.scheduler import QuietScheduler
 
 # Somebody waits for the page.
 ATTEMPTS_AT_START = 3
 
 
-def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str) -> CommitScheduler:
+def feedback_scheduler(dataset: str, file: Path, every_minutes: float, flag: str) -> QuietScheduler:
     """Pushes a file that grows to a private dataset, in the background, till it is stopped.
 
     Nothing else in the file's folder is pushed: users consented to what was done with it then, not now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from huggingface_hub import CommitInfo, CommitScheduler
@@ -23,21 +24,26 @@ class QuietScheduler(CommitScheduler):
         super().__init__(**options)
 
     def trigger(self) -> Future[CommitInfo | None]:
-        """Begins a push, after the one that may be going on.
+        """Begins a push, after the one that may be going on."""
+        return self._begin(self._push_to_hub)
 
-        In a thread that ends with the process: that of the client's executor would hold it till the Hub
-        answers.
-        """
+    def push_and_stop(self) -> Future[CommitInfo | None]:
+        """Begins the last push, after the one that may be going on; none follows it."""
+        self.stop()
+        return self._begin(self.push_to_hub)
+
+    def _begin(self, push: Callable[[], CommitInfo | None]) -> Future[CommitInfo | None]:
+        """In a thread that ends with the process; the client's own would hold it till the Hub answers."""
         pushed: Future[CommitInfo | None] = Future()
 
-        def push() -> None:
+        def run() -> None:
             with self._pushing:
                 try:
-                    pushed.set_result(self._push_to_hub())
+                    pushed.set_result(push())
                 except Exception as error:
                     pushed.set_exception(error)
 
-        threading.Thread(target=push, name="push-feedback", daemon=True).start()
+        threading.Thread(target=run, name="push-feedback", daemon=True).start()
         return pushed
 
     def push_to_hub(self) -> CommitInfo | None:

@@ -55,6 +55,7 @@ from chat import feedback
 feedback.LAST_PUSH_SECONDS = 0.5
 log = feedback.FeedbackLog(Path(sys.argv[1]), "someone/talks")
 log.liked(True, "c0ffee", "First.", "Hi!", True)
+log._scheduler.trigger()
 log.close()
 """
 
@@ -116,4 +117,5 @@ def test_feedback_that_the_hub_refuses_is_told_in_one_line_with_what_to_do(tmp_p
     *pushes, last = done.stderr.splitlines()
     told = "the Hub refuses the token (403: No.); set HF_TOKEN to a token that may do this ("
     assert f"the last feedback was not pushed ({told}" in last
+    # Those before it, in the background.
     assert pushes and all(f"Error while pushing to Hub: {told}" in each for each in pushes), done.stderr

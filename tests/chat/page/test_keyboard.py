@@ -70,9 +70,14 @@ def test_every_field_that_has_the_focus_shows_it(visitor):
             "each => [getComputedStyle(each).outlineStyle, getComputedStyle(each).outlineWidth]"
         )
         assert style == ["solid", "2px"], selector
-    visitor.page.locator("#conversations input").focus()
-    label = visitor.page.locator("#conversations label")
-    assert label.evaluate("each => getComputedStyle(each).outlineWidth") == "2px"
+
+    def the_title_shows_it() -> bool:
+        # Again, as the list may have been drawn anew since.
+        visitor.page.locator("#conversations input").focus()
+        label = visitor.page.locator("#conversations label")
+        return label.evaluate("each => getComputedStyle(each).outlineWidth") == "2px"
+
+    visitor.until(the_title_shows_it)
 
 
 @pytest.fixture
