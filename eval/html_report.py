@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import math
 import random
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eval.plots import bars, length_histogram, training_curves
 from eval.report import describe_amount, notes
 from eval.results_file import CANDIDATES
 from eval.table import COLUMNS, FIRST_TABLE, FURTHER_TABLES, MAIN_FIGURES, build_table, entry_of, figure
 from eval.training_log import Curve
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = "report.html.jinja"
 SHOWN_REPLIES = 20
@@ -30,16 +35,7 @@ def render_html(results: dict, replies: list[dict], curves: dict[str, Curve], se
         curves: as `eval.training_log.read_curves` gives them; may be empty.
         seed: of the choice of replies.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return _template().render(
         models=results["models"],
         notes=notes(results),
         columns=COLUMNS,
@@ -54,6 +50,20 @@ def render_html(results: dict, replies: list[dict], curves: dict[str, Curve], se
         device=results.get("device"),
         data=results["data"],
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE)
 
 
 def _corpus(results: dict, source: str, replies: list[dict]) -> dict:

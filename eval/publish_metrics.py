@@ -13,7 +13,9 @@ import ast
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -132,8 +134,14 @@ def requirements(source: Path) -> list[str]:
     imported = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     packages = {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names)
-    known = packages_distributions()
+    known = _distributions()
     return sorted(known[package][0] for package in packages)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Of each package that can be imported; finding them out takes half a second."""
+    return packages_distributions()
 
 
 def _flowing(text: str) -> str:

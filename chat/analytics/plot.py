@@ -91,7 +91,9 @@ def draw(periods: Periods, every: Every, output: Path, flag: str) -> None:
         for axes in (volume, likes):
             axes.yaxis.get_major_locator().set_params(integer=True)
         fallbacks.set_xlabel("time, UTC")
-        figure.autofmt_xdate(rotation=30)
+        # Those of the others are hidden.
+        for label in fallbacks.get_xticklabels():
+            label.set(rotation=30, ha="right")
         _write(figure, output, flag)
 
 

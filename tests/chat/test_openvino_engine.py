@@ -190,7 +190,7 @@ def test_an_export_beside_other_weights_is_refused(copy):
 
 def test_a_signal_is_handled_after_engines_were_closed(model_folder):
     """OpenVINO's signal stacks: see `chat.compiled_models.in_a_passing_thread`."""
-    engines = [load_engine(str(model_folder), engine="openvino") for _ in range(2)]
+    engines = [load_engine(str(model_folder), engine="openvino", weights="fp32") for _ in range(2)]
     for engine in engines:
         engine.reply(HELLO, SETTINGS.changed(best_of=2))
         engine.close()
@@ -204,7 +204,7 @@ def test_a_signal_is_handled_after_engines_were_closed(model_folder):
 
 
 def test_a_reply_under_way_ends_with_the_engine(model_folder):
-    engine = load_engine(str(model_folder), engine="openvino")
+    engine = load_engine(str(model_folder), engine="openvino", weights="fp32")
     engine._server._pipeline = Slow(engine._server._pipeline)
     stream = engine.stream(HELLO, SETTINGS.changed(max_new_tokens=100, min_new_tokens=100))
     next(stream)

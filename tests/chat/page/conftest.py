@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,9 +132,14 @@ def load(page) -> None:
 
 
 class Visitor:
-    """Somebody at the page, in a browser profile of their own."""
+    """Somebody at the page, in a browser profile of their own.
 
-    def __init__(self, chromium, address: str, **options):
+    Args:
+        begins: whether they come to the page at once.
+        options: of the profile.
+    """
+
+    def __init__(self, chromium, address: str, begins: bool = True, **options):
         self.context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
         self.context.set_default_timeout(SECONDS * 1000)
         self.page = self.context.new_page()
@@ -143,7 +148,8 @@ class Visitor:
         self.dialogs: list[str] = []
         self.page.on("dialog", self._answer)
         self.address = address
-        self.open()
+        if begins:
+            self.open()
 
     def _answer(self, dialog) -> None:
         self.dialogs.append(dialog.message)
@@ -265,19 +271,48 @@ class Visitor:
         return [text.strip() for text in found]
 
 
-@pytest.fixture(scope="session")
-def anybody(chromium, address):
-    found = Visitor(chromium, address)
+def kept_open(chromium, address: str) -> Iterator[Visitor]:
+    """A visitor of many tests: in a profile of each one's own, the page would take twice as long to load."""
+    found = Visitor(chromium, address, begins=False)
     yield found
     found.context.close()
 
 
+@pytest.fixture(scope="session")
+def anybody(chromium, address):
+    yield from kept_open(chromium, address)
+
+
 @pytest.fixture
 def visitor(anybody):
-    """Somebody who was never here. In a profile of their own, the page would take twice as long to load."""
+    """Somebody who was never here."""
     anybody.begin()
     yield anybody
     assert not anybody.errors and not anybody.dialogs
+
+
+@pytest.fixture(scope="session")
+def somebody_else(chromium, address):
+    yield from kept_open(chromium, address)
+
+
+@pytest.fixture
+def other(somebody_else):
+    """Somebody in another browser, who was never here either."""
+    somebody_else.begin()
+    return somebody_else
+
+
+@pytest.fixture(scope="session")
+def somebody_with_time(chromium, slow_address):
+    yield from kept_open(chromium, slow_address)
+
+
+@pytest.fixture
+def waiting(somebody_with_time):
+    """Somebody who was never here, where replies take seconds."""
+    somebody_with_time.begin()
+    return somebody_with_time
 
 
 @pytest.fixture

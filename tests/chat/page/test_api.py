@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,11 +18,18 @@ def address(engine):
         yield found
 
 
-@pytest.fixture
-def client(address):
+@pytest.fixture(scope="module")
+def any_client(address):
     import gradio_client
 
     return gradio_client.Client(address, verbose=False)
+
+
+@pytest.fixture
+def client(any_client):
+    """Of a session that has said nothing."""
+    any_client.reset_session()
+    return any_client
 
 
 def test_a_message_is_answered_in_growing_pieces(client):
@@ -324,8 +332,10 @@ def test_a_single_message_has_no_memory(engine, client, monkeypatch):
 @pytest.mark.parametrize("odd", [None, "x", [1], {"text": "Hi"}, 1e300, -(10**30), True])
 def test_odd_values_are_answered(address, odd):
     own = ["Hi!", "I sing.", 1.0, 0.9, 50, 5, 1, 1]
-    for place in range(len(own)):
-        assert "complete" in outcome(address, "ask", [*own[:place], odd, *own[place + 1 :]])
+    asked = [[*own[:place], odd, *own[place + 1 :]] for place in range(len(own))]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        for told in pool.map(lambda values: outcome(address, "ask", values), asked):
+            assert "complete" in told
 
 
 def outcome(address: str, name: str, data: list) -> str:

@@ -34,8 +34,8 @@ def test_what_is_asked_for_can_be_seen(visitor):
     """The reply to what is sent while an earlier part is read, and, on a phone, what is told of a reply."""
     log = visitor.page.locator("#chatbot [role=log]")
     visitor.page.set_viewport_size({"width": 390, "height": 600})
-    for text in ("Hi!", "How are you?", "Do you have any pets?", "What do you do for work?"):
-        visitor.say(text)
+    visitor.say("Do you have any pets? " * 40)
+    assert log.evaluate("each => each.scrollHeight - each.clientHeight") > 100
     log.evaluate("each => each.scrollTo(0, 0)")
     visitor.page.wait_for_timeout(300)
     visitor.say("Why?")
@@ -64,46 +64,43 @@ def test_nothing_is_sent_where_nothing_is_written(visitor):
     assert len(visitor.messages()) == 2
 
 
-def test_a_reply_streams_and_can_be_stopped(chromium, slow_address):
-    visitor = Visitor(chromium, slow_address)
-    visitor.set_decoding(**LONG_REPLIES)
-    visitor.type("Hello")
-    stop_when_it_streams(visitor)
-    visitor.set_decoding(Longest_reply="3")
-    assert visitor.say("Bye") and len(visitor.messages()) == 4
-    visitor.context.close()
+def test_a_reply_streams_and_can_be_stopped(waiting):
+    waiting.set_decoding(**LONG_REPLIES)
+    waiting.type("Hello")
+    stop_when_it_streams(waiting)
+    waiting.set_decoding(Longest_reply="3")
+    assert waiting.say("Bye") and len(waiting.messages()) == 4
 
 
-def somebody_who_waits(chromium, address, longest_reply: str) -> tuple[Visitor, list[tuple[str, str]]]:
-    """A visitor whose second message waits for its first word, and what was said before it."""
-    visitor = Visitor(chromium, address)
+def wait_for_the_first_word(visitor: Visitor, longest_reply: str) -> list[tuple[str, str]]:
+    """Sends a second message, of whose reply no word comes; what was said before it."""
     visitor.set_decoding(Best_of="2", Longest_reply="3")
     visitor.say("Hello")
     before = visitor.messages()
     visitor.set_decoding(Longest_reply=longest_reply)
     visitor.type("Which city are you from?")
-    return visitor, before
+    return before
 
 
-def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(chromium, slow_address):
-    visitor, before = somebody_who_waits(chromium, slow_address, longest_reply="50")
-    visitor.listen()
-    visitor.page.locator("#message button.stop-button").click()
-    box = visitor.page.locator("#message textarea")
-    visitor.until(lambda: visitor.is_idle() and box.input_value() == "Which city are you from?")
-    visitor.page.wait_for_timeout(500)
-    assert visitor.messages() == before and before[-1][1] not in visitor.heard()
-    visitor.set_decoding(Longest_reply="3")
-    visitor.say("Do you have pets?")
-    assert visitor.messages()[:2] == before and visitor.messages()[2] == ("user", "Do you have pets?")
-    visitor.context.close()
+def test_a_message_that_was_stopped_before_a_word_came_goes_back_into_the_field(waiting):
+    before = wait_for_the_first_word(waiting, longest_reply="50")
+    waiting.listen()
+    waiting.page.locator("#message button.stop-button").click()
+    box = waiting.page.locator("#message textarea")
+    waiting.until(lambda: waiting.is_idle() and box.input_value() == "Which city are you from?")
+    waiting.page.wait_for_timeout(500)
+    assert waiting.messages() == before and before[-1][1] not in waiting.heard()
+    waiting.set_decoding(Longest_reply="3")
+    waiting.say("Do you have pets?")
+    assert waiting.messages()[:2] == before and waiting.messages()[2] == ("user", "Do you have pets?")
 
 
 @pytest.mark.slow
 def test_a_message_whose_reply_a_reload_broke_off_before_a_word_goes_back_into_the_field(
     chromium, slow_address
 ):
-    visitor, before = somebody_who_waits(chromium, slow_address, longest_reply="100")
+    visitor = Visitor(chromium, slow_address)
+    before = wait_for_the_first_word(visitor, longest_reply="100")
     visitor.until(lambda: "city" in visitor.kept())
     visitor.open()
     box = visitor.page.locator("#message textarea")
@@ -250,8 +247,16 @@ MARKUP = (
 )
 
 
-def test_markup_is_shown_and_copied_as_the_text_that_it_is(chromium, address, screenshot):
-    visitor = Visitor(chromium, address, permissions=["clipboard-read", "clipboard-write"])
+@pytest.fixture
+def copying(visitor):
+    """A visitor who allows the page to read the clipboard."""
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield visitor
+    visitor.context.clear_permissions()
+
+
+def test_markup_is_shown_and_copied_as_the_text_that_it_is(copying, screenshot):
+    visitor = copying
     visitor.say(MARKUP)
     assert visitor.messages()[0] == ("user", MARKUP)
     made = "#chatbot .message :is(b, strong, em, img, a, code, script, .katex)"
@@ -265,8 +270,6 @@ def test_markup_is_shown_and_copied_as_the_text_that_it_is(chromium, address, sc
     )
     visitor.page.keyboard.press("Control+c")
     visitor.until(lambda: visitor.page.evaluate("navigator.clipboard.readText()").strip() == MARKUP)
-    assert not visitor.errors and not visitor.dialogs
-    visitor.context.close()
 
 
 def test_what_is_written_from_right_to_left_stands_so(visitor):
@@ -415,12 +418,19 @@ def brightness(visitor: Visitor) -> int:
     return sum(map(int, colour.partition("(")[2].rstrip(")").split(",")[:3]))
 
 
-def test_the_systems_dark_can_be_made_light(chromium, address):
-    visitor = Visitor(chromium, address, color_scheme="dark")
-    visitor.until(lambda: brightness(visitor) < 150)
-    visitor.press("Light / dark")
-    visitor.until(lambda: brightness(visitor) > 600)
-    visitor.context.close()
+@pytest.fixture
+def in_the_dark(anybody):
+    """A visitor whose system is dark."""
+    anybody.page.emulate_media(color_scheme="dark")
+    anybody.begin()
+    yield anybody
+    anybody.page.emulate_media(color_scheme="light")
+
+
+def test_the_systems_dark_can_be_made_light(in_the_dark):
+    in_the_dark.until(lambda: brightness(in_the_dark) < 150)
+    in_the_dark.press("Light / dark")
+    in_the_dark.until(lambda: brightness(in_the_dark) > 600)
 
 
 @pytest.mark.slow

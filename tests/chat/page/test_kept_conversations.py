@@ -249,18 +249,16 @@ def test_two_tabs_of_one_conversation_lose_nothing_of_each_other(visitor):
     visitor.until(lambda: visitor.messages() == second)
 
 
-def test_two_browsers_see_only_their_own(chromium, visitor, address, marker):
-    other = Visitor(chromium, address)
+def test_two_browsers_see_only_their_own(visitor, other, marker):
     visitor.say(f"My name is {marker}.")
     assert other.messages() == [] and other.say("Who was here?")
     other.open()
     other.open_side_bar()
     other.until(lambda: other.titles() == ["Who was here?"])
     assert marker not in other.page.content()
-    other.context.close()
 
 
-def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp_path):
+def test_a_conversation_is_exported_and_imported(visitor, other, tmp_path):
     visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
     visitor.say("Where do you <i>live</i>?")
     visitor.open_side_bar()
@@ -271,7 +269,6 @@ def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["persona"] == ["I am a sailor."]
     assert found["turns"][0] == {"role": "user", "content": "Where do you <i>live</i>?"}
-    other = Visitor(chromium, address)
     other.open_side_bar()
     other.import_file(path)
     other.until(lambda: other.messages() == visitor.messages())
@@ -288,4 +285,3 @@ def test_a_conversation_is_exported_and_imported(chromium, visitor, address, tmp
         other.import_file(bad)
         other.read_toast(f"This file was not imported: {problem}")
     assert other.messages() == before
-    other.context.close()

@@ -40,9 +40,9 @@ def test_there_are_only_so_many(keep):
 
 
 def test_where_the_browser_has_no_more_room_the_oldest_go(keep):
-    for number in range(12):
-        found = keep(conversation(number, "Hi", *["x" * 2000] * 400))
-    assert found[0] == ["Hi", "11"] and 2 <= len(found) < 12
+    for number in range(6):
+        found = keep(conversation(number, "Hi", *["x" * 4000] * 400))
+    assert found[0] == ["Hi", "5"] and 2 <= len(found) < 6
 
 
 @pytest.mark.parametrize("stored", ["nonsense", "5", "null", '{"id": "1"}', '[null, 5, {"id": 1}]'])
