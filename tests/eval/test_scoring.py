@@ -145,7 +145,7 @@ def expected(model, sequences):
     return score_replies(model, sequences)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data(), batch_tokens=st.sampled_from([1, 100, 700, 4096]))
 def test_order_batch_size_and_padding_side_do_not_change_it(
     model, tokenizer, sequences, expected, data, batch_tokens

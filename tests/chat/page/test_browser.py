@@ -30,6 +30,7 @@ def test_a_click_on_a_reply_tells_of_that_reply(visitor):
     visitor.until(lambda: about.input_value().startswith(f'"{second}"'))
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_can_be_seen(visitor):
     """The reply to what is sent while an earlier part is read, and, on a phone, what is told of a reply."""
     log = visitor.page.locator("#chatbot [role=log]")

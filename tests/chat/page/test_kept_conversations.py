@@ -57,6 +57,7 @@ def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, scree
         visitor.context.close()
 
 
+@pytest.mark.slow
 def test_what_is_sent_before_the_conversation_is_back_waits_for_it(visitor):
     visitor.say("Precious conversation")
     before = visitor.messages()
@@ -93,14 +94,8 @@ def begin_from_the_summary(visitor, folder):
     visitor.press("who you said you are")
 
 
-@pytest.mark.parametrize(
-    "leaves",
-    [
-        choose_the_first,
-        pytest.param(import_one, marks=pytest.mark.slow),
-        pytest.param(begin_from_the_summary, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("leaves", [choose_the_first, import_one, begin_from_the_summary])
 def test_what_is_sent_on_the_way_to_another_conversation_is_said_in_that_one(visitor, tmp_path, leaves):
     visitor.say("Precious conversation")
     visitor.open_side_bar()
@@ -141,6 +136,7 @@ def test_what_brings_no_conversation_holds_nothing_up(visitor, tmp_path):
     visitor.reply_after(3)
 
 
+@pytest.mark.slow
 def test_a_reload_keeps_what_is_in_the_field(visitor):
     visitor.page.locator("#message textarea").fill("A long thought")
     visitor.page.goto(visitor.address, wait_until="commit")
@@ -155,6 +151,7 @@ def test_a_reload_keeps_what_is_in_the_field(visitor):
     assert visitor.page.locator("#message textarea").input_value() == ""
 
 
+@pytest.mark.slow
 def test_a_message_that_never_reached_the_server_goes_back_into_the_field(visitor):
     visitor.say("Hi!")
     visitor.until(lambda: "Hi!" in visitor.kept())

@@ -88,6 +88,7 @@ def forced_colours(visitor):
     visitor.page.emulate_media(forced_colors="none")
 
 
+@pytest.mark.slow
 def test_what_is_chosen_can_be_seen_in_forced_colours(forced_colours):
     visitor = forced_colours
     visitor.say("Hello!")

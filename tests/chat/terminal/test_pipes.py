@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
 
@@ -54,7 +55,14 @@ def test_bad_input_is_one_line_and_a_failing_status(monkeypatch):
     assert named.stderr.splitlines()[-1].startswith("error: MODEL_ID ./nowhere: no such file or folder")
 
 
-def test_once_prints_the_reply_and_nothing_else(model_folder):
+def here(*flags: str, said: str) -> subprocess.CompletedProcess:
+    with pytest.MonkeyPatch.context() as given:
+        given.setattr(sys, "stdin", StringIO(said))
+        return in_process(main, *flags)
+
+
+@pytest.mark.parametrize("chat", [pytest.param(chat, marks=pytest.mark.slow), here])
+def test_once_prints_the_reply_and_nothing_else(model_folder, chat):
     flags = ("--model", str(model_folder), "--engine", "torch", "--seed", "1", "--max-new-tokens", "9")
     done = chat("--once", "/help", *flags, "--temperature", "9", said="not read\n")
     assert done.returncode == 0, done.stderr
