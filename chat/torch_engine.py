@@ -19,7 +19,7 @@ from chat.hub.loading import load_causal_lm
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # One step of a large model on few cores, with time to spare.
 EXIT_SECONDS = 10.0
@@ -215,12 +215,6 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _stop_when(is_stopped: Callable[[], bool]) -> StoppingCriteriaList:
-    from transformers import StoppingCriteriaList
-
-    def criterion(input_ids, scores, **kwargs):
-        import torch
-
-        return torch.full((input_ids.shape[0],), is_stopped(), device=input_ids.device, dtype=torch.bool)
-
-    return StoppingCriteriaList([criterion])
+def _stop_when(is_stopped: Callable[[], bool]) -> list[Callable[..., torch.Tensor]]:
+    """Stopping criteria for `generate`, which asks of each row (rows,) whether it has ended."""
+    return [lambda ids, scores, **_: ids.new_full((len(ids),), is_stopped()).bool()]
