@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import html
 import re
-
-ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def on_one_line(text: str) -> str:
@@ -13,7 +12,7 @@ def on_one_line(text: str) -> str:
 
 def escaped(text: str) -> str:
     """The text in a paragraph, a heading or a table's cell."""
-    with_entities = re.sub("[&<>]", lambda found: ENTITIES[found[0]], on_one_line(text))
+    with_entities = html.escape(on_one_line(text), quote=False)
     # An underscore within a word is no emphasis, and corpora and settings are full of them.
     return re.sub(r"(?<!\w)_|_(?!\w)|[\\`*\[\]|~#$!]", r"\\\g<0>", with_entities)
 
