@@ -66,10 +66,10 @@ class Prompts:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, positions: int, new_tokens: int, seed: int):
         from chat.export.arguments import SAMPLE_DIALOGUES
-        from chat.template import MAX_PROMPT_TOKENS, fit_positions
+        from chat.template import fit_positions
 
         self.tokenizer, self.random = tokenizer, random.Random(seed)
-        self.max_tokens, _ = fit_positions(positions, MAX_PROMPT_TOKENS, new_tokens)
+        self.max_tokens, _ = fit_positions(positions, new_tokens)
         text = SAMPLE_DIALOGUES.read_text(encoding="utf-8")
         words = sorted({word for word in text.split() if word.isalpha()})
         self.words = [word for word in words if len(tokenizer.tokenize(" " + word)) == 1]

@@ -27,7 +27,6 @@ from chat.growing_text import growing_text
 from chat.hub.loading import check_ids, is_local, load_chat_tokenizer, load_config, positions_of
 from chat.reply_checks import ReplyChecks, is_empty, is_looping
 from chat.template import (
-    MAX_PROMPT_TOKENS,
     ROLE_TOKENS,
     Messages,
     content_text,
@@ -205,7 +204,7 @@ class ChatEngine(ABC):
             return []
         [ids] = encode_texts(self.tokenizer, [reply])
         ids = [*ids[: self.positions // 2 - 1], self.tokenizer.eos_token_id]
-        room, _ = fit_positions(self.positions, MAX_PROMPT_TOKENS, len(ids))
+        room, _ = fit_positions(self.positions, len(ids))
         prompts = [encode_prompt(self.tokenizer, messages, room) for messages in conversations]
         with self._place():
             return self._reply_log_probs(prompts, [ids] * len(prompts))
@@ -228,9 +227,7 @@ class ChatEngine(ABC):
 
     def _prompt(self, messages: Messages, settings: DecodingSettings) -> tuple[list[int], DecodingSettings]:
         """The ids from which a reply is drawn, and the settings with a reply as long as fits beside them."""
-        max_prompt_tokens, max_new_tokens = fit_positions(
-            self.positions, MAX_PROMPT_TOKENS, settings.max_new_tokens
-        )
+        max_prompt_tokens, max_new_tokens = fit_positions(self.positions, settings.max_new_tokens)
         ids = encode_prompt(self.tokenizer, messages, max_prompt_tokens)
         return ids, settings.changed(max_new_tokens=max_new_tokens)
 

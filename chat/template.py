@@ -219,10 +219,10 @@ def first_kept_turn(turns: Sequence[Piece], max_tokens: int) -> int:
     return start
 
 
-def fit_positions(positions: int, max_prompt_tokens: int, max_new_tokens: int) -> tuple[int, int]:
+def fit_positions(positions: int, max_new_tokens: int) -> tuple[int, int]:
     """Prompt and reply lengths, in tokens, that a model of `positions` can hold together.
 
     A reply takes at most half of the positions, so that small models keep room for the conversation.
     """
     new_tokens = max(1, min(max_new_tokens, positions // 2))
-    return max(1, min(max_prompt_tokens, positions - new_tokens)), new_tokens
+    return max(1, min(MAX_PROMPT_TOKENS, positions - new_tokens)), new_tokens

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chat.decoding import DecodingSettings
-from chat.template import MAX_PROMPT_TOKENS, fit_positions
+from chat.template import fit_positions
 from eval.contenders import Contender
 
 
@@ -31,6 +31,6 @@ class Lengths:
     @classmethod
     def of(cls, contenders: Iterable[Contender], decoding: DecodingSettings) -> Lengths:
         positions = min(each.positions for each in contenders)
-        generated = fit_positions(positions, MAX_PROMPT_TOKENS, decoding.max_new_tokens)
-        ranked_prompt, _ = fit_positions(positions, MAX_PROMPT_TOKENS, DecodingSettings.max_new_tokens)
+        generated = fit_positions(positions, decoding.max_new_tokens)
+        ranked_prompt, _ = fit_positions(positions, DecodingSettings.max_new_tokens)
         return cls(positions, *generated, ranked_prompt, positions - ranked_prompt)

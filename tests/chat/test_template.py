@@ -290,7 +290,7 @@ def test_an_overlong_persona_leaves_half_of_the_room(tokenizer):
 @pytest.mark.parametrize("positions", [16, 64, 256, 1024])
 @pytest.mark.parametrize("new_tokens", [1, 60, 200])
 def test_prompt_and_reply_fit_the_positions(positions, new_tokens):
-    prompt, reply = fit_positions(positions, 700, new_tokens)
+    prompt, reply = fit_positions(positions, new_tokens)
     assert 1 <= prompt <= 700 and 1 <= reply <= new_tokens and prompt + reply <= positions
     assert prompt == 700 or prompt + reply == positions, "no position is left unused"
     assert reply in (new_tokens, positions // 2)
