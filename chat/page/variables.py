@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -71,12 +71,12 @@ class PageVariables:
     )
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> PageVariables:
-        """
+    def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> PageVariables:
+        """Takes an empty port out of the environment: Gradio would stumble over it.
+
         Raises:
             UserError: a variable's value cannot be used; the message names it.
         """
-        environment = os.environ if environment is None else environment
         given = {
             each.name: value
             for each in fields(cls)
@@ -93,15 +93,14 @@ class PageVariables:
         is_wanted(environment)
         if port := environment.get(PORT_VARIABLE, "").strip():
             _whole_number(PORT_VARIABLE, port, MAX_PORT)
-        elif environment is os.environ:
-            # Empty is unset, as for the others.
-            os.environ.pop(PORT_VARIABLE, None)
+        else:
+            environment.pop(PORT_VARIABLE, None)
         if name := environment.get(ADDRESS_VARIABLE, "").strip():
             _check_address(name)
         if (folder := given.get("feedback_folder")) and not is_off(folder):
             _check_folder(folder)
         if "mcp_server" in given:
-            checked["mcp_server"] = _yes_or_no("mcp_server", given["mcp_server"])
+            checked["mcp_server"] = _yes_or_no(given["mcp_server"])
         found = cls(**checked)
         if found.feedback_dataset and not found.keeps_feedback:
             raise UserError(f"{DATASET_VARIABLE}: is set while {FOLDER_VARIABLE} is off; unset one of them")
@@ -152,7 +151,7 @@ def _whole_number(variable: str, value: str, highest: int) -> int:
     return int(value)
 
 
-def _yes_or_no(name: str, value: str) -> bool:
+def _yes_or_no(value: str) -> bool:
     if value.lower() not in ("true", "false", "1", "0"):
-        raise UserError(f"{variable_of(name)} {value}: give true or false")
+        raise UserError(f"{variable_of('mcp_server')} {value}: give true or false")
     return value.lower() in ("true", "1")
