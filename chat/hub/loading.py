@@ -285,9 +285,7 @@ def without_bars() -> Iterator[None]:
         set_tqdm_hook(before)
 
 
-def statistics_file(
-    name: str, flag: str = "--data", what: str = "tokenised dataset", repo_type: str = "dataset"
-) -> Path | None:
+def statistics_file(name: str, flag: str = "--data", repo_type: str = "dataset") -> Path | None:
     """The file of a dataset's statistics, or of those of the data that a model was trained on; None where it
     has none."""
     from huggingface_hub import snapshot_download
@@ -295,6 +293,6 @@ def statistics_file(
     if is_local(name):
         folder = Path(name).expanduser()
     else:
-        with explained(flag, name, what, repo_type):
+        with explained(flag, name, "tokenised dataset" if repo_type == "dataset" else repo_type, repo_type):
             folder = Path(snapshot_download(name, repo_type=repo_type, allow_patterns=[STATISTICS_FILE]))
     return folder / STATISTICS_FILE if (folder / STATISTICS_FILE).is_file() else None

@@ -28,7 +28,7 @@ CORPORA = {
 def corpora_of(model: str) -> list[str]:
     """The corpora that a model was trained on, as its `stats.json` tells; empty where it tells nothing."""
     try:
-        file = statistics_file(model, MODEL_VARIABLE, "model", repo_type="model")
+        file = statistics_file(model, MODEL_VARIABLE, "model")
         return [str(name) for name in json.loads(file.read_text("utf-8"))["corpora"]] if file else []
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return []
