@@ -11,7 +11,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
@@ -59,13 +59,17 @@ def parse_arguments(
     config_parser = Parser([], add_help=False, allow_abbrev=False)
     config_parser.add_argument("--config")
     known, _ = config_parser.parse_known_args(argv)
-    from_file = _config_flags(parser, Path(known.config)) if known.config else []
+    from_file = []
+    if known.config:
+        from chat.config_file import config_flags
+
+        from_file = config_flags(parser, Path(known.config))
     arguments, _, unknown = parser.parse_args_into_dataclasses(
         from_file + argv, return_remaining_strings=True, look_for_args_file=False
     )
     if unknown:
         flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
-        raise UserError(f"{unknown[0]}: no such flag{_suggestion(unknown[0], flags)}; see --help")
+        raise UserError(f"{unknown[0]}: no such flag{suggestion(unknown[0], flags)}; see --help")
     return _at_home(arguments)
 
 
@@ -106,73 +110,6 @@ def _at_home(arguments: Arguments) -> Arguments:
     given = vars(arguments)
     changed = {name: new for name, value in given.items() if (new := expanded(value)) != value}
     return dataclasses.replace(arguments, **changed) if changed else arguments
-
-
-def _config_flags(parser: argparse.ArgumentParser, path: Path) -> list[str]:
-    """The YAML file's entries as command-line flags, so that they pass the same type checks."""
-    import yaml
-
-    if not path.is_file():
-        raise UserError(f"--config {path}: no such file; give a YAML file such as training/configs/gpt2.yaml")
-    try:
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_yaml_loader())
-    except OSError as error:
-        raise UserError(f"--config {path}: cannot be read ({error.strerror}); give another file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, LookupError, RecursionError) as error:
-        raise UserError(f"--config {path}: not valid YAML ({first_line(error)}); mend the file") from None
-    if not isinstance(entries, dict):
-        raise UserError(f"--config {path}: expected `name: value` lines; mend the file")
-    fields = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
-    flags: list[str] = []
-    for key, value in entries.items():
-        name = str(key).replace("-", "_")
-        if name not in fields:
-            raise UserError(
-                f"--config {path}: unknown key `{key}`{_suggestion(name, fields)}; remove or rename it"
-            )
-        if isinstance(value, dict):
-            raise UserError(f"--config {path}: `{key}` must be a single value or a list, not a mapping")
-        if value == [] and fields[name].nargs not in ("+", "*"):
-            raise UserError(
-                f"--config {path}: `{key}` must be a single value, not an empty list; mend the file"
-            )
-        if value == []:
-            # As a flag it would be one without a value.
-            parser.set_defaults(**{name: []})
-        elif value is not None:
-            values = value if isinstance(value, list) else [value]
-            flags += [f"--{name}", *(_word(item, fields[name].choices or ()) for item in values)]
-    return flags
-
-
-def _yaml_loader() -> type:
-    """Refuses what comes twice, of which YAML's own would take the last; leaves numbers as they are written,
-    since a tag 1.10 is not 1.1.
-    """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            seen = set()
-            for key, _ in node.value:
-                name = key.value.replace("-", "_") if isinstance(key.value, str) else None
-                if name in seen:
-                    problem = f"`{key.value}` comes twice, in line {key.start_mark.line + 1}"
-                    raise yaml.constructor.ConstructorError(problem=problem)
-                seen.add(name)
-            super().flatten_mapping(node)
-
-    for kind in ("int", "float", "timestamp"):
-        Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_yaml_str)
-    return Loader
-
-
-def _word(value: Any, choices: Container[str]) -> str:
-    """A value of YAML as one would write it on the command line; YAML reads `no` as false."""
-    if not isinstance(value, bool):
-        return str(value)
-    of_yaml = {True: ("yes", "on"), False: ("no", "off")}[value]
-    return next((word for word in of_yaml if word in choices), str(value).lower())
 
 
 def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, float]:
@@ -230,7 +167,8 @@ def command_line(module: str, argument_class: type, values: dict[str, Any]) -> s
     return shlex.join(words)
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to say behind a name that is unknown: the one that was meant, if there is one like it."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
 
