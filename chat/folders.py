@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from chat.cli import UserError, first_line
+from chat.cli import UserError, causes, first_line
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_ROOM = (*DISK_FULL, errno.EROFS)
@@ -204,13 +204,9 @@ def is_write_failure(error: Exception) -> bool:
     return type(error).__name__ == "SafetensorError" or "inline_container" in told or "iostream error" in told
 
 
-def full_disk(error: BaseException | None) -> OSError | None:
+def full_disk(error: BaseException) -> OSError | None:
     """The error that says that a disk is full or takes no more: this one, or one that it came from."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return error
-        error = error.__cause__ or error.__context__
-    return None
+    return next((each for each in causes(error) if isinstance(each, OSError) and each.errno in NO_ROOM), None)
 
 
 def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError, first_line
+from chat.cli import UserError, causes, first_line
 from chat.folders import DISK_FULL
 from chat.hub.secrets import own_token
 
@@ -57,7 +57,7 @@ def failure_of(error: BaseException) -> Failure:
     if type(error) is ValueError:
         # The client's own checks, such as of a card's metadata, tell more than what they were raised from.
         return Failure(without_tokens(" ".join(str(error).split())), "mend that", is_lasting=True)
-    for each in _causes(error):
+    for each in causes(error):
         if isinstance(each, UnicodeEncodeError) and not (own_token() or "").isascii():
             return Failure(
                 "the token holds characters that no token has, such as typographic quotes",
@@ -93,7 +93,7 @@ def is_gated(error: BaseException) -> bool:
     """Whether the Hub, in the error or in what it was raised from, lets only some people in."""
     from huggingface_hub.errors import GatedRepoError
 
-    return any(isinstance(each, GatedRepoError) for each in _causes(error))
+    return any(isinstance(each, GatedRepoError) for each in causes(error))
 
 
 def one_line(error: BaseException) -> str:
@@ -104,14 +104,6 @@ def one_line(error: BaseException) -> str:
 def without_tokens(text: str) -> str:
     own = own_token()
     return TOKEN_PATTERN.sub("hf_...", text.replace(own, "hf_...") if own else text)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _refusal(error: HfHubHTTPError) -> Failure:
