@@ -112,6 +112,7 @@ def _reset(conversation: Conversation, _: str) -> None:
 
 
 def _undo(conversation: Conversation, _: str) -> None:
+    conversation.rejected = []
     if conversation.before:
         conversation.session, conversation.file = conversation.before
         conversation.before = None

@@ -111,8 +111,9 @@ class Conversation:
             self.screen.note(f"{what} {LEAVING}")
 
     def remember(self) -> None:
-        """Puts a copy of the conversation aside, for /undo."""
+        """Puts a copy of the conversation aside, for /undo, before another takes its place."""
         self.before = replace(self.session, turns=[*self.session.turns]), self.file
+        self.rejected = []
 
     def show_last(self, count: int) -> None:
         """The last turns of a conversation."""

@@ -107,6 +107,15 @@ def test_retry_draws_others_by_seeds_that_come_again(talk):
     assert conversation.rejected == []
 
 
+@pytest.mark.parametrize("away", [["And you?", "/retry", "/undo"], ["And you?", "/retry", "/load {file}"]])
+def test_what_was_rejected_of_another_message_does_not_count(talk, tmp_path, away):
+    conversation, _ = talk("Hi!")
+    file = tmp_path / "talk.json"
+    file.write_text(conversation.session.to_json())
+    conversation, _ = talk(*(line.format(file=file) for line in away), "/retry", conversation=conversation)
+    assert conversation.session.turns == talk("Hi!", "/retry")[0].session.turns
+
+
 def test_greedy_search_has_nothing_to_retry(talk, capsys):
     conversation, _ = talk("/set do_sample off", "Hi!")
     before = [*conversation.session.turns]
