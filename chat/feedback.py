@@ -22,11 +22,10 @@ from uuid import uuid4
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub.errors import one_line
-from chat.hub.feedback import feedback_scheduler
 from chat.session import message_from, persona_from
 
 if TYPE_CHECKING:
-    from chat.hub.scheduler import QuietScheduler
+    from chat.hub.feedback import QuietScheduler
 
 FOLDER_VARIABLE, DATASET_VARIABLE = "FEEDBACK_FOLDER", "FEEDBACK_DATASET"
 DEFAULT_FOLDER = "feedback"
@@ -151,6 +150,8 @@ class FeedbackLog:
 
 
 def _scheduler(dataset: str, file: Path) -> QuietScheduler:
+    from chat.hub.feedback import feedback_scheduler
+
     # It would make the folder itself, for all to read.
     try:
         _make_folder(file.parent)
