@@ -144,8 +144,7 @@ def wire_likes(chat: gr.ChatInterface, log: FeedbackLog, consent: gr.Checkbox, r
         if allowed is not True:
             gr.Info("Thank you. It was not kept, since you have not allowed that.", duration=3)
         elif 0 < place < len(turns):
-            liked = event.liked if isinstance(event.liked, bool) else None
-            conversation = id_of(record, len(turns))
-            log.liked(allowed, conversation, turns[place]["content"], turns[place - 1]["content"], liked)
+            reply, message = turns[place]["content"], turns[place - 1]["content"]
+            log.liked(allowed, id_of(record, len(turns)), reply, message, event.liked)
 
     chat.chatbot.like(like, [chat.chatbot, consent, record], None)

@@ -199,7 +199,7 @@ def _keep(
     log: FeedbackLog, consent: Any, conversation: str, message: str, found: ReplyDetails, session: ChatSession
 ) -> None:
     log.reply(
-        consent is True,
+        consent,
         conversation,
         message,
         found.reply,
