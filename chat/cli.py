@@ -116,11 +116,13 @@ def numbers_by_name(items: list[str], flag: str, example: str) -> dict[str, floa
     """The values of a flag that takes NAME=NUMBER, all numbers above 0.
 
     Raises:
-        UserError: an item is none of these.
+        UserError: an item is none of these, or its name comes twice.
     """
     numbers = {}
     for item in items:
         name, _, number = item.partition("=")
+        if name in numbers:
+            raise UserError(f"{flag} {item}: {name} comes twice; give it once")
         try:
             numbers[name] = float(number)
         except ValueError:

@@ -44,11 +44,12 @@ def test_two_corpora_of_one_name_stay_two(parts):
         ("cornell=0", "--times cornell=0: give a number above 0"),
         ("cornell=nan", "--times cornell=nan: give a number above 0"),
         ("cornell=inf", "--times cornell=inf: give a number above 0"),
+        ("cornell=2 cornell=3", "--times cornell=3: cornell comes twice; give it once"),
     ],
 )
 def test_errors(times, problem):
     with pytest.raises(UserError, match=problem):
-        PrepareArguments(corpora=["cornell", "personachat"], times=[times])
+        PrepareArguments(corpora=["cornell", "personachat"], times=times.split())
 
 
 def test_nothing_left_is_an_error(parts):
