@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Protocol
 
 from chat.cli import UserError
@@ -49,9 +49,8 @@ def _visible(text: str) -> str:
     )
 
 
-@lru_cache(maxsize=1)
-def _profanity_guard() -> ProfanityGuard:
-    return ProfanityGuard()
+# One for all engines.
+_profanity_guard = cache(ProfanityGuard)
 
 
 def default_guard() -> ContentGuard | None:
