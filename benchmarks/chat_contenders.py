@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,6 @@ class TransformersFp32(Engine):
         import torch
 
         super().__init__(folder, engine="torch", dtype=torch.float32)
-
-
-class Torch(Engine):
-    def __init__(self, folder: Path):
-        super().__init__(folder, engine="torch")
 
 
 class OpenVino(Engine):
@@ -127,7 +123,7 @@ class CTranslate2:
 
 CONTENDERS: dict[str, Callable[[Path], Any]] = {
     "transformers fp32": TransformersFp32,
-    "torch engine": Torch,
+    "torch engine": partial(Engine, engine="torch"),
     "OpenVINO engine, int8": OpenVino,
     "CTranslate2 int8": CTranslate2,
     "ONNX Runtime int8": OnnxRuntime,
