@@ -32,10 +32,10 @@ def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path
         model,
         title=arguments.title,
         space=arguments.push_to_hub or "USER/NAME",
-        sdk_version=gradio_version(ROOT),
+        sdk_version=gradio_version(),
         hardware=arguments.hardware,
     )
-    texts = {CARD_FILE: f"{card}\n", **requirements_files(ROOT, arguments.hardware.startswith("cpu"))}
+    texts = {CARD_FILE: f"{card}\n", **requirements_files(arguments.hardware.startswith("cpu"))}
     with whole_folder(output, SPACE, "--output") as folder:
         for path in (ROOT / PAGE, ROOT / LICENSE_FILE, *package_files(ROOT / "chat")):
             _copy(path, folder / path.relative_to(ROOT))

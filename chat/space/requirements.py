@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+from chat.engine import ROOT
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -15,14 +15,14 @@ FILE, FIRST_FILE = "requirements.txt", "pre-requirements.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
-def gradio_version(root: Path) -> str:
+def gradio_version() -> str:
     """The installed one, which the page is tested with.
 
     Raises:
         UserError: it is none that this project's requirements allow.
     """
     installed = version("gradio")
-    required = _requirements(root)["gradio"]
+    required = _requirements()["gradio"]
     if not required.specifier.contains(installed):
         raise UserError(
             f"gradio {installed} is installed, but {FILE} asks for {required}; install it with "
@@ -31,7 +31,7 @@ def gradio_version(root: Path) -> str:
     return installed
 
 
-def requirements_files(root: Path, is_for_cpu: bool) -> dict[str, str]:
+def requirements_files(is_for_cpu: bool) -> dict[str, str]:
     """By name, the texts of the Space's files of requirements.
 
     The Hub installs Gradio in the README's version together with them, so they may name no other one.
@@ -40,8 +40,8 @@ def requirements_files(root: Path, is_for_cpu: bool) -> dict[str, str]:
     """
     from packaging.specifiers import SpecifierSet
 
-    required = _requirements(root)
-    required["gradio"].specifier = SpecifierSet(f"=={gradio_version(root)}")
+    required = _requirements()
+    required["gradio"].specifier = SpecifierSet(f"=={gradio_version()}")
     files = {FILE: "".join(f"{each}\n" for each in required.values())}
     if is_for_cpu:
         files[FIRST_FILE] = (
@@ -51,10 +51,10 @@ def requirements_files(root: Path, is_for_cpu: bool) -> dict[str, str]:
     return files
 
 
-def _requirements(root: Path) -> dict[str, Requirement]:
+def _requirements() -> dict[str, Requirement]:
     """By name."""
     from packaging.requirements import Requirement
 
-    lines = (line.strip() for line in (root / FILE).read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in (ROOT / FILE).read_text(encoding="utf-8").splitlines())
     found = (Requirement(line) for line in lines if line and not line.startswith("#"))
     return {each.name: each for each in found}
