@@ -42,14 +42,8 @@ def check_output(output: str, flag: str) -> Path:
     """The file that a plot can be written to.
 
     Raises:
-        UserError: matplotlib is not installed, or the name has no format that is drawn.
+        UserError: the name has no format that is drawn.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "matplotlib is not installed, which draws the plots; `pip install -r requirements-train.txt`"
-        ) from None
     path = Path(output)
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"{flag} {output}: give a file name that ends in {', '.join(FORMATS)}")
