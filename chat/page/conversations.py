@@ -99,9 +99,13 @@ class SideBar:
         self._wire_keeping(places)
         self._wire_choosing(page, places)
         now = [places.chatbot, places.persona]
-        self.export.click(
-            lambda history, persona: _exported(history, persona, engine), now, self.file_text, **UNQUEUED
-        ).then(None, self.file_text, None, js="(text) => gpt2chat.download(text)", **UNQUEUED)
+
+        def exported(history: Any, persona: str) -> str:
+            return ChatSession(engine, persona_from(persona), turns_from(history)).to_json()
+
+        self.export.click(exported, now, self.file_text, **UNQUEUED).then(
+            None, self.file_text, None, js="(text) => gpt2chat.download(text)", **UNQUEUED
+        )
 
         def imported(text: str | None) -> tuple:
             return places.unchanged() if text is None else places.show(_imported(text, engine))
@@ -168,10 +172,6 @@ def _current(history: Any, persona: str, record: Record) -> Conversation | None:
         "turns": turns_from(history),
         "replies": dict(record["replies"]),
     }
-
-
-def _exported(history: Any, persona: str, engine: ChatEngine) -> str:
-    return ChatSession(engine, persona_from(persona), turns_from(history)).to_json()
 
 
 def _imported(text: str, engine: ChatEngine) -> Conversation:
