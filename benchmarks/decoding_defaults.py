@@ -1,4 +1,4 @@
-"""What the decoding defaults were chosen by: replies of one model to the same contexts under many settings.
+"""How the decoding defaults were chosen: replies of one model to the same contexts under many settings.
 
     python -m benchmarks.decoding_defaults --model models/pocket --data runs/pocket/chat
 

@@ -1,4 +1,4 @@
-"""What the recipes of the embedded model were chosen by: short trainings that differ from them in one thing.
+"""How the recipes of the embedded model were chosen: short trainings that differ from them in one thing.
 
     python -m benchmarks.pocket_experiments --plain runs/pocket/plain runs/pocket/plain-4k \\
         --chat runs/pocket/chat runs/pocket/chat-without-daily-dialog

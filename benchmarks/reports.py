@@ -1,4 +1,4 @@
-"""What the benchmarks report alike: the CPU that they ran on, and their results."""
+"""What all benchmarks report: the CPU that they ran on, and their results."""
 
 from __future__ import annotations
 

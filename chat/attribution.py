@@ -11,7 +11,7 @@ from chat.dialogue import SYSTEM, USER
 if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
-# A sentence that makes a reply less than e times as probable is as well a chance.
+# A sentence that makes a reply less than e times as probable may do so by chance.
 MIN_GAIN_NATS = 1.0
 # Beside it a lone sentence can be weighed. Not beside no persona at all: a model that has seldom seen such a
 # conversation finds any reply there less probable, small talk too.

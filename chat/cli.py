@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
 Arguments = TypeVar("Arguments")
-# What asking for a path can say besides that nothing is there.
+# How the system can refuse a path, other than by saying that nothing is there.
 UNUSABLE_PATH = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -55,7 +55,7 @@ def parse_arguments(
     argv = list(sys.argv[1:] if argv is None else argv)
     if positional and argv and not argv[0].startswith("-"):
         argv.insert(0, f"--{positional}")
-    # The whole parser would ask here for required flags, which the file may give and --help does without.
+    # The whole parser would insist here on required flags, which the file may give and --help does without.
     config_parser = Parser([], add_help=False, allow_abbrev=False)
     config_parser.add_argument("--config")
     known, _ = config_parser.parse_known_args(argv)
@@ -192,8 +192,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def run(main: Callable[[], None]) -> NoReturn:
     """Runs an entry point: a `UserError` becomes one line on stderr and exit status 2, never a traceback.
 
-    So does a package that is not installed, since `requirements.txt` is enough to chat, a path that may not
-    even be asked for, and a stdout that cannot be written, as a file on a full disk.
+    So do a package that is not installed, since `requirements.txt` is enough to chat, a path that this user
+    may not look at, and a stdout that cannot be written, such as a file on a full disk.
     """
     _ready_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -270,5 +270,5 @@ def _told(line: str, status: int) -> int:
 
 
 def _discard(stream: TextIO) -> None:
-    """The interpreter, which flushes it at its end, is not to find out again that it cannot be written."""
+    """Keeps the interpreter, which flushes it at exit, from failing on it once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

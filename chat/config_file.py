@@ -13,7 +13,7 @@ from chat.cli import UserError, first_line, suggestion
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what comes twice, of which YAML's own would take the last; leaves numbers as they are written,
+    """Refuses a key that comes twice, where YAML's own takes the last; leaves numbers as they are written,
     since a tag 1.10 is not 1.1.
     """
 

@@ -119,7 +119,7 @@ class Server:
                 self._running = [request for request in self._running if request not in ended]
 
     def _fail(self, error: Exception) -> None:
-        """Gives an error of the pipeline, which is about no single request, to all of them."""
+        """Gives all requests an error of the pipeline, which comes from no single one of them."""
         with self._lock:
             for request in self._running:
                 request.cancel()
@@ -190,5 +190,5 @@ class Request:
             handle.cancel()
 
     def release(self) -> None:
-        """Lets go of what belongs to the pipeline, whose memory an exception's traceback would else hold."""
+        """Lets go of what belongs to the pipeline, whose memory an exception's traceback could hold."""
         self._handle = None

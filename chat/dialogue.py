@@ -13,7 +13,7 @@ SYSTEM = "system"
 
 @dataclass(frozen=True)
 class Turn:
-    """One speaker's uninterrupted say.
+    """What one speaker says without interruption.
 
     Attributes:
         distractors: replies to something else, among which evaluation lets a model find this one.

@@ -22,7 +22,7 @@ NO_ROOM = (*DISK_FULL, errno.EROFS)
 
 @dataclass(frozen=True)
 class Contents:
-    """What folders of one kind hold, by which an earlier one is told from what is not to be replaced.
+    """What folders of one kind hold, which tells an earlier one from what must not be replaced.
 
     Attributes:
         marker: a file that every whole one has.
@@ -239,7 +239,7 @@ def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None
 
 
 def link_or_copy(source: str, target: str) -> None:
-    """The file by a second name, without its bytes once more where the file system can."""
+    """The file under a second name, without a copy of its bytes where the file system can do that."""
     try:
         os.link(source, target)
     except OSError:

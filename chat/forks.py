@@ -12,7 +12,7 @@ _kept: weakref.WeakSet = weakref.WeakSet()
 
 
 def kept_in_forks(given: Kept) -> Kept:
-    """The same, such as a pipeline of OpenVINO; in a process forked from this one it lives to the end."""
+    """Returns what it is given, such as a pipeline; no process forked from this one ever destroys it."""
     _kept.add(given)
     return given
 

@@ -1,4 +1,4 @@
-"""A reply's text as it grows, of its tokens as they are drawn."""
+"""A reply's text as it grows, from its tokens as they are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a model's folder and of its training, and what of their values a resumed run may change."""
+"""The files of a model's folder and of its training, and which of their values a resumed run may change."""
 
 # What chatting reads, as patterns.
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "openvino/*"]

@@ -57,7 +57,7 @@ class OpenVinoEngine(ChatEngine):
         self._scorer: Scorer | None = None
         self._compiling = threading.Lock()
         if settings.best_of > 1:
-            # Compiles the scorer, for which the first visitor would else wait.
+            # Compiles the scorer, so that the first visitor need not wait for it.
             self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
 
     @classmethod

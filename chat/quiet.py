@@ -41,7 +41,7 @@ def _home() -> dict[str, str]:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within the block only errors are logged and none is warned; afterwards everything is as it was."""
+    """Within the block only errors are logged and nothing is printed; afterwards everything is as it was."""
     root = logging.getLogger()
     level, handlers, disabled = root.level, list(root.handlers), root.manager.disable
     logging.disable(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What makes a reply unusable: says nothing or next to nothing, says itself again, or was said before."""
+"""What makes a reply unusable: it says nothing or next to nothing, repeats itself, or was said before."""
 
 from __future__ import annotations
 

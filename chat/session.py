@@ -21,7 +21,7 @@ EMPTY_MESSAGE_REPLY = "I did not catch that. What did you want to say?"
 
 
 def message_from(sent: Any) -> str:
-    """The text of what a client sent, within the limits: numbers as they are written, other things as none.
+    """The text of what a client sent, within the limits: numbers as they are written, other things as empty.
 
     Control characters become spaces, but line ends and tabs; halves of surrogate pairs become `?`.
     """

@@ -71,7 +71,7 @@ def _fill(place: dict[str, torch.Tensor], ids: list[int], start: int, context_le
 
 def token_log_probs(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """log P of each token of the replies of a batch of `lay_out`, in nats, in the order of `targets`."""
-    # Attention that adds the mask, and not chooses by it, takes numbers alone.
+    # Attention that adds the mask, rather than choosing by it, takes only numbers.
     mask = torch.zeros(batch["attention_mask"].shape, device=batch["attention_mask"].device)
     mask = mask.masked_fill(~batch["attention_mask"], torch.finfo(mask.dtype).min)
     logits = model(

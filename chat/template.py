@@ -70,7 +70,7 @@ def extends_vocabulary(tokenizer: PreTrainedTokenizerBase, base: PreTrainedToken
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that fills rows, masked: the end's where a base has no padding token, any where it has none."""
+    """The id that fills rows, where it is masked: of padding, else of the end of text, else any."""
     return next(id_ for id_ in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if id_ is not None)
 
 

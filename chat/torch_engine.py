@@ -91,7 +91,7 @@ class TorchEngine(ChatEngine):
     def draw(self, prompt: list[int], settings: DecodingSettings, seed: int) -> Iterator[list[int]]:
         """`generate` runs in a thread that ends with the iterator.
 
-        It waits for its turn there: a caller that reads two replies in alternation would else deadlock.
+        It waits for its turn there, or a caller that reads two replies in alternation would deadlock.
         """
         drawn = _DrawnIds()
         stopped = threading.Event()

@@ -158,7 +158,7 @@ def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerB
 
     with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
         tokenizer = AutoTokenizer.from_pretrained(name, **NO_CODE)
-    # transformers makes an empty one of a configuration without the files that it tells of.
+    # From a configuration without the files that it names, transformers makes an empty one.
     if len(tokenizer.get_vocab()) <= len(tokenizer.get_added_vocab()):
         raise UserError(
             f"{flag} {name}: its tokenizer has no words; put the tokenizer.json that belongs to it there"

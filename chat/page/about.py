@@ -1,4 +1,4 @@
-"""What the page says of the model: its name, what it learnt from, and not to believe it."""
+"""What the page says of the model: its name, what it learnt from, and that it is not to be believed."""
 
 from __future__ import annotations
 

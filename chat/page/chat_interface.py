@@ -99,9 +99,9 @@ class Chat(gr.ChatInterface):
         """Lets an event draw a reply, which can be stopped; returns what draws it.
 
         Args:
-            begins: of what is shown and what is in the field (and of the event) makes the conversation that
-                waits for a reply, and the message that goes back into the field where none comes.
-            given: of the additional inputs makes those that the reply is drawn with; the record is the last.
+            begins: from what is shown, what is in the field, and the event, makes the conversation that waits
+                for a reply, and the message that goes back into the field where none comes.
+            given: turns the additional inputs, of which the record is the last, into those to draw with.
             another: whether it takes the place of the reply that was shown.
         """
 

@@ -1,4 +1,4 @@
-"""Refuses what of Gradio's server nobody needs here, and more than a page would ever send."""
+"""Refuses the parts of Gradio's server that nobody needs here, and more than a page would ever send."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def build_page(
             wire_likes(chat, log, consent, record)
         gr.api(asker(engine), api_name=ASK_API, concurrency_limit=concurrent_replies)
         for each in page.fns.values():
-            # What serves a visitor would else be there for any program.
+            # Otherwise any program could call what serves a visitor.
             if each.api_name not in (CHAT_API, ASK_API):
                 each.api_visibility = "private"
             # Gradio's limit is one for each function: sending, editing and the API would have one each.

@@ -1,4 +1,4 @@
-// What Gradio leaves to be wished: for those who use no mouse, for those who hear the page, and for what is sent.
+// What Gradio lacks: for those who use no mouse, for those who hear the page, and for what is sent.
 Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sleep, stopButton, tab }) => {
     const DRAFT = "gpt2-chat-draft";
     const THEME = "gpt2-chat-theme";

@@ -146,7 +146,7 @@ def _answer(
 
 
 def asker(engine: ChatEngine) -> Callable[..., str]:
-    """The function that answers one message of nobody in particular; an MCP tool has its name."""
+    """The function that answers one message without a conversation; the MCP tool takes its name."""
     answer, own = answerer(engine, None), engine.settings
 
     def chat(

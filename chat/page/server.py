@@ -45,7 +45,7 @@ def feedback_log(variables: PageVariables) -> FeedbackLog | None:
 
 
 def launch(page: gr.Blocks, engine: ChatEngine, variables: PageVariables, **options: Any) -> str:
-    """Starts the server; `page.block_thread()` waits for its end.
+    """Starts the server; `wait_for_end` waits for its end.
 
     Args:
         options: of Gradio's `launch`.

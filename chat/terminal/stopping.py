@@ -10,7 +10,7 @@ HOPELESS_PRESSES = 3
 
 
 class CtrlC:
-    """A context in which Ctrl-C breaks into nothing but the drawing, and once: the clean-up is to end well.
+    """A context in which Ctrl-C breaks into nothing but the drawing, and once: the clean-up must not be cut.
 
     Attributes:
         presses: so far. From `HOPELESS_PRESSES` on they raise KeyboardInterrupt wherever the program is.
