@@ -14,6 +14,7 @@ from chat.cli import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
 INK, FAINT = "#333333", "#999999"
@@ -123,7 +124,7 @@ def _title(axes: Axes, title: str) -> None:
     axes.set_ylim(min(low, 0), max(high, 1e-9))
 
 
-def _write(figure, output: Path, flag: str) -> None:
+def _write(figure: Figure, output: Path, flag: str) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=150)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from chat.cli import UserError
 from chat.folders import Contents, is_whole, sha256_of, sizes, whole_folder
@@ -114,7 +115,7 @@ def _alone(kept: Path) -> Iterator[None]:
         lock.release()
 
 
-def record(folder: Path, made_from: str, weights: str, **further) -> None:
+def record(folder: Path, made_from: str, weights: str, **further: Any) -> None:
     """Writes `EXPORT_FILE`, by which an export is known for whole, when all its other files are there."""
     found = {"fingerprint": made_from, "weights": weights, "files": sizes(folder, EXPORT_FILE), **further}
     text = json.dumps(found, indent=2)

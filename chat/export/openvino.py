@@ -71,7 +71,7 @@ def _stateful_graph(model: PreTrainedModel, suppressed: list[int]) -> openvino.M
     return graph
 
 
-def _name(ports, names: list[str]) -> None:
+def _name(ports: Sequence[openvino.Input | openvino.Output], names: list[str]) -> None:
     for port, name in zip(ports, names, strict=True):
         port.get_tensor().set_names({name})
 
@@ -81,7 +81,7 @@ def _start_empty(graph: openvino.Model, shape: Shape) -> None:
     import numpy as np
     from openvino import opset13
 
-    def constant(values, dtype=np.int64):
+    def constant(values: int | list[int], dtype: type = np.int64) -> openvino.Node:
         return opset13.constant(np.array(values, dtype=dtype))
 
     batch = opset13.gather(opset13.shape_of(graph.input("input_ids")), constant([0]), constant(0))

@@ -12,6 +12,7 @@ from urllib.request import getproxies_environment
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -135,7 +136,7 @@ def wait_for_end(page: gr.Blocks, engine: ChatEngine, log: FeedbackLog | None) -
 def health_route(engine: ChatEngine) -> Route:
     """`GET /health`: status 200 while the engine can answer, 503 when it cannot."""
 
-    def health(request) -> JSONResponse:
+    def health(request: Request) -> JSONResponse:
         is_ready = not engine.is_closed
         answer = {"status": "ok" if is_ready else "closed", "model": engine.name}
         return JSONResponse(answer, status_code=200 if is_ready else 503)

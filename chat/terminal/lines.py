@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 from chat.terminal.screen import PROMPT, Screen, has_colours
 
 if TYPE_CHECKING:
-    from prompt_toolkit.completion import Completer
-    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 
 class Lines(ABC):
@@ -113,7 +113,7 @@ def _ctrl_c() -> KeyBindings:
 
     @bindings.add("c-c")
     @bindings.add("<sigint>")
-    def drop(event) -> None:
+    def drop(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
         else:
@@ -134,7 +134,7 @@ def _completer(arguments: Mapping[str, list[str] | None]) -> Completer:
 
     # prompt_toolkit's NestedCompleter knows no first word with a slash.
     class CommandCompleter(Completer):
-        def get_completions(self, document, event):
+        def get_completions(self, document: Document, event: CompleteEvent) -> Iterator[Completion]:
             command, space, rest = document.text_before_cursor.partition(" ")
             if command in following and space:
                 yield from following[command].get_completions(Document(rest), event)

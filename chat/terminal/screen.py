@@ -11,7 +11,10 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 PROMPT = "You: "
 REPLY_PREFIX = "GPT-2: "
@@ -118,11 +121,11 @@ class TerminalScreen(Screen):
     def hint(self, text: str) -> None:
         self._console.print(self._text(text, "yellow"))
 
-    def _turn(self, who: str, text: str):
+    def _turn(self, who: str, text: str) -> Text:
         return self._text(who, "bold green" if who == REPLY_PREFIX else "bold cyan") + self._text(text, "")
 
     @staticmethod
-    def _text(text: str, style: str):
+    def _text(text: str, style: str) -> Text:
         from rich.text import Text
 
         return Text(printable(text), style=style)

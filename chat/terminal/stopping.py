@@ -24,10 +24,10 @@ class CtrlC:
         self._before = signal.signal(signal.SIGINT, self._press)
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         signal.signal(signal.SIGINT, self._before)
 
-    def _press(self, *signal_and_frame) -> None:
+    def _press(self, *signal_and_frame: object) -> None:
         self.presses += 1
         if (self._is_drawing and self.presses == 1) or self.presses >= HOPELESS_PRESSES:
             raise KeyboardInterrupt
