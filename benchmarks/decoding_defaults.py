@@ -11,11 +11,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from benchmarks.reports import report
 from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
 from chat.cli import UserError, check_numbers, parse_arguments, run
 from chat.decoding import DecodingSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from eval.figures import Context
 
 SOURCE = "personachat"
 SHOWN = {
@@ -87,7 +93,7 @@ class DecodingArguments:
 class Contexts:
     """The contexts that are answered, and the figures of any replies to them."""
 
-    def __init__(self, arguments: DecodingArguments, tokenizer, positions: int):
+    def __init__(self, arguments: DecodingArguments, tokenizer: PreTrainedTokenizerBase, positions: int):
         from eval.data import read_views
         from eval.figures import Context
         from eval.formats import TemplateFormat, prompt_ids
@@ -113,7 +119,7 @@ class Contexts:
             "flawed": sum(flaws) / len(replies),
         }
 
-    def _is_flawed(self, reply: str, context) -> bool:
+    def _is_flawed(self, reply: str, context: Context) -> bool:
         """Empty, repetitive, or said before."""
         from chat.reply_checks import is_sound
 

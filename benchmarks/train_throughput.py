@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import count
@@ -21,7 +22,14 @@ from chat.cli import UserError, check_numbers, parse_arguments, run
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from training.packing import PackedRows
+    from training.sampler import EpochSampler
+
+# Of each, its tensors by name and how many tokens of it are no padding.
+Batches = Iterator[tuple[dict[str, "torch.Tensor"], int]]
 REFERENCE_BATCH_SIZE = 8
 REFERENCE_LENGTH = 256
 VALIDATION_SEQUENCES = 300
@@ -68,7 +76,9 @@ class ThroughputArguments:
 class Variant:
     """A model in training on batches of its own kind, and what it has done so far."""
 
-    def __init__(self, name: str, batches, model: torch.nn.Module, learning_rate: float, precision: str):
+    def __init__(
+        self, name: str, batches: Batches, model: PreTrainedModel, learning_rate: float, precision: str
+    ):
         import torch
 
         self.name, self.batches, self.model, self.precision = name, batches, model.train(), precision
@@ -157,7 +167,9 @@ def _ratio(variants: list[Variant], name: str) -> float:
     return speed[name] / speed["reference"]
 
 
-def _variants(arguments: ThroughputArguments, dataset, tokenizer):
+def _variants(
+    arguments: ThroughputArguments, dataset: Dataset, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[str, str, Batches]]:
     """Name, precision and endless batches of each variant."""
     import numpy as np
 
@@ -182,7 +194,9 @@ def _variants(arguments: ThroughputArguments, dataset, tokenizer):
         yield name, precision, _batches(rows, packed, packed_batch, collator)
 
 
-def _batches(dataset, sampler, batch_size: int, collate):
+def _batches(
+    dataset: Dataset | PackedRows, sampler: EpochSampler, batch_size: int, collate: Callable[[list], dict]
+) -> Batches:
     """Batches with their useful tokens, epoch after epoch. A generator of its own for each variant."""
     for epoch in count():
         sampler.set_epoch(epoch)
@@ -213,7 +227,7 @@ def _validation_loss(model: torch.nn.Module, sequences: list[dict]) -> float:
     return nats / tokens
 
 
-def flops_per_token(config, length: int) -> float:
+def flops_per_token(config: PretrainedConfig, length: int) -> float:
     """Training FLOPs per token: 6 per weight that multiplies it, 12 x layers x width x length of attention.
 
     Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing.
