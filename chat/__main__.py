@@ -19,12 +19,13 @@ def main() -> None:
     arguments = parse_arguments(ChatArguments, description=__doc__.splitlines()[0])
     from chat.engine import MODEL_VARIABLE, default_model, load_engine
     from chat.terminal.screen import screen_for
-    from chat.terminal.start import answer_once, converse, tell_loading
+    from chat.terminal.start import answer_once, converse
 
     screen, model = screen_for(sys.stdout), arguments.model or default_model()
     flag = "--model" if arguments.model else MODEL_VARIABLE
-    if arguments.once is None:
-        tell_loading(model, screen)
+    if arguments.once is None and sys.stdin.isatty() and sys.stdout.isatty():
+        # It takes seconds, for which somebody sits and waits.
+        screen.note(f"Loading {model} ...")
     with closing(load_engine(model, flag, arguments.engine)) as engine:
         if arguments.once is not None:
             answer_once(engine, arguments, screen)

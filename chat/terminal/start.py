@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from chat.engine import ChatEngine
 
 
-def tell_loading(model: str, screen: Screen) -> None:
-    """Says what takes seconds, where somebody sits and waits."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        screen.note(f"Loading {model} ...")
-
-
 def converse(engine: ChatEngine, arguments: ChatArguments, screen: Screen) -> Conversation:
     """Chats until somebody leaves."""
     session = _session(engine, arguments, screen)
