@@ -90,6 +90,9 @@ class DecodingSettings:
 
         # Greedy search takes neutral values: `generate` would fill gaps from the model's sampling settings.
         drawn = self if self.do_sample else replace(self, temperature=1.0, top_p=1.0)
+        # `generate` lacks these; where they are set, `generation_config.json` keeps them for the chat.
+        names = ("best_of", "frequency_penalty")
+        own = {name: value for name in names if (value := getattr(self, name)) != getattr(type(self), name)}
         return GenerationConfig(
             do_sample=self.do_sample,
             temperature=drawn.temperature,
@@ -101,16 +104,8 @@ class DecodingSettings:
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=padding_id(tokenizer),
             suppress_tokens=control_token_ids(tokenizer) if has_chat_format(tokenizer) else None,
-            **self._our_own(),
+            **own,
         )
-
-    def _our_own(self) -> dict[str, float]:
-        """What differs from the default of the settings that `generate` does not have.
-
-        `generation_config.json` keeps them for the chat.
-        """
-        names = ("best_of", "frequency_penalty")
-        return {name: value for name in names if (value := getattr(self, name)) != getattr(type(self), name)}
 
     def logits_processors(self, prompt_tokens: int) -> list[Callable]:
         """What `generate` needs beside its configuration."""
