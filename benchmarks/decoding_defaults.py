@@ -21,8 +21,6 @@ from chat.decoding import DecodingSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from eval.figures import Context
-
 SOURCE = "personachat"
 SHOWN = {
     "distinct_2": "distinct-2",
@@ -110,20 +108,16 @@ class Contexts:
         self.contexts = [Context.of(view, index) for view, index in drawn]
 
     def figures(self, replies: list[str], are_human: bool) -> dict[str, float]:
+        from chat.reply_checks import is_sound
         from eval.figures import text_figures
 
         found = text_figures(replies, self.contexts, len(self.tokenizer), are_human)
-        flaws = map(self._is_flawed, replies, self.contexts)
+        pairs = zip(replies, self.contexts, strict=True)
+        flaws = (not is_sound(reply) or reply in context.earlier for reply, context in pairs)
         return {
             **{name: found[name]["value"] for name in SHOWN if name in found},
             "flawed": sum(flaws) / len(replies),
         }
-
-    def _is_flawed(self, reply: str, context: Context) -> bool:
-        """Empty, repetitive, or said before."""
-        from chat.reply_checks import is_sound
-
-        return not is_sound(reply) or reply in context.earlier
 
 
 def benchmark(arguments: DecodingArguments) -> dict:

@@ -83,8 +83,10 @@ class Experiment:
 
 def experiments(arguments: ExperimentArguments) -> Iterator[Experiment]:
     """All that are to be made, the base's first."""
+    from training.arguments import TrainArguments
+
     base, chat = (
-        replace(_recipe(path), data=data, seed=arguments.seed)
+        replace(parse_arguments(TrainArguments, ["--config", path]), data=data, seed=arguments.seed)
         for path, data in (
             (arguments.base_recipe, arguments.plain[0]),
             (arguments.chat_recipe, arguments.chat[0]),
@@ -99,12 +101,6 @@ def experiments(arguments: ExperimentArguments) -> Iterator[Experiment]:
     yield Experiment("chat", "from random weights", replace(chat, base=base.base), {})
     for data in arguments.chat[1:]:
         yield Experiment("chat", _description(data), replace(chat, data=data), {})
-
-
-def _recipe(path: str) -> TrainArguments:
-    from training.arguments import TrainArguments
-
-    return parse_arguments(TrainArguments, ["--config", path])
 
 
 def _description(data: str) -> str:

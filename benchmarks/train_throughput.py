@@ -154,17 +154,13 @@ def benchmark(arguments: ThroughputArguments) -> dict:
                 variant.step()
     validation = dataset["val"].shuffle(seed=arguments.seed)
     validation = validation.select(range(min(VALIDATION_SEQUENCES, len(validation)))).to_list()
+    speed = {each.name: each.useful / each.seconds for each in variants}
     return {
         "variants": {each.name: each.figures(_validation_loss(each.model, validation)) for each in variants},
-        "packed_to_reference": _ratio(variants, "packed"),
-        "packed_fast_to_reference": _ratio(variants, "packed, fast"),
+        "packed_to_reference": speed["packed"] / speed["reference"],
+        "packed_fast_to_reference": speed["packed, fast"] / speed["reference"],
         **_machine(variants),
     }
-
-
-def _ratio(variants: list[Variant], name: str) -> float:
-    speed = {variant.name: variant.useful / variant.seconds for variant in variants}
-    return speed[name] / speed["reference"]
 
 
 def _variants(
