@@ -25,13 +25,14 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
     clean = cleaner(keep_raw_text)
     for split, row in rows_by_split(NAME, path, ["personality", "dialog"]):
-        facts = [fact for fact in map(clean, row["personality"]) if fact]
+        facts = [fact for fact in dict.fromkeys(map(clean, row["personality"])) if fact]
         yield from _sides(turns_of_two(map(clean, row["dialog"]), dropped), facts, split, dropped)
 
 
 def _sides(turns: tuple[Turn, ...], facts: list[str], split: str, dropped: Counter) -> Iterator[Dialogue]:
     personas = _attributed(turns, facts)
-    dropped["facts of neither speaker for certain"] += len(facts) - sum(map(len, personas.values()))
+    if doubtful := len(facts) - sum(map(len, personas.values())):
+        dropped["facts of neither speaker for certain"] += doubtful
     if not any(personas.values()):
         yield Dialogue(NAME, turns, split=split)
     for side, persona in personas.items():
@@ -43,7 +44,7 @@ def _sides(turns: tuple[Turn, ...], facts: list[str], split: str, dropped: Count
 def _attributed(turns: Sequence[Turn], facts: list[str]) -> dict[str, tuple[str, ...]]:
     """By role, the facts that its speaker told."""
     personas: dict[str, list[str]] = {USER: [], ASSISTANT: []}
-    for fact in dict.fromkeys(facts):
+    for fact in facts:
         share = shares_told(turns, fact)
         speaker = max(share, key=share.__getitem__)
         if share[speaker] >= SAID and 2 * share[speaker] - sum(share.values()) >= SAID_MORE:

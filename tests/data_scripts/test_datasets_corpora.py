@@ -138,8 +138,10 @@ def test_a_fact_is_of_who_says_half_of_its_words_and_a_quarter_more_than_the_oth
 
 def test_a_fact_that_was_noted_down_twice_is_told_once(rows_corpus):
     row = {**MULTI_SESSION_ROW, "personality": ["My wife is a nurse.", "my wife is a nurse ."]}
-    [dialogue] = load(multi_session_chat, rows_corpus(train=[row]))
+    dropped = Counter()
+    [dialogue] = load(multi_session_chat, rows_corpus(train=[row]), dropped=dropped)
     assert dialogue.persona == ("My wife is a nurse.",)
+    assert not dropped, "whose it is was certain"
 
 
 @pytest.mark.parametrize(
