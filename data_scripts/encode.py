@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val")
 COUNTS = ["part", "replies", "replies_cut"]
 # A process takes a second or two to start and to get the tokenizer, which has to be made up for.
+# One alone, which `datasets` starts for `num_proc=1`, could not.
 DIALOGUES_PER_PROCESS = 5_000
 
 
@@ -58,7 +59,7 @@ def encode_corpora(
         batched=True,
         features=Features({**features, "source": Value("string"), **dict.fromkeys(COUNTS, integer)}),
         remove_columns=["persona", "turns"],
-        num_proc=max(1, min(num_proc, len(records) // DIALOGUES_PER_PROCESS)) if num_proc > 1 else None,
+        num_proc=many if (many := min(num_proc, len(records) // DIALOGUES_PER_PROCESS)) > 1 else None,
         # Pickled once here: `datasets` would do it for its cache and for every process, at a second a time.
         fn_kwargs={
             "pickled_tokenizer": pickle.dumps(tokenizer),

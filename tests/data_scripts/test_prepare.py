@@ -256,6 +256,13 @@ def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):
     assert all(first[split].to_list() == again[split].to_list() for split in ("train", "val"))
 
 
+def test_few_dialogues_are_tokenised_without_another_process(tokenizer, monkeypatch):
+    monkeypatch.setattr("datasets.arrow_dataset.mp.Pool", None)
+    dialogue = Dialogue("own", (Turn("user", "Hi!"), Turn("assistant", "Hello!")), ("I am old.",))
+    encoded = encode.encode_corpora([Corpus("own", train=[dialogue])], tokenizer, 64, num_proc=2)
+    assert [len(rows) for rows in (*encoded["train"], *encoded["val"])] == [1, 0]
+
+
 @pytest.mark.slow
 def test_more_processes_give_the_same_dataset(prepared, tmp_path, options, monkeypatch):
     monkeypatch.setattr(encode, "DIALOGUES_PER_PROCESS", 20)
