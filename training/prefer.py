@@ -161,7 +161,7 @@ def _dialogues(
     """Sequences of --data by the seed, none twice: so many, or all where there are fewer.
 
     Raises:
-        UserError: there are none, or they were tokenised for another model.
+        UserError: they cannot be read, or were tokenised for another model.
     """
     import numpy as np
 
@@ -174,10 +174,6 @@ def _dialogues(
             f"{arguments.base}; give the dataset that it was fine-tuned on"
         )
     rows = dataset[split].with_format("numpy", columns=["input_ids", "labels"])
-    if not len(rows):
-        raise UserError(
-            f"--data {arguments.data}: its split `{split}` is empty; give a dataset with both splits"
-        )
     chosen = np.random.default_rng(arguments.seed).permutation(len(rows))[:number]
     return [{name: ids.tolist() for name, ids in rows[int(index)].items()} for index in chosen]
 
