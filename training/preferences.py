@@ -62,18 +62,15 @@ def _marks(record: dict[str, Any]) -> Marks:
     expected = itertools.cycle((USER, ASSISTANT))
     if len(turns) % 2 == 0 or any(turn.role != role for turn, role in zip(turns, expected, strict=False)):
         raise ValueError("`turns` must be the user's and the assistant's in turn, first and last the user's")
-    return Marks(
-        Dialogue("marks", turns, tuple(_texts(record, "persona"))),
-        tuple(_texts(record, "good")),
-        tuple(_texts(record, "bad")),
-    )
+    conversation = Dialogue("marks", turns, _texts(record, "persona"))
+    return Marks(conversation, _texts(record, "good"), _texts(record, "bad"))
 
 
-def _texts(record: dict[str, Any], key: str) -> list[str]:
+def _texts(record: dict[str, Any], key: str) -> tuple[str, ...]:
     texts = record.get(key, [])
     if not isinstance(texts, list):
         raise ValueError(f"`{key}` must be a list of sentences")
-    return [text.strip() for text in texts]
+    return tuple(text.strip() for text in texts)
 
 
 def hold_out(marks: Sequence[Marks], share: float, seed: int) -> tuple[list[Marks], list[Marks]]:
