@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import sha256_of
 from chat.model_files import PREFER_STATE_FILE, STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
-from training import resuming
 from training.final_folder import check_place, final_folder
 from training.prefer_arguments import PreferArguments
-from training.resuming import alone, exit_if_stopped, going_on, refuse_earlier_run, save
+from training.resuming import alone, check_and_save, exit_if_stopped, going_on, refuse_earlier_run, save
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,7 +48,7 @@ def _prefer(arguments: PreferArguments) -> PreferenceTrainer:
         refuse_earlier_run(arguments.output_dir)
     arguments, checkpoint = going_on(arguments)
     trainer = build_trainer(arguments)
-    resuming.begin(trainer, arguments, checkpoint)
+    check_and_save(trainer, arguments, checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.stopped_at_step is None:
         if arguments.calibrate:

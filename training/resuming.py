@@ -126,11 +126,12 @@ def going_on(arguments: Arguments) -> tuple[Arguments, Path | None]:
     return (as_resumed(arguments) if checkpoint else arguments), checkpoint
 
 
-def begin(trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None) -> None:
-    """Keeps the arguments in --output-dir, where the run may go on from the checkpoint.
+def check_and_save(trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None) -> None:
+    """Checks that the run may go on from the checkpoint, if there is one, and keeps the arguments in
+    --output-dir.
 
     Raises:
-        UserError: it may not, or its processes read different data.
+        UserError: it may not, its processes read different data, or the arguments cannot be written.
     """
     _check_same_data_everywhere(trainer.data_digests)
     if arguments.resume:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.hub.publishing import ATTEMPTS
 from chat.model_files import STATISTICS_FILE, TRAINER_STATE_FILE
-from training import resuming
 from training.arguments import TrainArguments
 from training.final_folder import check_place, final_folder
 from training.resuming import (
     alone,
+    check_and_save,
     exit_if_stopped,
     going_on,
     is_first_process,
@@ -64,7 +64,7 @@ def _train(arguments: TrainArguments) -> DialogueTrainer:
     is_ours = bool(destination) and _begin_on_hub(arguments, destination)
     arguments, checkpoint = going_on(arguments)
     trainer = build_trainer(arguments)
-    resuming.begin(trainer, arguments, checkpoint)
+    check_and_save(trainer, arguments, checkpoint)
     with _pushed_checkpoints(trainer, arguments, destination, checkpoint, is_ours) as pushes:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.stopped_at_step is None:

@@ -13,7 +13,7 @@ from training import hub
 from training.resuming import (
     alone,
     as_resumed,
-    begin,
+    check_and_save,
     exit_if_stopped,
     going_on,
     is_first_process,
@@ -54,17 +54,18 @@ def test_processes_that_find_different_things_do_not_train_together(short_run, t
     trainer = SimpleNamespace(is_world_process_zero=lambda: True, data_digests={"--data": "mine"})
     monkeypatch.setattr("accelerate.utils.gather_object", lambda found: [*found, "another"])
     with pytest.raises(UserError, match=r"^--data: the processes read different data; prepare it once"):
-        begin(trainer, short_run(), None)
+        check_and_save(trainer, short_run(), None)
     trainer.data_digests = {}
     told = r"^--resume: the processes find different checkpoints in --output-dir \(none, another\)"
     with pytest.raises(UserError, match=told):
-        begin(trainer, short_run(resume=True), None)
+        check_and_save(trainer, short_run(resume=True), None)
     assert not (tmp_path / "run").exists()
 
 
 def test_the_first_process_alone_keeps_the_arguments(short_run, tmp_path):
     for is_first in (False, True):
-        begin(SimpleNamespace(is_world_process_zero=lambda: is_first, data_digests={}), short_run(), None)  # noqa: B023
+        trainer = SimpleNamespace(is_world_process_zero=lambda: is_first, data_digests={})  # noqa: B023
+        check_and_save(trainer, short_run(), None)
         assert (tmp_path / "run").exists() is is_first
 
 
@@ -139,10 +140,10 @@ def test_a_checkpoint_is_resumed_by_as_many_processes_on_its_model_and_data(
     trainer = SimpleNamespace(is_world_process_zero=lambda: True, data_digests={}, model="model")
     if told:
         with pytest.raises(UserError, match=f"^--resume: {tmp_path} {told}"):
-            begin(trainer, short_run(resume=True), tmp_path)
+            check_and_save(trainer, short_run(resume=True), tmp_path)
         assert not checked and not (tmp_path / "run").exists()
     else:
-        begin(trainer, short_run(resume=True), tmp_path)
+        check_and_save(trainer, short_run(resume=True), tmp_path)
         assert checked == [(tmp_path, "model"), (tmp_path, {})]
 
 
@@ -212,5 +213,5 @@ def test_arguments_that_cannot_be_written_are_an_error_and_those_of_before_stay(
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", full)
         with pytest.raises(UserError, match=r"^--output-dir .*run: cannot be written \(No space left"):
-            begin(trainer, short_run(max_steps=9), None)
+            check_and_save(trainer, short_run(max_steps=9), None)
     assert (tmp_path / "run" / "train_arguments.json").read_bytes() == kept
