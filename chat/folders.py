@@ -69,7 +69,7 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
                 shutil.rmtree(leftover, ignore_errors=True)
             scratch.mkdir()
         except OSError as error:
-            raise _not_writable(output, flag, error) from None
+            raise not_writable(output, flag, error) from None
         try:
             yield scratch
         except Exception as error:
@@ -99,14 +99,15 @@ def check_writable(output: str | Path, flag: str) -> None:
     try:
         tried.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_writable(output, flag, error) from None
+        raise not_writable(output, flag, error) from None
     finally:
         for folder in (tried, *made):
             with suppress(OSError):
                 folder.rmdir()
 
 
-def _not_writable(output: str | Path, flag: str, error: OSError) -> UserError:
+def not_writable(output: str | Path, flag: str, error: OSError) -> UserError:
+    """What the user is told where `output` could not be written before any work was done."""
     return UserError(f"{flag} {output}: cannot be written ({error.strerror}); give another folder")
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chat.cli import UserError
-from chat.folders import write_whole
+from chat.folders import not_writable, write_whole
 from data_scripts.fingerprint import checksum_of
 from eval.processes import by_first, this_process
 
@@ -56,9 +55,7 @@ class Stages:
             self.folder.mkdir(parents=True)
             (self.folder / "settings").write_text(digest)
         except OSError as error:
-            raise UserError(
-                f"--output {self._output}: cannot be written ({error.strerror}); give another folder"
-            ) from None
+            raise not_writable(self._output, "--output", error) from None
 
     def run(self, name: str, compute: Callable[[], Any]) -> Any:
         """The result of the stage: what was kept of it, else what `compute` gives, which is then kept."""

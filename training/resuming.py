@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
-from chat.folders import locked, write_whole
+from chat.folders import locked, not_writable, write_whole
 from chat.hub import publishing
 from chat.model_files import FREE_TO_CHANGE
 from training.checkpoints import (
@@ -94,9 +94,7 @@ def alone(output_dir: str) -> Iterator[None]:
             held.callback(_remove_empty, folder)
             held.enter_context(locked(folder / LOCK_FILE, taken))
         except OSError as error:
-            raise UserError(
-                f"--output-dir {output_dir}: cannot be written ({error.strerror}); give another folder"
-            ) from None
+            raise not_writable(output_dir, "--output-dir", error) from None
         yield
 
 
