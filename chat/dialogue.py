@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 USER = "user"
 ASSISTANT = "assistant"
 SYSTEM = "system"
+SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Dialogue:
         persona: first-person sentences about the assistant; empty where the corpus has none, and then the
             roles carry no meaning: either speaker may be learnt from (see `views`).
         group: what must not be divided between training and validation, such as the film.
-        split: `train` or `val` where the corpus brings its own split, else empty.
+        split: of `SPLITS` where the corpus brings its own split, else empty.
     """
 
     source: str

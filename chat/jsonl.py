@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from chat.cli import UserError
-from chat.dialogue import ASSISTANT, USER, Dialogue, alternating_turns, with_distractors
+from chat.dialogue import ASSISTANT, SPLITS, USER, Dialogue, alternating_turns, with_distractors
 
 NAME = "jsonl"
 Parsed = TypeVar("Parsed")
@@ -99,7 +99,7 @@ def _dialogue(record: dict[str, Any], dropped: Counter) -> Dialogue:
     if not all(_are_texts(turn.get("distractors") or ()) for turn in record["turns"]):
         raise ValueError("`distractors` must be a list of replies")
     split = record.get("split") or ""
-    if split not in ("", "train", "val"):
+    if split not in ("", *SPLITS):
         raise ValueError(f"split `{split}` is neither train nor val")
     turns = alternating_turns([(turn["role"], turn["text"].strip()) for turn in record["turns"]], dropped)
     distractors = {turn["text"].strip(): tuple(turn.get("distractors") or ()) for turn in record["turns"]}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tqdm.auto import tqdm
 
 from chat.cli import UserError
-from chat.dialogue import ASSISTANT, Dialogue
+from chat.dialogue import ASSISTANT, SPLITS, Dialogue
 from data_scripts import cornell, daily_dialog, jsonl, multi_session_chat, persona_questions, personachat
 from data_scripts.background import collector_paused, in_process
 
@@ -147,8 +147,7 @@ def _divide(corpora: list[Corpus], val_fraction: float, seed: int) -> None:
         groups = [dialogue.group or f"dialogue {index}" for index, (_, dialogue) in enumerate(unsplit)]
         # A group of which a dialogue tells its split is there whole.
         told = {
-            split: {dialogue.group for of in named for dialogue in getattr(of, split)}
-            for split in ("train", "val")
+            split: {dialogue.group for of in named for dialogue in getattr(of, split)} for split in SPLITS
         }
         held_out = (
             _held_out(sorted({*groups} - told["train"] - told["val"]), val_fraction, seed) | told["val"]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chat.dialogue import Dialogue, Turn
+from chat.dialogue import SPLITS, Dialogue, Turn
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from data_scripts.corpora import Corpus
 
-SPLITS = ("train", "val")
 COUNTS = ["part", "replies", "replies_cut"]
 # A process takes a second or two to start and to get the tokenizer, which has to be made up for.
 # One alone, which `datasets` starts for `num_proc=1`, could not.

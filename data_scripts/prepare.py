@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
+from chat.dialogue import SPLITS
 from chat.folders import Contents, check_replaceable, is_whole, sizes, whole_folder
 from chat.model_files import STATISTICS_FILE
 from data_scripts import fingerprint
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 STATS_FORMAT_VERSION = 1
-DATASET = Contents(STATISTICS_FILE, ("dataset_dict.json", "train", "val", "tokenizer", "dialogues"))
+DATASET = Contents(STATISTICS_FILE, ("dataset_dict.json", *SPLITS, "tokenizer", "dialogues"))
 
 
 def prepare(arguments: PrepareArguments) -> dict:
@@ -112,7 +113,7 @@ def _write_dataset(
     from datasets import DatasetDict, concatenate_datasets
 
     from chat import jsonl
-    from data_scripts.encode import COUNTS, SPLITS, encode_corpora, statistics
+    from data_scripts.encode import COUNTS, encode_corpora, statistics
     from data_scripts.mixture import mix
 
     with whole_folder(arguments.output, DATASET, "--output") as folder:

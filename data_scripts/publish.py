@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, command_line, first_line, numbers_by_name
+from chat.dialogue import SPLITS
 from chat.folders import is_write_failure
 from chat.hub import publishing
 from chat.hub.cards import refuse_anothers
@@ -146,7 +147,7 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
     corpora, options = statistics["corpora"], statistics["options"]
     given = given_corpora(statistics)
     provenance = described(given)
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "val")]
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in SPLITS]
     times = numbers_by_name(options["times"], "--times", "")
     sequences = statistics["total"]["val"]["sequences"] + sum(
         each["train"]["sequences"] * times.get(given[name][0], 1) for name, each in corpora.items()

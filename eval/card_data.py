@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from chat.dialogue import SPLITS
 from eval.model_folder import ModelFolder
 from eval.table import entry_of, figure
 
@@ -52,7 +53,7 @@ def card_data(
 def corpus_and_split(source: str, results: dict) -> tuple[str, str | None]:
     """A corpus's name and the split that was evaluated, where the results tell."""
     corpus, _, split = source.rpartition(" ")
-    if corpus and split in ("train", "val"):
+    if corpus and split in SPLITS:
         return corpus, split
     splits = results["settings"].get("splits") or []
     return source, splits[0] if len(splits) == 1 else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import command_line
+from chat.dialogue import SPLITS
 from chat.hub.merged_cards import OwnPart, merged_card
 from chat.markdown import code_span, escaped, on_one_line
 from data_scripts.fingerprint import published
@@ -124,7 +125,7 @@ def _corpora(
             "label": escaped(name),
             "read_from": escaped(given[name][1]),
             "swapped_copies": counts.get("swapped_copies", 0),
-            "rows": [(split, [counts[split][unit] for unit in COUNTED]) for split in ("train", "val")],
+            "rows": [(split, [counts[split][unit] for unit in COUNTED]) for split in SPLITS],
         }
         for name, counts in statistics["corpora"].items()
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.cli import UserError
+from chat.dialogue import SPLITS
 from chat.model_files import (
     FREE_TO_CHANGE,
     PREFER_ARGUMENTS_FILE,
@@ -169,7 +170,7 @@ def load_statistics(data: str, flag: str) -> dict:
     try:
         statistics["options"]["corpora"][:0]
         for counts in statistics["corpora"].values():
-            [int(counts[split][unit]) for split in ("train", "val") for unit in COUNTED]
+            [int(counts[split][unit]) for split in SPLITS for unit in COUNTED]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{flag} {path}: no statistics of `python -m data_scripts.prepare` ({error!r}); prepare anew"

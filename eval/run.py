@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from chat.cli import UserError, check_numbers, numbers_by_name, parse_arguments, run
-from chat.dialogue import Dialogue
+from chat.dialogue import SPLITS, Dialogue
 from chat.folders import Contents, check_replaceable, whole_folder
 from data_scripts.fingerprint import without_folders
 from eval.contenders import load_contenders, same_reply_ids
@@ -93,7 +93,7 @@ class EvalArguments:
             self, not_negative=("max_dialogues", "generated_replies", "ranked_replies", "timed_replies")
         )
         for split in self.splits:
-            if split not in ("train", "val"):
+            if split not in SPLITS:
                 raise UserError(f"--splits {split}: give val, train or both")
         self.shares()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chat.cli import UserError
+from chat.dialogue import SPLITS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,7 +27,7 @@ def of_dataset(dataset: dict[str, Dataset]) -> str:
     evenly spread over each split, since it may be larger than memory.
     """
     digest = hashlib.sha256()
-    for split in ("train", "val"):
+    for split in SPLITS:
         rows = dataset[split]
         lengths = np.asarray(rows.with_format("numpy")["length"][:], dtype=np.int64)
         digest.update(lengths.tobytes())

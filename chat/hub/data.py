@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
+from chat.dialogue import SPLITS
 from chat.hub.loading import explained, is_local, load_tokenizer, looks_like_path
 from chat.model_files import STATISTICS_FILE
 
@@ -24,7 +25,7 @@ def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBa
         dataset, tokenizer = _tokenized_folder(name)
     else:
         dataset, tokenizer = _tokenized_repository(name)
-    for split in ("train", "val"):
+    for split in SPLITS:
         columns = dataset[split].column_names if split in dataset else []
         missing = sorted({"input_ids", "labels", "length"} - set(columns))
         if missing or not len(dataset[split]):
@@ -69,7 +70,7 @@ def _tokenized_repository(name: str) -> tuple[dict[str, Dataset], PreTrainedToke
             f"--data {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
             "data_scripts.prepare` made"
         )
-    files = {split: sorted(map(str, folder.glob(f"data/{split}-*.parquet"))) for split in ("train", "val")}
+    files = {split: sorted(map(str, folder.glob(f"data/{split}-*.parquet"))) for split in SPLITS}
     for split, there in files.items():
         # Of a download that was cut, the cache has some.
         if not there or not there[0].endswith(f"-of-{len(there):05d}.parquet"):
