@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from chat.cli import UserError
-from chat.sequences import IGNORED_LABEL
+from training.trainer import labelled_logits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,17 +40,11 @@ def _likeliest(
 ) -> float:
     nats = torch.zeros(len(temperatures))
     for batch in batches:
-        labels = batch["labels"][:, 1:].to(model.device)
-        forward = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+        on_device = {name: each.to(model.device) for name, each in batch.items()}
         with torch.inference_mode():
-            logits = model(**forward).logits[:, :-1][labels != IGNORED_LABEL].float()
-        targets = labels[labels != IGNORED_LABEL]
-        nats += torch.stack(
-            [
-                torch.nn.functional.cross_entropy(logits / each, targets, reduction="sum")
-                for each in temperatures
-            ]
-        ).cpu()
+            logits, tokens, _ = labelled_logits(model, on_device)
+        losses = (cross_entropy(logits / each, tokens, reduction="sum") for each in temperatures)
+        nats += torch.stack([*losses]).cpu()
     return temperatures[int(nats.argmin())]
 
 

@@ -90,13 +90,22 @@ class DialogueTrainer(ResumableTrainer):
         return is_best
 
 
-def row_losses(model, inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    """Per row of a padded batch, the nats of its labelled tokens and their number."""
-    labels = inputs["labels"][:, 1:]
-    labelled = labels != IGNORED_LABEL
-    forward = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    logits = model(**forward).logits[:, :-1][labelled].float()
-    losses = torch.nn.functional.cross_entropy(logits, labels[labelled], reduction="none")
+def row_losses(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per row of a batch of `PaddedCollator`, the nats of its labelled tokens and their number."""
+    logits, tokens, labelled = labelled_logits(model, batch)
+    losses = torch.nn.functional.cross_entropy(logits, tokens, reduction="none")
     rows = torch.nonzero(labelled)[:, 0]
-    nats = torch.zeros(len(labels), device=losses.device).index_add(0, rows, losses)
+    nats = torch.zeros(len(labelled), device=losses.device).index_add(0, rows, losses)
     return nats, labelled.sum(dim=1)
+
+
+def labelled_logits(
+    model: torch.nn.Module, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of a batch of `PaddedCollator`, the labelled tokens: the logits that predict them (tokens, vocabulary),
+    their ids (tokens,), and which they are of all but a row's first (rows, length - 1).
+    """
+    labels = batch["labels"][:, 1:]
+    labelled = labels != IGNORED_LABEL
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    return logits[:, :-1][labelled].float(), labels[labelled], labelled
