@@ -9,12 +9,12 @@ What others wrote into the card on the Hub, outside our part, stays there.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from eval.card_rendering import OTHER_LICENSE, OWN_PART, render_card
-from eval.model_folder import ModelFolder, evaluated_as, load_statistics, own_statistics, read_model_folder
+from eval.model_folder import evaluated_as, load_statistics, own_statistics, read_model_folder
 from eval.report import write_text
 from eval.results_file import load_results, results_path
 
@@ -60,8 +60,7 @@ class CardArguments:
 
     def given_metadata(self) -> list[str]:
         """What of the metadata the flags say; of the rest, what a card on the Hub says stays."""
-        defaults = {each.name: each.default for each in fields(self)}
-        given = [name for name in ("license", "language") if getattr(self, name) != defaults[name]]
+        given = [name for name in ("license", "language") if getattr(self, name) != vars(CardArguments)[name]]
         return [*given, "license_name"] if "license" in given else given
 
 
@@ -73,12 +72,6 @@ def _check_model_id(model_id: str) -> None:
         validate_repo_id(model_id)
     except HFValidationError:
         raise UserError(f"--model-id {model_id}: no Hub id; give one such as user/name") from None
-
-
-def _statistics(arguments: CardArguments, model: ModelFolder) -> dict | None:
-    if arguments.data:
-        return load_statistics(arguments.data, "--data")
-    return own_statistics(model, "--model")
 
 
 def _check_output(output: Path) -> None:
@@ -97,7 +90,8 @@ def main() -> None:
     model = read_model_folder(arguments.model, "--model")
     path = results_path(arguments.results)
     results = load_results(path, "--results")
-    statistics = _statistics(arguments, model)
+    data = arguments.data
+    statistics = load_statistics(data, "--data") if data else own_statistics(model, "--model")
     output = Path(arguments.output) if arguments.output else model.path / "README.md"
     _check_output(output)
     row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
