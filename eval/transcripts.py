@@ -56,10 +56,6 @@ class Conversation:
     personas: dict[str, tuple[str, ...]]
     turns: tuple[tuple[str, str], ...]
 
-    @property
-    def utterances(self) -> list[str]:
-        return [text for _, text in self.turns]
-
     def replies(self, speakers: Sequence[str] = SPEAKERS) -> list[Reply]:
         """What the models wrote for these speakers."""
         found = []
@@ -85,7 +81,8 @@ class Conversation:
 
 
 def _loops(conversations: Sequence[Conversation]) -> dict[str, float]:
-    return metric("conversation_loops").compute(predictions=[each.utterances for each in conversations])
+    utterances = [[text for _, text in each.turns] for each in conversations]
+    return metric("conversation_loops").compute(predictions=utterances)
 
 
 def figures_by_row(conversations: Sequence[Conversation], are_two_models: bool) -> dict[str, Figures]:
