@@ -30,8 +30,9 @@ def metric(name: str) -> Metric:
     return evaluate.load(str(METRICS / name))
 
 
-def _values(figures: dict[str, Any]) -> Figures:
-    return {name: {"value": float(value)} for name, value in figures.items()}
+def as_figures(computed: dict[str, Any]) -> Figures:
+    """What a metric computes, as the results hold it."""
+    return {name: {"value": float(value)} for name, value in computed.items()}
 
 
 def likelihood(losses: list[list[list[float]]], texts: list[list[str]], dialogues: list[int]) -> Figures:
@@ -44,7 +45,7 @@ def likelihood(losses: list[list[list[float]]], texts: list[list[str]], dialogue
     """
     flat_losses = [reply for view in losses for reply in view]
     flat_texts = [text for view in texts for text in view]
-    figures = _values(metric("reply_perplexity").compute(predictions=flat_losses, references=flat_texts))
+    figures = as_figures(metric("reply_perplexity").compute(predictions=flat_losses, references=flat_texts))
     nats = [math.fsum(loss for reply in view for loss in reply) for view in losses]
     tokens = [sum(map(len, view)) for view in losses]
     text_bytes = [sum(len(text.encode("utf-8")) for text in view) for view in texts]
@@ -72,7 +73,7 @@ def ranking(
     """
     found = metric("hits_at_1").compute(predictions=with_persona, references=[0] * len(with_persona))
     return (
-        _values(found)
+        as_figures(found)
         | _hits("", with_persona, without, dialogues)
         | _hits(
             "_best_of_n",
@@ -169,8 +170,8 @@ def text_figures(replies: list[str], contexts: list[Context], vocab_size: int, a
         humans = [each.human for each in contexts]
         for name in ("token_f1", "bleu", "rouge_l"):
             figures |= metric(name).compute(predictions=replies, references=humans)
-    return _values(figures)
+    return as_figures(figures)
 
 
 def latency(to_first: list[float], between: list[list[float]]) -> Figures:
-    return _values(metric("latency").compute(predictions=to_first, references=between))
+    return as_figures(metric("latency").compute(predictions=to_first, references=between))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chat.dialogue import persona_text
 from chat.engine import FALLBACK_REPLY
 from chat.markdown import code_span, escaped
-from eval.figures import Figures, metric
+from eval.figures import Figures, as_figures, metric
 from eval.report import describe_model
 from eval.table import ARROWS, LOWER, Figure, Table, figure
 
@@ -91,7 +91,7 @@ def figures_by_row(conversations: Sequence[Conversation], are_two_models: bool) 
     A model that wrote no reply has no row.
     """
     rows = {"all": reply_figures([reply for each in conversations for reply in each.replies()])}
-    rows["all"] |= {name: {"value": float(value)} for name, value in _loops(conversations).items()}
+    rows["all"] |= as_figures(_loops(conversations))
     if are_two_models:
         for row, speaker in zip(("model", "other_model"), SPEAKERS, strict=True):
             replies = [reply for each in conversations for reply in each.replies((speaker,))]
@@ -110,7 +110,7 @@ def reply_figures(replies: Sequence[Reply]) -> Figures:
     persona_use = metric("persona_use").compute(
         predictions=texts, references=[list(reply.persona) for reply in replies]
     )
-    figures = {
+    computed = {
         **metric("distinct_n").compute(predictions=texts),
         **metric("entropy_n").compute(predictions=texts),
         "copied_from_partner": repetition.pop("copied_share"),
@@ -121,7 +121,7 @@ def reply_figures(replies: Sequence[Reply]) -> Figures:
         ),
         "replies": len(texts),
     }
-    return {name: {"value": float(value)} for name, value in figures.items()}
+    return as_figures(computed)
 
 
 def render_figures(results: dict) -> str:
