@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chat.cli import UserError
 from chat.folders import not_writable, write_whole
 from data_scripts.fingerprint import checksum_of
 from eval.processes import by_first, this_process
@@ -58,17 +59,27 @@ class Stages:
             raise not_writable(self._output, "--output", error) from None
 
     def run(self, name: str, compute: Callable[[], Any]) -> Any:
-        """The result of the stage: what was kept of it, else what `compute` gives, which is then kept."""
+        """The result of the stage: what was kept of it, else what `compute` gives, which is then kept.
+
+        Raises:
+            UserError: it cannot be kept.
+        """
         path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
-        kept = self._read(path)
+        kept = by_first(lambda: path.read_text(encoding="utf-8") if path.is_file() else None)
         if kept is None:
             kept = json.dumps(compute())
             if self._is_main:
-                write_whole(path, kept.encode())
+                self._keep(path, kept)
         return json.loads(kept)
 
-    def _read(self, path: Path) -> str | None:
-        return by_first(lambda: path.read_text(encoding="utf-8") if path.is_file() else None)
+    def _keep(self, path: Path, result: str) -> None:
+        try:
+            write_whole(path, result.encode())
+        except OSError as error:
+            raise UserError(
+                f"--output {self._output}: results cannot be kept beside it ({error.strerror}); make room, "
+                "and give the same command again, which goes on with those that were kept"
+            ) from error
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """A killed evaluation goes on with the stages that it finished."""
 
+import errno
 import os
 import shutil
 
@@ -51,6 +52,22 @@ def test_a_kill_in_mid_writing_leaves_no_stage(tmp_path, monkeypatch):
         dying.setattr(os, "fsync", dies)
         stages.run("a", lambda: [1, 2, 3])
     assert Stages(tmp_path / "out", {}).run("a", lambda: [4]) == [4]
+
+
+def test_a_disk_that_is_full_is_told_and_the_finished_stages_stay(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stages = Stages(tmp_path / "out", {})
+    stages.run("a", lambda: 1)
+    with (
+        monkeypatch.context() as disk,
+        pytest.raises(UserError, match=r"^--output .*out: .* \(No space left"),
+    ):
+        disk.setattr(os, "fsync", full)
+        stages.run("b", lambda: 2)
+    again = Stages(tmp_path / "out", {})
+    assert [again.run("a", lambda: 3), again.run("b", lambda: 4)] == [1, 4]
 
 
 @pytest.mark.parametrize("module", ["chat/template.py", "chat/hub/loading.py", "eval/formats.py"])
