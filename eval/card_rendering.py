@@ -70,21 +70,28 @@ def render_card(
         parameters=results["models"][row]["parameters"] if results else model.parameters(),
         positions=model.positions,
         sizes=model.sizes,
-        base=model.base and code_span(published(model.base)),
-        base_is_random=bool(model.base and model.base.endswith(".json")),
         corpora=_corpora(results, statistics, given),
         described=PROVENANCE | described(given),
         statistics=statistics,
         times=escaped(", ".join((statistics or {}).get("options", {}).get("times") or [])),
-        settings=_written(model.settings),
-        trainer_state=model.trainer_state,
-        best=model.lowest_validation_loss(),
-        prefer_settings=_written(model.prefer_settings),
-        prefer_state=model.prefer_state,
         is_evaluated=bool(results),
         commands=_commands(results, statistics, model_id, row),
+        **_training(model),
         **(_evaluation(results, row) if results else {}),
     )
+
+
+def _training(model: ModelFolder) -> dict:
+    """What the template tells of how the model was trained."""
+    return {
+        "base": model.base and code_span(published(model.base)),
+        "base_is_random": bool(model.base and model.base.endswith(".json")),
+        "settings": _written(model.settings),
+        "trainer_state": model.trainer_state,
+        "best": model.lowest_validation_loss(),
+        "prefer_settings": _written(model.prefer_settings),
+        "prefer_state": model.prefer_state,
+    }
 
 
 def _evaluation(results: dict, row: str) -> dict:

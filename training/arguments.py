@@ -207,6 +207,9 @@ class TrainArguments:
             )
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
+        self._check_push()
+
+    def _check_push(self) -> None:
         for name in ("hub_public", "hub_tag"):
             if getattr(self, name) and not self.push_to_hub:
                 raise UserError(
