@@ -13,10 +13,15 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.dialogue import Dialogue, alternating_turns
 from data_scripts.cleaning import clean_film_text
+
+if TYPE_CHECKING:
+    from convokit import Conversation, Corpus, Utterance
 
 NAME = "cornell"
 
@@ -46,7 +51,7 @@ def _text(text: str | None, keep_raw_text: bool) -> str:
     return (text or "").strip() if keep_raw_text else clean_film_text(text or "")
 
 
-def _in_reply_order(conversation) -> list:
+def _in_reply_order(conversation: Conversation) -> list[Utterance]:
     """Utterances along the chain of replies; in the file's order where they are no chain."""
     utterances = list(conversation.iter_utterances())
     answer_to = {utterance.reply_to: utterance for utterance in utterances}
@@ -58,7 +63,7 @@ def _in_reply_order(conversation) -> list:
     return chain if len(chain) == len(utterances) else utterances
 
 
-def _open(path: str | None, scratch: Path):
+def _open(path: str | None, scratch: Path) -> Corpus:
     """The ConvoKit corpus; its progress chatter is swallowed."""
     try:
         import convokit
@@ -73,7 +78,7 @@ def _open(path: str | None, scratch: Path):
         return _read(convokit, Path(path), scratch)
 
 
-def _read(convokit, path: Path, scratch: Path):
+def _read(convokit: ModuleType, path: Path, scratch: Path) -> Corpus:
     flag = f"--corpora {NAME}={path}"
     folder = path
     if path.suffix == ".zip" and path.is_file():
@@ -102,7 +107,7 @@ def _read(convokit, path: Path, scratch: Path):
         raise UserError(f"{flag}: ConvoKit cannot read it ({error!r}); download the corpus again") from error
 
 
-def _download(convokit) -> str:
+def _download(convokit: ModuleType) -> str:
     try:
         return convokit.download("movie-corpus")
     except (OSError, ValueError) as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 
 
-def ratio_of_sums(numerators, denominators, seed: int = 0) -> dict[str, float]:
+def ratio_of_sums(numerators: ArrayLike, denominators: ArrayLike, seed: int = 0) -> dict[str, float]:
     """sum(numerators) / sum(denominators) with its 95 % interval by resampling dialogues (Efron, 1979).
 
     Args:

@@ -10,6 +10,7 @@ from chat.decoding import DecodingSettings
 from eval.formats import Format
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 MAX_NEW_TOKENS = 30
@@ -21,7 +22,7 @@ class Clock:
     def __init__(self):
         self.times: list[float] = []
 
-    def put(self, value) -> None:
+    def put(self, value: torch.Tensor) -> None:
         self.times.append(time.perf_counter())
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ from eval.batches import in_batches
 from eval.formats import Format, ScoredSequence, scored_sequences
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 
@@ -85,7 +86,7 @@ def _score(model: PreTrainedModel, sequences: list[ScoredSequence]) -> list[list
         ]
 
 
-def _span_losses(logits, input_ids, start: int, end: int) -> list[float]:
+def _span_losses(logits: torch.Tensor, input_ids: torch.Tensor, start: int, end: int) -> list[float]:
     """Each token is predicted at the position before it; a role token or label is always before `start`."""
     import torch
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -169,7 +169,7 @@ def talk(
     seed: int,
     turns: int,
     opener: str | None = None,
-    on_reply=lambda: None,
+    on_reply: Callable[[], object] = lambda: None,
 ) -> Conversation:
     """One conversation: what one session says is the other one's user message.
 

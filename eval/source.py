@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import Dialogue
@@ -91,7 +92,7 @@ class SourceEvaluation:
             for number, (view, index) in enumerate(self.contexts)
         ]
 
-    def _stage(self, contender: Contender, name: str, compute):
+    def _stage(self, contender: Contender, name: str, compute: Callable[[Contender], Any]) -> Any:
         return self.stages.run(f"{self.source} {contender.row} {name}", lambda: compute(contender))
 
     def _prompts(self, contender: Contender) -> list[list[int]]:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import signal
+from types import FrameType
 
 import torch
 from accelerate import DistributedType
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.integrations import TensorBoardCallback
 
 from chat.decoding import DecodingSettings
@@ -34,7 +42,7 @@ class StopOnSigterm(TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs):
         signal.signal(signal.SIGTERM, self._handler_before)
 
-    def _receive(self, signal_number, frame) -> None:
+    def _receive(self, signal_number: int, frame: FrameType | None) -> None:
         self.received = True
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -43,7 +51,7 @@ class StopOnSigterm(TrainerCallback):
             args.load_best_model_at_end = False
             control.should_save = control.should_training_stop = True
 
-    def _any_received(self, args) -> bool:
+    def _any_received(self, args: TrainingArguments) -> bool:
         if args.world_size == 1:
             return self.received
         told = torch.tensor(int(self.received), device=args.device)
@@ -58,7 +66,7 @@ class StopEarly(EarlyStoppingCallback):
     def is_over(self) -> bool:
         return self.early_stopping_patience_counter >= self.early_stopping_patience
 
-    def go_on(self, state) -> None:
+    def go_on(self, state: TrainerState) -> None:
         """Counts on from what a checkpoint's state tells, with the patience that is asked for now."""
         saved = state.stateful_callbacks.get(type(self).__name__, self.state())
         self.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
@@ -104,7 +112,9 @@ class SampleReplies(TensorBoardCallback):
             self.tb_writer.add_text("sample replies", "\n\n".join(lines), state.global_step)
 
 
-def sample_replies(model, tokenizer, prompts: list[str]) -> list[str]:
+def sample_replies(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[str]
+) -> list[str]:
     """The greedy reply to each prompt, as the first message of a conversation without a persona.
 
     A base that is trained on plain text has no chat format: it writes on after the prompt's line.
@@ -123,7 +133,7 @@ def sample_replies(model, tokenizer, prompts: list[str]) -> list[str]:
     return replies
 
 
-def _prompt_ids(tokenizer, prompt: str) -> list[int]:
+def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     if has_chat_format(tokenizer):
         return encode_prompt(tokenizer, [{"role": USER, "content": prompt}])
     texts = encode_texts(tokenizer, [prompt])

@@ -6,9 +6,13 @@ import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.model_files import TRAINER_STATE_FILE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 DOOMED_PREFIX = ".deleting-"
 
@@ -82,7 +86,7 @@ def _delete(checkpoint: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def check_same_model(checkpoint: Path, model) -> None:
+def check_same_model(checkpoint: Path, model: PreTrainedModel) -> None:
     """Raises UserError where the checkpoint's weights have other names or shapes than the model's."""
     from safetensors import safe_open
 

@@ -122,7 +122,9 @@ class PreferenceTrainer(ResumableTrainer):
         loss = loss + self.data_loss_weight * nats.sum() / tokens * self.accelerator.num_processes
         return (loss, None) if return_outputs else loss
 
-    def _preference(self, model, batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _preference(
+        self, model: torch.nn.Module, batch: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         # As `accelerate` has the model compute, so that before the first step the two are the same.
         with torch.no_grad(), self.accelerator.autocast():
             before = log_probs_of_replies(self.reference, batch)

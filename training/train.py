@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chat.cli import UserError, parse_arguments, run
 from chat.hub.publishing import ATTEMPTS
@@ -35,6 +35,7 @@ from training.resuming import (
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from chat.hub.repositories import Destination
     from training.push_checkpoints import PushCheckpoints
@@ -161,8 +162,13 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
 
 
 def _batches(
-    arguments: TrainArguments, dataset, lengths: np.ndarray, tokenizer, model, processes: int
-) -> dict:
+    arguments: TrainArguments,
+    dataset: Dataset,
+    lengths: np.ndarray,
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+    processes: int,
+) -> dict[str, Any]:
     """Training data, its order and its collator, by `--batching`."""
     from chat.template import padding_id
     from training.collator import PackedCollator, PaddedCollator
