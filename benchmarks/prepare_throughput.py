@@ -23,6 +23,7 @@ from pathlib import Path
 from benchmarks.processes import Measurement, measure
 from benchmarks.reports import report
 from chat.cli import UserError, check_numbers, parse_arguments, run
+from chat.published_paths import without_folders
 from data_scripts import fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +88,7 @@ def _description(specification: str) -> dict:
         [Path(path)] if Path(path).is_file() else [each for each in Path(path).rglob("*") if each.is_file()]
     )
     found = fingerprint.of_inputs({}, [specification], None)
-    checksum = found[f"--corpora {fingerprint.without_folders(specification)}"]
+    checksum = found[f"--corpora {without_folders(specification)}"]
     return {
         "name": name,
         "files": len(files),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Iterable
 from importlib import metadata
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from chat.cli import UserError
 from chat.folders import sha256_of
+from chat.published_paths import without_folders
 from data_scripts.provenance import PROVENANCE
 
 DIGESTED_BYTES = 64 * 2**20
@@ -67,23 +67,6 @@ def of_inputs(options: dict, corpora: Iterable[str], tokenizer: str | None) -> d
     if tokenizer is not None:
         found["--tokenizer"] = _of_path(Path(tokenizer), "--tokenizer", deep=False)
     return found
-
-
-def without_folders(value: str) -> str:
-    """A local path, or the path in NAME=PATH, as its last part: a dataset may be published, a disk not."""
-    if Path(value).exists():
-        return _last_part(value)
-    name, equals, path = value.partition("=")
-    return name + equals + (_last_part(path) if path and Path(path).exists() else path)
-
-
-def published(name: str) -> str:
-    """A model's name as a reader elsewhere can use it: of a path on this machine only the last part."""
-    return Path(name).name if name.startswith(("/", "~", ".")) else name
-
-
-def _last_part(path: str) -> str:
-    return Path(os.path.abspath(path)).name
 
 
 def changes(found: dict[str, str], before: dict[str, str]) -> list[str]:

@@ -20,6 +20,7 @@ from chat.cli import UserError, parse_arguments, run
 from chat.dialogue import SPLITS
 from chat.folders import Contents, check_replaceable, is_whole, sizes, whole_folder
 from chat.model_files import STATISTICS_FILE
+from chat.published_paths import published, without_folders
 from data_scripts import fingerprint
 from data_scripts.arguments import PrepareArguments
 
@@ -51,8 +52,8 @@ def _inputs(arguments: PrepareArguments) -> dict[str, str]:
 
 def _published_options(arguments: PrepareArguments) -> dict:
     return arguments.deciding() | {
-        "corpora": [fingerprint.without_folders(specification) for specification in arguments.corpora],
-        "tokenizer": fingerprint.published(arguments.tokenizer),
+        "corpora": [without_folders(specification) for specification in arguments.corpora],
+        "tokenizer": published(arguments.tokenizer),
     }
 
 

@@ -14,7 +14,7 @@ from chat.cli import command_line
 from chat.dialogue import SPLITS
 from chat.hub.merged_cards import OwnPart, merged_card
 from chat.markdown import code_span, escaped, on_one_line
-from data_scripts.fingerprint import published
+from chat.published_paths import published
 from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import COUNTED, ModelFolder, own_statistics, read_model_folder

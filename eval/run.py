@@ -18,7 +18,7 @@ from pathlib import Path
 from chat.cli import UserError, check_numbers, numbers_by_name, parse_arguments, run
 from chat.dialogue import SPLITS, Dialogue
 from chat.folders import Contents, check_replaceable, whole_folder
-from data_scripts.fingerprint import without_folders
+from chat.published_paths import without_folders
 from eval.contenders import load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
 from eval.lengths import Lengths

@@ -52,18 +52,6 @@ def save(arguments: TrainArguments | PreferArguments, folder: str | Path) -> Non
     write_whole(Path(folder) / arguments.FILE, f"{json.dumps(kept, indent=2)}\n".encode())
 
 
-def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
-    """The same with the last part of each path on this machine alone, to be published.
-
-    Args:
-        paths: names of the fields that may be paths.
-    """
-    given = {name: Path(path) for name in paths if (path := getattr(arguments, name))}
-    return replace(
-        arguments, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()}
-    )
-
-
 def is_first_process() -> bool:
     """Whether it is the one that writes for all processes of a run, which need not have met yet."""
     from accelerate.utils import get_cpu_distributed_information

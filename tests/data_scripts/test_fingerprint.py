@@ -118,7 +118,14 @@ def test_all_that_is_imported_of_chat_counts_but_what_cannot_change_a_dataset():
     data = {path for path in (ROOT / "chat").glob("[!.]*.*") if path.suffix != ".py"}
     of_chat = {path.relative_to(ROOT).as_posix() for path in modules | data if ROOT / "chat" in path.parents}
     of_the_hub = ("__init__", "cards", "errors", "merged_cards", "publishing", "repositories", "secrets")
-    without_influence = ("__init__", "cli", "folders", "markdown", *(f"hub/{name}" for name in of_the_hub))
+    without_influence = (
+        "__init__",
+        "cli",
+        "folders",
+        "markdown",
+        "published_paths",
+        *(f"hub/{name}" for name in of_the_hub),
+    )
     counted = {f"chat/{name}" for name in fingerprint.CHAT_CODE}
     assert counted == of_chat - {f"chat/{name}.py" for name in without_influence}
 
@@ -146,19 +153,6 @@ def test_what_is_made_here_is_known_by_the_code_that_makes_it(tmp_path):
     (tmp_path / "mine.yaml").write_text("words: {}")
     own = fingerprint.of_inputs({}, [f"persona_questions={tmp_path / 'mine.yaml'}"], None)
     assert own["--corpora persona_questions=mine.yaml"] not in (own["code"], fingerprint.BY_NAME)
-
-
-def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkeypatch):
-    odd = tmp_path / "date=2024.jsonl"
-    odd.touch()
-    assert fingerprint.without_folders(f"jsonl={odd}") == "jsonl=date=2024.jsonl"
-    assert fingerprint.without_folders(str(odd)) == "date=2024.jsonl"
-    monkeypatch.chdir(tmp_path)
-    assert fingerprint.without_folders(".") == tmp_path.name
-    assert fingerprint.without_folders("user/model") == "user/model"
-    for path in ("/home/me/words", "~/words", "./words", "../words"):
-        assert fingerprint.published(path) == "words"
-    assert fingerprint.published("user/model") == "user/model"
 
 
 def test_a_file_that_may_not_be_read_is_named(inputs, tmp_path, monkeypatch):

@@ -19,7 +19,6 @@ from training.resuming import (
     is_first_process,
     refuse_earlier_run,
     save,
-    with_last_parts,
 )
 
 
@@ -75,12 +74,6 @@ def test_without_arguments_that_can_be_read_a_run_goes_on_by_those_that_are_give
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "train_arguments.json").write_text(kept)
     assert as_resumed(short_run()) == short_run()
-
-
-def test_of_paths_on_this_machine_alone_the_last_part_is_published(short_run, tmp_path):
-    given = short_run(data=str(tmp_path / "talk"), base="models/pocket", output_dir="runs/one")
-    told = with_last_parts(given, ("data", "base", "output_dir"))
-    assert (told.data, told.base, told.output_dir) == ("./talk", "models/pocket", "runs/one")
 
 
 def test_the_processes_of_one_run_share_its_folder_and_another_run_does_not(tmp_path, monkeypatch):

@@ -1,0 +1,40 @@
+"""Paths as they may be published: of one on this machine, the last part alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+Arguments = TypeVar("Arguments")
+
+
+def without_folders(value: str) -> str:
+    """A local path, or the path in NAME=PATH, as its last part: a dataset may be published, a disk not."""
+    if Path(value).exists():
+        return _last_part(value)
+    name, equals, path = value.partition("=")
+    return name + equals + (_last_part(path) if path and Path(path).exists() else path)
+
+
+def _last_part(path: str) -> str:
+    return Path(os.path.abspath(path)).name
+
+
+def published(name: str) -> str:
+    """A model's name as a reader elsewhere can use it: of a path on this machine only the last part."""
+    return Path(name).name if name.startswith(("/", "~", ".")) else name
+
+
+def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
+    """The same arguments with the last part of each path on this machine alone.
+
+    Args:
+        arguments: a dataclass.
+        paths: names of the fields that may be paths.
+    """
+    given = {name: Path(path) for name in paths if (path := getattr(arguments, name))}
+    return replace(
+        arguments, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()}
+    )
