@@ -122,8 +122,7 @@ def _laid_out(output: Path, repo_id: str) -> Iterator[Path]:
 def _write_shards(rows: Dataset, folder: Path, split: str) -> None:
     count = max(1, -(-rows.data.nbytes // SHARD_BYTES))
     for index in range(count):
-        shard = rows.shard(count, index, contiguous=True) if count > 1 else rows
-        shard.to_parquet(folder / f"{split}-{index:05d}-of-{count:05d}.parquet")
+        rows.shard(count, index).to_parquet(folder / f"{split}-{index:05d}-of-{count:05d}.parquet")
 
 
 def _train_command(repo_id: str, options: dict) -> str:
