@@ -119,8 +119,7 @@ class PreferenceTrainer(ResumableTrainer):
             nats, of_tokens = row_losses(model, inputs["dialogues"])
         # Of all processes, some of which may have no dialogue; the gradients are averaged over them.
         tokens = self.accelerator.reduce(of_tokens.sum().float(), "sum").clamp(min=1)
-        loss = loss + self.data_loss_weight * nats.sum() / tokens * self.accelerator.num_processes
-        return (loss, None) if return_outputs else loss
+        return loss + self.data_loss_weight * nats.sum() / tokens * self.accelerator.num_processes
 
     def _preference(
         self, model: torch.nn.Module, batch: dict[str, torch.Tensor]
