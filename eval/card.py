@@ -59,7 +59,7 @@ class CardArguments:
             _check_model_id(self.model_id)
 
     def given_metadata(self) -> list[str]:
-        """What of the metadata the flags say; of the rest, what a card on the Hub says stays."""
+        """The metadata fields that flags give; the others stay as a card on the Hub has them."""
         given = [name for name in ("license", "language") if getattr(self, name) != vars(CardArguments)[name]]
         return [*given, "license_name"] if "license" in given else given
 

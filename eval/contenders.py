@@ -51,7 +51,7 @@ class Contender:
 
 
 def weights_sha256(model: PreTrainedModel) -> str:
-    """A checksum of the names and values of all weights, by which results tell whose they are."""
+    """A checksum of the names and values of all weights, which ties results to their model."""
     digest = hashlib.sha256()
     for name, weights in model.state_dict().items():
         digest.update(name.encode())

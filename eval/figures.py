@@ -125,7 +125,7 @@ class Context:
     """What stands before a reply, for the metrics of the reply's text.
 
     Attributes:
-        checks: by which the chat gives a reply here.
+        checks: what the chat would check a reply for here.
     """
 
     persona: tuple[str, ...]

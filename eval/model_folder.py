@@ -82,7 +82,7 @@ class ModelFolder:
         return {name: value for name, value in self.prefer_arguments.items() if name not in hidden}
 
     def parameters(self) -> int:
-        """How many numbers the weights on disk are."""
+        """The number of parameters in the weight files."""
         from safetensors import safe_open
 
         count = 0

@@ -162,7 +162,7 @@ class SourceEvaluation:
 
 
 def replies_in(views: Iterable[Dialogue]) -> list[tuple[Dialogue, int]]:
-    """All that a model is to say something in the place of: (dialogue, turn index)."""
+    """The human replies in whose place a model writes its own: (dialogue, turn index)."""
     return [(view, index) for view in views for index, mark in enumerate(is_reply(view.turns)) if mark]
 
 

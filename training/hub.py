@@ -46,7 +46,7 @@ class OtherRunError(UserError):
 
 
 def begin(arguments: TrainArguments, destination: Destination) -> bool:
-    """Before the work: the repository is made, and holds no other run, or gives its checkpoints to this one.
+    """Makes the repository, checks that it holds no other run, and on --resume fetches its checkpoints.
 
     Returns:
         Whether the repository is this run's; else the Hub could not be asked, and is to be asked again.
@@ -65,7 +65,7 @@ def begin(arguments: TrainArguments, destination: Destination) -> bool:
 
 
 def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -> None:
-    """Raises UserError where what is there would be replaced, or could not be, and what the client raises."""
+    """Raises UserError where another run, model or tag is there already, and what the client raises."""
     here = last_whole_checkpoint(arguments.output_dir) if arguments.resume else None
     if here or not arguments.resume:
         refuse_other_run(destination, here)

@@ -46,7 +46,7 @@ def write_id(run_id: str | None, checkpoint: Path) -> None:
 
 
 def run_of(checkpoint: Path) -> Run:
-    """The run of a checkpoint, or of as much of one as tells it."""
+    """The run of a checkpoint, of which the two files that identify it are enough."""
     found, state = _read(checkpoint / RUN_FILE), _read(checkpoint / TRAINER_STATE_FILE)
     steps = (entry for entry in state.get("log_history", []) if "loss" in entry)
     return Run(found.get("id"), {entry["step"]: json.dumps(entry, sort_keys=True) for entry in steps})
