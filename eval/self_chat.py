@@ -65,16 +65,13 @@ class SelfChatArguments:
             raise UserError(f"--conversations {self.conversations}: give 1 or more")
         if self.turns < 2:
             raise UserError(f"--turns {self.turns}: give 2 or more, the opener and a reply")
-        if self.opener is not None:
-            self._check_opener(self.opener)
-
-    @staticmethod
-    def _check_opener(opener: str) -> None:
-        if not opener.strip():
+        if self.opener is None:
+            return
+        if not self.opener.strip():
             raise UserError("--opener: is empty; give a sentence, or leave the flag out")
-        if len(opener) > MAX_MESSAGE_CHARACTERS:
-            raise UserError(f"--opener: {len(opener)} characters; give at most {MAX_MESSAGE_CHARACTERS}")
-        if any("\ud800" <= character <= "\udfff" for character in opener):
+        if len(self.opener) > MAX_MESSAGE_CHARACTERS:
+            raise UserError(f"--opener: {len(self.opener)} characters; give at most {MAX_MESSAGE_CHARACTERS}")
+        if any("\ud800" <= character <= "\udfff" for character in self.opener):
             raise UserError("--opener: is not UTF-8 text; give a sentence in UTF-8")
 
 
