@@ -214,7 +214,10 @@ def check_replaceable(output: str | Path, contents: Contents, flag: str) -> None
     """Raises UserError unless `output` is free, empty, or a folder that an earlier run of ours wrote."""
     output = Path(output)
     try:
-        is_here = output.resolve() == Path.cwd()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            # Of links in a circle all that follows says that nothing is there.
+            output.stat()
+        is_here = Path(os.path.realpath(output)) == Path.cwd()
         is_folder = output.is_dir()
         ours = is_folder and (contents.are_in(output) or not any(output.iterdir()))
         is_taken = output.exists() and not ours

@@ -8,6 +8,7 @@ Runs are sorted by bits per byte, the one figure that compares across tokenizers
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +155,9 @@ def _footnotes(ranked: list[Row], comparable: list[Row]) -> list[str]:
 
 def _names(paths: list[Path]) -> dict[str, Path]:
     """Each run's folder as its name; where several have that, the folder's path, or the file's."""
-    names = [(path.resolve().parent.name, path.parent.as_posix(), path.as_posix()) for path in paths]
+    names = [
+        (Path(os.path.realpath(path)).parent.name, path.parent.as_posix(), path.as_posix()) for path in paths
+    ]
     given = Counter(name for of_path in names for name in {*of_path})
     return {
         next((name for name in of_path if given[name] == 1), of_path[-1]): path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def read_model_folder(path: str, flag: str) -> ModelFolder:
     """
     from chat.hub.loading import load_config
 
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         raise UserError(f"{flag} {path}: no such folder; give the folder of a trained model")
     if not (folder / "config.json").is_file() or not any(folder.glob(WEIGHTS)):

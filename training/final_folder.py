@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def check_place(arguments: TrainArguments | PreferArguments) -> None:
     check_replaceable(final_model_dir, model_folder_contents(arguments.FILE), "--final-model-dir")
     if Path(output_dir).is_file():
         raise UserError(f"--output-dir {output_dir}: is a file; give a folder")
-    if Path(output_dir).resolve().is_relative_to(Path(final_model_dir).resolve()):
+    if Path(os.path.realpath(output_dir)).is_relative_to(os.path.realpath(final_model_dir)):
         raise UserError(
             f"--final-model-dir {final_model_dir}: would take the place of --output-dir {output_dir}; give "
             "another folder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_log(folder: str, flag: str) -> Log:
     Raises:
         UserError: there is no folder, no such file in it, or no event in them.
     """
-    path = Path(folder).expanduser()
+    path = Path(os.path.expanduser(folder))
     if not path.is_dir():
         raise UserError(
             f"{flag} {folder}: no such folder; name the FEEDBACK_FOLDER of the page, which appears with the "

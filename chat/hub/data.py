@@ -40,11 +40,11 @@ def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBa
 def _tokenized_folder(path: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     from datasets import load_from_disk
 
-    folder = Path(path).expanduser()
     if not is_local(path):
         raise UserError(
             f"--data {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
         )
+    folder = Path(path).expanduser()
     with explained("--data", path, "tokenised dataset"):
         for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
             if not (folder / part).exists():

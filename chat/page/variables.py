@@ -139,7 +139,8 @@ def _check_folder(folder: str) -> None:
     """Raises UserError where messages could not be kept, which one would learn of too late."""
     try:
         check_writable(Path(folder).expanduser() / "events", FOLDER_VARIABLE)
-    except UserError:
+    except (UserError, RuntimeError):
+        # The second of a home folder that nobody has.
         raise UserError(
             f"{FOLDER_VARIABLE} {folder}: cannot be written to; give another folder, or off"
         ) from None

@@ -247,6 +247,16 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         check_replaceable(tmp_path, DONE, "--output")
 
 
+@pytest.mark.parametrize("name", ["around", "around/model"])
+def test_links_in_a_circle_are_found_before_the_work(tmp_path, name):
+    (tmp_path / "around").symlink_to(tmp_path / "again")
+    (tmp_path / "again").symlink_to(tmp_path / "around")
+    with pytest.raises(
+        UserError, match=r"^--output .*: cannot be read \(Too many levels of symbolic links\)"
+    ):
+        check_replaceable(tmp_path / name, DONE, "--output")
+
+
 @pytest.mark.parametrize("has_links", [True, False])
 def test_a_second_name_keeps_a_file_whose_first_one_goes(tmp_path, monkeypatch, has_links):
     """Also on a disk that knows but one name of a file."""

@@ -55,6 +55,7 @@ def test_the_command_reports_errors_in_one_line(trained_folder, model_folder, tm
     (strange[1] / "trainer_state.json").write_text('{"log_history": [{"eval_loss": "low"}]}')
     for flags, problem in (
         (("--model", "nowhere", "--results", run), "--model nowhere: no such folder"),
+        (("--model", "~nobody such/m", "--results", run), "--model ~nobody such/m: no such folder"),
         (("--model", run, "--results", run), "holds no model"),
         (("--model", str(broken), "--results", run), "train_arguments.json: not an object"),
         (("--model", str(strange[0]), "--results", run), "train_arguments.json: not as training wrote it"),

@@ -113,9 +113,11 @@ def test_the_command_names_runs_by_their_folders(tmp_path):
 def test_the_command_reports_errors_in_one_line(tmp_path):
     folder = write_run(tmp_path / "run", sample_results())
     newer = write_run(tmp_path / "newer", {**sample_results(), "format_version": 4})
+    (tmp_path / "around").symlink_to(tmp_path / "around")
     for flags, problem in (
         ((), "the following arguments are required: --results; see --help"),
         (("--results", "nowhere"), "--results nowhere: No such file or directory; give the results"),
+        (("--results", str(tmp_path / "around")), "around: Too many levels of symbolic links; give the"),
         (("--results", str(newer)), "results of format version 4, this reads 3; evaluate anew"),
         (("--results", str(folder), "--output", str(tmp_path)), "is a folder; give a file"),
         (("--results", str(folder), "--output", str(tmp_path / "no" / "x.md")), "cannot be written (No such"),

@@ -215,6 +215,12 @@ def test_a_model_that_cannot_be_saved_after_all_is_saved_by_its_checkpoints(shor
     assert (other / "model.safetensors").is_file()
 
 
+def test_an_output_of_links_in_a_circle_is_named(short_run, tmp_path):
+    (tmp_path / "around").symlink_to(tmp_path / "around")
+    with pytest.raises(UserError, match=r"^--output-dir .*around: cannot be written \("):
+        train(short_run(output_dir=str(tmp_path / "around")))
+
+
 def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
     """Both hold the run's arguments, by which a model's folder is known."""
     (tmp_path / "other" / "checkpoint-4").mkdir(parents=True)

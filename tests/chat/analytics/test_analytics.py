@@ -243,6 +243,7 @@ def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
     ("flags", "error"),
     [
         (["--folder", "nowhere"], r"--folder nowhere: no such folder; name the FEEDBACK_FOLDER of the page"),
+        (["--folder", "~nobody such/kept"], r"--folder ~nobody such/kept: no such folder"),
         ([], r"--folder feedback: no such folder"),
         (["--folder", "empty"], r"--folder empty: has no .jsonl files; nobody has allowed"),
         (["--folder", "foreign"], r"--folder foreign: no event of the chat in 1 files, 2 lines skipped"),

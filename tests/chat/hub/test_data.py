@@ -8,10 +8,11 @@ from chat.cli import UserError
 from chat.hub.data import load_tokenized
 
 
-def test_a_name_without_an_owner_is_a_folder(monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["talk", "~nobody such/talk"])
+def test_a_name_without_an_owner_is_a_folder(monkeypatch, tmp_path, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^--data talk: no such folder; make a tokenised dataset with"):
-        load_tokenized("talk")
+    with pytest.raises(UserError, match=rf"^--data {name}: no such folder; make a tokenised dataset with"):
+        load_tokenized(name)
 
 
 @pytest.mark.parametrize(
