@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chat.dialogue import Dialogue
-from data_scripts.rows import cleaner, rows_by_split, turns_of_two
+from data_scripts.rows import cleaner, listed, rows_by_split, turns_of_two
 
 NAME = "daily_dialog"
 
@@ -19,4 +19,4 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
     clean = cleaner(keep_raw_text)
     for split, row in rows_by_split(NAME, path, ["dialog"]):
-        yield Dialogue(NAME, turns_of_two(map(clean, row["dialog"]), dropped), split=split)
+        yield Dialogue(NAME, turns_of_two(map(clean, listed(row["dialog"])), dropped), split=split)

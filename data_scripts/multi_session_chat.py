@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, swapped
 from data_scripts.personas import shares_told
-from data_scripts.rows import cleaner, rows_by_split, turns_of_two
+from data_scripts.rows import cleaner, listed, rows_by_split, turns_of_two
 
 NAME = "multi_session_chat"
 # Of a fact's words: what its speaker must have said at least, and how much more than the other one.
@@ -25,8 +25,8 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
     """Dialogues in the corpus's own split. See `cornell.load` for the arguments."""
     clean = cleaner(keep_raw_text)
     for split, row in rows_by_split(NAME, path, ["personality", "dialog"]):
-        facts = [fact for fact in dict.fromkeys(map(clean, row["personality"])) if fact]
-        yield from _sides(turns_of_two(map(clean, row["dialog"]), dropped), facts, split, dropped)
+        facts = [fact for fact in dict.fromkeys(map(clean, listed(row["personality"]))) if fact]
+        yield from _sides(turns_of_two(map(clean, listed(row["dialog"])), dropped), facts, split, dropped)
 
 
 def _sides(turns: tuple[Turn, ...], facts: list[str], split: str, dropped: Counter) -> Iterator[Dialogue]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn, alternating_turns, swapped, with_distractors
 from data_scripts.personas import shares_told
-from data_scripts.rows import cleaner, rows_by_split
+from data_scripts.rows import cleaner, listed, rows_by_split
 
 NAME = "personachat"
 HUB_ID = "AlekseyKorshuk/persona-chat"
@@ -29,8 +29,8 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
             dropped["dialogues without utterances"] += 1
             continue
         last = row["utterances"][-1]
-        texts = [*last["history"], last["candidates"][-1]]
-        persona = tuple(sentence for sentence in map(clean, row["personality"]) if sentence)
+        texts = [*listed(last["history"]), listed(last["candidates"])[-1]]
+        persona = tuple(sentence for sentence in map(clean, listed(row["personality"])) if sentence)
         turns = alternating_turns(_with_roles(texts, clean), dropped)
         if split == "train" and _is_the_users(persona, turns):
             dropped["attributions of a persona to the speaker who does not tell it"] += 1
@@ -47,7 +47,7 @@ def _is_the_users(persona: tuple[str, ...], turns: tuple[Turn, ...]) -> bool:
 
 def _distractors(utterances: list[dict], clean: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
     """By true reply, the other candidates."""
-    cleaned = (map(clean, each["candidates"]) for each in utterances)
+    cleaned = (map(clean, listed(each["candidates"])) for each in utterances)
     return {true: tuple(text for text in others if text and text != true) for *others, true in cleaned}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from chat.cli import UserError
 from chat.dialogue import Turn, alternating_turns
@@ -42,6 +43,18 @@ def rows_by_split(corpus: str, name: str | None, columns: list[str]) -> Iterator
     for split, rows in splits.items():
         for row in rows.select_columns(columns):
             yield "train" if split == "train" else "val", row
+
+
+def listed(texts: Any) -> list[str]:
+    """The list of texts that a column should have.
+
+    Raises:
+        TypeError: it is something else, such as the one text that tables of CSV have in its place, whose
+            letters would pass for texts.
+    """
+    if not isinstance(texts, list):
+        raise TypeError(f"{type(texts).__name__} in place of a list of texts")
+    return texts
 
 
 def cleaner(keep_raw_text: bool) -> Callable[[str], str]:

@@ -180,6 +180,23 @@ def test_a_row_that_is_no_dialogue_is_named(rows_corpus, name, rows):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("daily_dialog", {"dialog": "['Hi there . ' ' Yes , hello . ']"}),
+        ("multi_session_chat", {"dialog": ["Hi.", "Yes."], "personality": "I sing."}),
+        ("multi_session_chat", {"dialog": {"text": ["Hi.", "Yes."]}, "personality": ["I sing."]}),
+        ("personachat", {**PERSONACHAT_ROW, "personality": "i sing ."}),
+        ("personachat", {**PERSONACHAT_ROW, "utterances": [{"history": "hi !", "candidates": ["yes ."]}]}),
+        ("personachat", {**PERSONACHAT_ROW, "utterances": [{"history": ["hi !"], "candidates": "yes ."}]}),
+    ],
+)
+def test_letters_are_no_turns(rows_corpus, name, row):
+    """As of the one text that a table of CSV has in place of a list."""
+    with pytest.raises(UserError, match=r"the row after dialogue 0 is none .* in place of a list of texts"):
+        load_corpora([f"{name}={rows_corpus(train=[row], validation=[row])}"])
+
+
 def test_what_cannot_be_read_is_named_in_one_line(rows_corpus, tmp_path):
     wrong = rows_corpus("wrong", train=[{"text": "hi"}])
     empty = tmp_path / "empty"
