@@ -177,6 +177,24 @@ def test_too_few_topics_are_told_of(tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize(
+    ("written", "instead", "problem"),
+    [
+        ('greetings: ["Hi!"]', "greetings: Hello there", "`greetings: Hello there` must be a list"),
+        ('told: ["Well."]', "told: Well enough.", "`told: Well enough.` must be a list"),
+        ("words: {}", "words: {colour: red}", "`colour: red` must be a list"),
+        ("unless: []", "unless: bus", "`unless: bus` must be a list"),
+        ('told: ["Well."]', 'told: ["Ask my { pet }."]', "`Ask my { pet }.` has a brace that begins no slot"),
+    ],
+)
+def test_letters_are_no_sentences_and_what_is_no_slot_is_told(tmp_path, written, instead, problem):
+    path = own_sentences(tmp_path / "questions.yaml", "floor", "bus", "room", "class", "seat", "row", "lane")
+    assert written in path.read_text()
+    path.write_text(path.read_text().replace(written, instead))
+    with pytest.raises(UserError, match=re.escape(problem)):
+        load(path)
+
+
 @pytest.mark.parametrize("content", [None, "topics: [", "topics: {}", "7"])
 def test_a_file_of_something_else_is_named(tmp_path, content):
     path = tmp_path / "questions.yaml"
