@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
-from chat.cli import UserError
+from chat.cli import UserError, first_line
 from chat.model_files import TRAINER_STATE_FILE
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, Trainer
 
 DOOMED_PREFIX = ".deleting-"
+# Where neither FSDP nor DeepSpeed divides it, in ways of their own.
+OF_EVERY_CHECKPOINT = ("*.safetensors", "optimizer.pt", "scheduler.pt")
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -26,7 +30,7 @@ def is_whole(checkpoint: Path) -> bool:
     try:
         state = json.loads((checkpoint / TRAINER_STATE_FILE).read_text(encoding="utf-8"))
         return state["global_step"] == step_of(checkpoint)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -84,6 +88,57 @@ def _delete(checkpoint: Path) -> None:
     doomed = checkpoint.with_name(f"{DOOMED_PREFIX}{checkpoint.name}")
     checkpoint.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def not_whole(checkpoint: Path, problem: str) -> UserError:
+    return UserError(
+        f"--resume: {checkpoint} is not whole ({problem}); remove it, and give the same command again"
+    )
+
+
+def check_undamaged(checkpoint: Path, trainer: Trainer) -> None:
+    """Asks before anything is loaded: without its optimizer the Trainer goes on, with a new one and without
+    a word. After a power failure a disk may have names of files that are empty.
+
+    Raises:
+        UserError: a file that a resume reads is missing or damaged.
+    """
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        for pattern in OF_EVERY_CHECKPOINT:
+            if not any(checkpoint.glob(pattern)):
+                raise not_whole(checkpoint, f"no {pattern}")
+    for pattern, read in READ_BY.items():
+        for file in sorted(checkpoint.glob(pattern)):
+            try:
+                read(file)
+            except Exception as error:
+                raise not_whole(checkpoint, f"{file.name}: {first_line(error)}") from error
+
+
+def _read_json(file: Path) -> None:
+    if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+        raise TypeError("not an object of names and values")
+
+
+def _read_archive(file: Path) -> None:
+    with ZipFile(file):
+        pass
+
+
+def _read_weights(file: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt"):
+        pass
+
+
+# By pattern of their names: what tells whether files that a resume reads can be read.
+READ_BY: dict[str, Callable[[Path], None]] = {
+    "*.json": _read_json,
+    "*.pt": _read_archive,
+    "*.pth": _read_archive,
+    "*.safetensors": _read_weights,
+}
 
 
 def check_same_model(checkpoint: Path, model: PreTrainedModel) -> None:

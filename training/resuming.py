@@ -18,10 +18,12 @@ from chat.hub import publishing
 from chat.model_files import FREE_TO_CHANGE
 from training.checkpoints import (
     check_same_model,
+    check_undamaged,
     checkpoints,
     discard_halves,
     is_whole,
     last_whole_checkpoint,
+    not_whole,
 )
 from training.data_digest import check_same_data
 
@@ -180,8 +182,9 @@ def as_resumed(arguments: Arguments) -> Arguments:
 def _check_resumable(checkpoint: Path | None, trainer: ResumableTrainer) -> None:
     """
     Raises:
-        UserError: the processes of the run find different checkpoints, or one of another model, of other
-            data, or of a run of another number of processes, whose steps would be other parts of an epoch.
+        UserError: the processes of the run find different checkpoints, or one that is damaged, of another
+            model, of other data, or of a run of another number of processes, whose steps would be other
+            parts of an epoch.
     """
     from accelerate import PartialState
 
@@ -189,15 +192,13 @@ def _check_resumable(checkpoint: Path | None, trainer: ResumableTrainer) -> None
     if checkpoint:
         before, now = len([*checkpoint.glob(RANDOM_STATES)]), PartialState().num_processes
         if before == 0:
-            raise UserError(
-                f"--resume: {checkpoint} is not whole (no {RANDOM_STATES}); remove it, and give the same "
-                "command again"
-            )
+            raise not_whole(checkpoint, f"no {RANDOM_STATES}")
         if before != now:
             raise UserError(
                 f"--resume: {checkpoint} is of a run of {before} processes, and this one has {now}; launch "
                 f"{before}, or begin anew in another --output-dir"
             )
+        check_undamaged(checkpoint, trainer)
         check_same_model(checkpoint, trainer.model)
         check_same_data(checkpoint, trainer.data_digests)
         if trainer.is_world_process_zero():

@@ -4,12 +4,15 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from chat.cli import UserError
 from tests.training.divided import as_zero3_leaves_them
 from training.callbacks import RotateCheckpoints
 from training.checkpoints import (
     check_same_model,
+    check_undamaged,
     checkpoints,
     discard_halves,
     last_whole_checkpoint,
@@ -32,6 +35,7 @@ def test_the_last_whole_one_is_found_by_number(tmp_path):
     checkpoint(tmp_path, 1200, '{"global_step": 12')
     checkpoint(tmp_path, 1300, json.dumps({"global_step": 1200}))
     checkpoint(tmp_path, 1400, "{}")
+    checkpoint(tmp_path, 1500, "[]")
     (tmp_path / "checkpoint-best").mkdir()
     assert last_whole_checkpoint(tmp_path) == whole[1]
     assert [path.name.rpartition("-")[2] for path in checkpoints(tmp_path)] == [
@@ -41,7 +45,48 @@ def test_the_last_whole_one_is_found_by_number(tmp_path):
         "1200",
         "1300",
         "1400",
+        "1500",
     ]
+
+
+WHOLE = SimpleNamespace(is_fsdp_enabled=False, is_deepspeed_enabled=False)
+
+
+@pytest.fixture
+def resumable(tmp_path):
+    """A checkpoint with files of all kinds that a resume reads."""
+    folder = checkpoint(tmp_path, 10, json.dumps({"global_step": 10}))
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"state": torch.zeros(2)}, folder / name)
+    save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
+    (folder / "run.json").write_text("{}")
+    check_undamaged(folder, WHOLE)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors", "run.json"]
+)
+@pytest.mark.parametrize("content", [b"", b"[]", bytes(100), None])
+def test_what_is_damaged_is_told_before_anything_is_loaded(resumable, name, content):
+    """As a disk leaves it after a power failure."""
+    whole = (resumable / name).read_bytes()
+    (resumable / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(
+        UserError, match=r"^--resume: .*-10 is not whole \(.*\); remove it, and give"
+    ) as error:
+        check_undamaged(resumable, WHOLE)
+    assert f"({name}: " in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "model.safetensors"])
+def test_without_its_optimizer_or_schedule_no_run_goes_on(resumable, name):
+    """The Trainer would begin new ones, and say nothing; what FSDP and DeepSpeed divide has other names."""
+    (resumable / name).unlink()
+    with pytest.raises(UserError, match=r"-10 is not whole \(no .*\); remove it, and give the same command"):
+        check_undamaged(resumable, WHOLE)
+    check_undamaged(resumable, SimpleNamespace(is_fsdp_enabled=True, is_deepspeed_enabled=False))
+    check_undamaged(resumable, SimpleNamespace(is_fsdp_enabled=False, is_deepspeed_enabled=True))
 
 
 def test_nothing_is_found_where_nothing_is(tmp_path):

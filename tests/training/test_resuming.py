@@ -125,7 +125,7 @@ def test_a_checkpoint_is_resumed_by_as_many_processes_on_its_model_and_data(
 ):
     checked = []
     monkeypatch.setattr("accelerate.PartialState", lambda: SimpleNamespace(num_processes=processes))
-    for name in ("check_same_model", "check_same_data"):
+    for name in ("check_undamaged", "check_same_model", "check_same_data"):
         monkeypatch.setattr(f"training.resuming.{name}", lambda *given: checked.append(given))
     monkeypatch.setattr("accelerate.utils.gather_object", lambda found: found * processes)
     for process in range(saved):
@@ -137,7 +137,7 @@ def test_a_checkpoint_is_resumed_by_as_many_processes_on_its_model_and_data(
         assert not checked and not (tmp_path / "run").exists()
     else:
         check_and_save(trainer, short_run(resume=True), tmp_path)
-        assert checked == [(tmp_path, "model"), (tmp_path, {})]
+        assert checked == [(tmp_path, trainer), (tmp_path, "model"), (tmp_path, {})]
 
 
 def test_halves_are_gone_before_a_run_goes_on(short_run, tmp_path, monkeypatch):
