@@ -76,7 +76,9 @@ def _persona(conversation: Conversation, typed: str) -> None:
     elif typed:
         from sentencex import segment
 
-        session.persona, left_out = persona_of([*segment("en", " ".join(typed.split()))])
+        # A keyboard of another encoding gives halves of characters, which the segmenter cannot take.
+        text = " ".join(typed.split()).encode("utf-8", "replace").decode("utf-8")
+        session.persona, left_out = persona_of([*segment("en", text)])
     for line in session.persona or ("Nobody in particular. /persona I have two cats. I am a nurse.",):
         conversation.screen.note(line)
     if left_out:

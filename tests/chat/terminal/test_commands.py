@@ -91,6 +91,13 @@ def test_a_persona_beyond_the_limits_is_told(talk, capsys):
     assert conversation.session.persona == ("Mr. Smith is my friend.", "I work at St. Mary's!")
 
 
+def test_half_a_character_in_a_persona_is_replaced(talk, capsys):
+    """As a terminal of Latin-1 types it."""
+    conversation, _ = talk("/persona I like two caf\udce9s. I sing.")
+    assert conversation.session.persona == ("I like two caf?s.", "I sing.")
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_a_message_beyond_the_limit_is_told(talk, capsys):
     conversation, _ = talk("y " * MAX_MESSAGE_CHARACTERS)
     assert f"Only the first {MAX_MESSAGE_CHARACTERS} characters" in capsys.readouterr().err
