@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
 
 from chat.cli import UserError
 from chat.hub.errors import failure_of, one_line
-from chat.hub.loading import explained
+from chat.hub.loading import explained, load_config
 
 
 def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
@@ -163,6 +163,13 @@ def test_a_full_disk_is_told_also_where_the_client_made_another_error_of_it():
     assert (
         failure.is_lasting and str(failure).startswith("the disk is full (") and "make room" in str(failure)
     )
+
+
+def test_a_line_that_announces_the_next_one_is_told_with_it(tmp_path):
+    """As transformers says of a configuration: what is wrong comes second."""
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_head": "4"}')
+    with pytest.raises(UserError, match=r"field 'n_head': TypeError: Field 'n_head' expected int, got str"):
+        load_config(str(tmp_path), "--model")
 
 
 @pytest.mark.parametrize("error", [PermissionError, NotADirectoryError])
