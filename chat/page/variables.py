@@ -137,6 +137,9 @@ def _check_address(name: str) -> None:
 
 def _check_folder(folder: str) -> None:
     """Raises UserError where messages could not be kept, which one would learn of too late."""
+    if folder.lower() in ("false", "no", "none", "0"):
+        # Of whoever gives it nothing is to be kept.
+        raise UserError(f"{FOLDER_VARIABLE} {folder}: give off, or ./{folder} for a folder of this name")
     try:
         check_writable(Path(folder).expanduser() / "events", FOLDER_VARIABLE)
     except (UserError, RuntimeError):

@@ -53,6 +53,7 @@ def test_a_model_may_lie_at_home():
         ("GRADIO_SERVER_NAME", "no such name", "no address of this machine"),
         ("FEEDBACK_FOLDER", f"{__file__}/kept", "cannot be written to; give another folder, or off"),
         ("FEEDBACK_FOLDER", "~nobody such/kept", "cannot be written to; give another folder, or off"),
+        ("FEEDBACK_FOLDER", "False", "give off, or ./False for a folder of this name"),
         # Which root may write to, by its rights.
         ("FEEDBACK_FOLDER", "/proc/kept", "cannot be written to; give another folder, or off"),
     ],
