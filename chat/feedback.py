@@ -15,6 +15,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -98,7 +99,7 @@ class FeedbackLog:
             reply=_text(reply),
             persona=list(persona_from(persona)),
             settings={name: value for name, value in asdict(settings.clamped()).items() if name != "seed"},
-            model=_text(model, MAX_ID_CHARACTERS),
+            model=_text(model),
             seed=seed,
             seconds=round(max(0.0, seconds), 3) if math.isfinite(seconds) else None,
             tokens=max(0, int(tokens)),
@@ -135,7 +136,7 @@ class FeedbackLog:
 
     def _append(self, event: str, **values: Any) -> None:
         record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        line = json.dumps(record, ensure_ascii=False) + "\n"
         try:
             with self._lock:
                 _append_whole(self.file, line.encode("utf-8"))
@@ -166,9 +167,8 @@ def _scheduler(dataset: str, file: Path) -> QuietScheduler:
 def _append_whole(file: Path, line: bytes) -> None:
     """Appends the line or, where the disk is full, nothing of it."""
     _make_folder(file.parent)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode=0o600)
-    with open(descriptor, "ab", buffering=0) as opened:
-        size = os.fstat(descriptor).st_size
+    with open(file, "ab", buffering=0, opener=partial(os.open, mode=0o600)) as opened:
+        size = os.fstat(opened.fileno()).st_size
         if opened.write(line) < len(line):
             opened.truncate(size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

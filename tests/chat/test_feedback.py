@@ -6,6 +6,7 @@ import resource
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -58,7 +59,9 @@ def test_what_is_logged(tmp_path):
     reply, disliked, neither = events(log)
     times = [datetime.fromisoformat(event.pop("time")) for event in (reply, disliked, neither)]
     assert times == sorted(times) and times[0].utcoffset() == timedelta(0)
-    assert reply.pop("settings")["temperature"] == 0.5
+    settings = reply.pop("settings")
+    # The seed is the one that the reply was drawn with, not the one that was asked for.
+    assert settings["temperature"] == 0.5 and "seed" not in settings
     assert reply == {
         "event": "reply",
         "conversation": "c0ffee",
@@ -109,6 +112,14 @@ def test_threads_and_processes_do_not_mix_their_lines(tmp_path):
     assert logged == {str(index) for index in range(200)}
 
 
+def test_nothing_is_logged_while_a_push_reads_the_file(tmp_path, monkeypatch):
+    """Which would push what a full disk has room for of an event."""
+    scheduler = MagicMock()
+    monkeypatch.setattr("chat.feedback.feedback_scheduler", lambda *given: scheduler)
+    log_reply(FeedbackLog(tmp_path, "someone/talks"))
+    scheduler.lock.__enter__.assert_called_once()
+
+
 def test_a_disk_error_is_told_once_till_it_is_over_and_breaks_nothing(tmp_path, caplog):
     obstacle = tmp_path / "feedback"
     obstacle.write_text("not a folder")
@@ -127,7 +138,7 @@ def test_a_disk_error_is_told_once_till_it_is_over_and_breaks_nothing(tmp_path, 
     assert len(caplog.messages) == 2
 
 
-def test_a_full_disk_leaves_no_half_of_an_event(tmp_path):
+def test_a_full_disk_leaves_no_half_of_an_event_and_is_told_of(tmp_path, caplog):
     room = 2**20
     log = FeedbackLog(tmp_path)
     log_reply(log, message="before")
@@ -143,6 +154,8 @@ def test_a_full_disk_leaves_no_half_of_an_event(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     log_reply(log, message="after")
     assert [event["message"][:6] for event in events(log)] == ["before", "xxxxxx", "after"]
+    [warning] = caplog.messages
+    assert "No space left on device" in warning
 
 
 def test_a_dataset_without_a_token_or_a_hub_is_an_error_at_start(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+from chat.feedback import PUSH_EVERY_MINUTES
 from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
@@ -29,6 +30,7 @@ folder, token = sys.argv[1:]
 os.environ["HF_TOKEN"] = token
 (Path(folder) / "earlier.jsonl").write_text("{}")
 log = FeedbackLog(Path(folder), "someone/talks")
+every_minutes = log._scheduler.every
 log.liked(False, "c0ffee", "Secret.", "Hi!", True)
 log.liked(True, "c0ffee", "First.", "Hi!", True)
 log._scheduler.trigger().result()
@@ -44,7 +46,8 @@ constants.HF_HUB_OFFLINE = False
 names = ["someone/public", "someone/ talks", "elsewhere/talks", "elsewhere/public"]
 errors = [error(folder, name, token) for name in names]
 errors.append(error(folder, "someone/talks", "hf_of_nobody"))
-print(json.dumps({"file": str(log.file), "cut_off": str(cut_off.file), "errors": errors}))
+files = {"file": str(log.file), "cut_off": str(cut_off.file)}
+print(json.dumps({**files, "errors": errors, "every_minutes": every_minutes}))
 """
 
 SILENT = """
@@ -79,6 +82,7 @@ def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     found = json.loads(done.stdout)
     dataset = ("dataset", "someone/talks")
     assert repositories.get(dataset).private
+    assert found["every_minutes"] == PUSH_EVERY_MINUTES
     # What lay in the folder before is not pushed, nor what is logged when the log is closed.
     [(name, pushed)] = repositories.contents(dataset).items()
     assert name == os.path.basename(found["file"])
