@@ -2,7 +2,7 @@
 
 import socket
 from types import SimpleNamespace
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, call
 
 import httpx2
 import pytest
@@ -12,8 +12,9 @@ from huggingface_hub.utils._http import default_client_factory
 
 from chat.cli import UserError
 from chat.hub import cards, publishing, repositories
+from chat.hub.feedback import ATTEMPTS_AT_START, feedback_scheduler
 from chat.hub.repositories import Destination
-from chat.space.model import _model_on_hub
+from chat.hub.spaces import make_space_ready, set_variable
 
 CHAT = "someone/chat"
 
@@ -269,10 +270,32 @@ def test_what_git_takes_for_no_tags_name_is_refused():
             repositories.check_tag_name(tag)
 
 
-@pytest.mark.parametrize(
-    ("private", "gated", "is_private"),
-    [(False, False, False), (True, False, True), (False, "manual", True), (False, "auto", True)],
-)
-def test_a_gated_model_is_shown_to_some_people_only_too(client, private, gated, is_private):
-    client.model_info.return_value = SimpleNamespace(private=private, gated=gated, card_data=None)
-    assert _model_on_hub(CHAT, "--model").is_private is is_private
+@pytest.mark.parametrize("there", ["user/old", None, "user/new"])
+def test_a_spaces_variable_is_set_only_where_it_changes_since_the_space_restarts(client, there):
+    found = {"MODEL_ID": SimpleNamespace(value=there)} if there else {}
+    client.get_space_variables.return_value = found
+    set_variable(Destination(CHAT, "space"), "MODEL_ID", "user/new")
+    asked = [] if there == "user/new" else [call(CHAT, "MODEL_ID", "user/new")]
+    assert client.add_space_variable.call_args_list == asked
+
+
+def test_a_space_of_ones_own_is_made_before_the_work_and_anothers_is_refused(client, monkeypatch):
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    space = Destination(CHAT, "space")
+    make_space_ready(space, "ours")
+    client.create_repo.assert_called_once()
+    client.repo_info.return_value.siblings = [SimpleNamespace(rfilename="app.py")]
+    with pytest.raises(UserError, match="someone/chat: is another Space"):
+        make_space_ready(space, "ours")
+    client.auth_check.side_effect = ConnectionError("down")
+    with pytest.raises(UserError, match="someone/chat: down"):
+        make_space_ready(space, "ours")
+
+
+def test_a_page_that_starts_waits_not_long_for_a_hub_that_is_down(client, monkeypatch, tmp_path):
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    monkeypatch.setattr("chat.hub.publishing.time.sleep", lambda _: None)
+    client.create_repo.side_effect = ConnectionError("down")
+    with pytest.raises(UserError, match="then start again, or unset FEEDBACK_DATASET"):
+        feedback_scheduler("someone/talks", tmp_path / "kept.jsonl", 5, "FEEDBACK_DATASET")
+    assert client.create_repo.call_count == 1 + ATTEMPTS_AT_START

@@ -83,7 +83,9 @@ def test_its_readme_is_valid_front_matter(space):
     assert "Cornell" in card.text and "free" not in card.text
 
 
-@pytest.mark.parametrize(("private", "gated"), [(False, False), (True, False), (False, "manual")])
+@pytest.mark.parametrize(
+    ("private", "gated"), [(False, False), (True, False), (False, "manual"), (False, "auto")]
+)
 def test_a_model_that_only_some_may_see_is_private(monkeypatch, private, gated):
     """The Hub builds a Space as nobody, who could not download it."""
     found = SimpleNamespace(private=private, gated=gated, card_data=None)
