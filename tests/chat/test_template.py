@@ -298,3 +298,16 @@ def test_prompt_and_reply_fit_the_positions(positions, new_tokens):
 
 def test_half_of_an_emoji_is_encoded_as_what_cannot_be_read(tokenizer):
     assert encode_texts(tokenizer, ["Hi \ud83d there"]) == encode_texts(tokenizer, ["Hi ? there"])
+
+
+def test_no_texts_have_no_ids(tokenizer):
+    assert encode_texts(tokenizer, []) == []
+
+
+def test_a_text_that_is_cut_later_is_not_warned_of(tokenizer, monkeypatch):
+    """As transformers does: "running this sequence through the model will result in indexing errors"."""
+    warnings = []
+    monkeypatch.setattr("transformers.tokenization_utils_base.logger.warning", warnings.append)
+    monkeypatch.setattr(tokenizer, "deprecation_warnings", {})
+    monkeypatch.setattr(tokenizer, "model_max_length", 4)
+    assert len(encode_texts(tokenizer, ["I have two cats and a dog."])[0]) > 4 and not warnings
