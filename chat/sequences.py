@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
-from chat.template import Piece, divide_persona, pieces_of, start_of_last, without_empty_personas
+from chat.template import Piece, divide_persona, pieces_of, start_of_last
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,10 +44,7 @@ def encode_dialogues(
     """
     messages = [dialogue.messages() for dialogue in dialogues]
     pieces = iter(pieces_of(tokenizer, [message for each in messages for message in each]))
-    return [
-        _sequences(without_empty_personas(islice(pieces, len(each))), max_length, history_turns)
-        for each in messages
-    ]
+    return [_sequences([*islice(pieces, len(each))], max_length, history_turns) for each in messages]
 
 
 def _sequences(pieces: Sequence[Piece], max_length: int, history_turns: int | None) -> list[TrainingSequence]:

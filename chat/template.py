@@ -151,11 +151,7 @@ def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> l
             raise ValueError(f"role must be system, user or assistant, not {message['role']}")
         if message["role"] == SYSTEM and index:
             raise ValueError("only the first message may have the role system")
-    return without_empty_personas(pieces_of(tokenizer, messages))
-
-
-def without_empty_personas(pieces: Iterable[Piece]) -> list[Piece]:
-    """A system message without text says nothing, and is none."""
+    pieces = pieces_of(tokenizer, messages)
     return [piece for piece in pieces if piece.role != SYSTEM or len(piece.ids) > 2]
 
 

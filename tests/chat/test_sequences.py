@@ -47,6 +47,10 @@ def test_windowed_pairs_have_the_turns_asked_for(tokenizer):
     texts = [tokenizer.decode(sequence.input_ids) for sequence in sequences]
     assert [text.count("<|user|>") + text.count("<|assistant|>") for text in texts] == [2, 4, 4, 4]
     assert all(sequence.replies == 1 for sequence in sequences)
+    [short] = encode_dialogues(tokenizer, [long_dialogue(8)], max_length=64, history_turns=3)
+    assert [sequence.replies for sequence in short] == [1, 1, 1, 1]
+    assert max(len(sequence.input_ids) for sequence in sequences) > 64
+    assert all(len(sequence.input_ids) <= 64 for sequence in short)
 
 
 def test_a_cut_reply_has_no_end_of_turn_and_is_counted(tokenizer):
