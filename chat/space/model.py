@@ -45,7 +45,7 @@ def _metadata(card: Path) -> dict[str, Any]:
     if not card.is_file():
         return {}
     try:
-        return RepoCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
+        return RepoCard(card.read_text(encoding="utf-8")).data.to_dict()
     except (ValueError, YAMLError) as error:
         raise UserError(f"{card}: its metadata cannot be read ({one_line(error)}); mend it") from None
 

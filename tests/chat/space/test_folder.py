@@ -15,9 +15,11 @@ from chat.cli import UserError, parse_arguments
 from chat.hub.secrets import refuse_tokens
 from chat.space.__main__ import main
 from chat.space.arguments import SpaceArguments
-from chat.space.card import SpaceModel, render_card
-from chat.space.folder import package_files
+from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
+from chat.space.folder import model_files, package_files
 from chat.space.model import checked_model
+from chat.space.publish import make_space
+from chat.space.requirements import gradio_version
 from tests.conftest import ROOT
 
 COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -67,6 +69,8 @@ def test_what_somebody_keeps_beside_the_code_is_not_uploaded(tmp_path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert {path.relative_to(tmp_path).as_posix() for path in package_files(tmp_path)} == ours
+    (tmp_path / "openvino" / "cache").mkdir(parents=True)
+    assert not model_files(tmp_path)
 
 
 def test_its_readme_is_valid_front_matter(space):
@@ -79,7 +83,8 @@ def test_its_readme_is_valid_front_matter(space):
     assert tuple(map(int, data["python_version"].split("."))) >= (3, 11)
     assert data["suggested_hardware"] == "cpu-basic" and len(data["short_description"]) <= 60
     # What lies in the Space has the terms of what it learnt from, and is no model of the Hub's.
-    assert data["license"] == "other" and not {"models", "preload_from_hub"} & set(data)
+    assert data["license"] == "other" and data["license_name"]
+    assert not {"models", "preload_from_hub"} & set(data)
     assert "Cornell" in card.text and "free" not in card.text
 
 
@@ -94,6 +99,25 @@ def test_a_model_that_only_some_may_see_is_private(monkeypatch, private, gated):
     monkeypatch.setattr("chat.space.model.load_chat_tokenizer", lambda *given: None)
     model = checked_model("user/model", "--model")
     assert model.is_private == bool(private or gated) and model.datasets == ()
+    # Its tokenizer may be in the cache.
+    monkeypatch.setattr(hub, "model_info", lambda name: 1 / 0)
+    with pytest.raises(UserError, match=r"^--model user/model: "):
+        checked_model("user/model", "--model")
+
+
+def test_a_models_card_may_name_one_dataset_or_several_and_one_that_cannot_be_read_is_named(
+    model_folder, tmp_path
+):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    for datasets, expected in (
+        ("user/one", ("user/one",)),
+        ("[user/one, user/two]", ("user/one", "user/two")),
+    ):
+        (folder / "README.md").write_text(f"---\ndatasets: {datasets}\n---\n")
+        assert checked_model(str(folder), "--model").datasets == expected
+    (folder / "README.md").write_text("---\ndatasets: [\n---\n")
+    with pytest.raises(UserError, match=r"model/README.md: its metadata cannot be read \(.+\); mend it$"):
+        checked_model(str(folder), "--model")
 
 
 @pytest.mark.parametrize("is_private", [False, True])
@@ -103,7 +127,11 @@ def test_a_model_of_the_hub_is_named_and_preloaded_if_the_hub_may_see_it(is_priv
     data = card.data.to_dict()
     assert data["models"] == ["user/model"] and data["datasets"] == ["user/data"]
     assert data.get("preload_from_hub") == (None if is_private else ["user/model"])
-    assert data["license"] == "apache-2.0" and "[user/model](https://hub/user/model)" in card.text
+    assert (
+        data["license"] == "apache-2.0"
+        and "license_name" not in data
+        and "[user/model](https://hub/user/model)" in card.text
+    )
     [snippet] = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
     compile(snippet, "README.md", "exec")
     assert 'Client("user/space")' in snippet
@@ -120,8 +148,26 @@ def test_what_it_installs_does_not_contradict_the_readme(space):
     assert own["torch"].specifier.contains("2.13.0+cpu") and requirements_of(first)["torch"] == own["torch"]
 
 
+def test_a_gradio_that_the_requirements_do_not_allow_is_refused(tmp_path):
+    (tmp_path / "requirements.txt").write_text("# The page\ngradio[mcp]==6.0.0\n")
+    with pytest.raises(
+        UserError, match=r"^gradio .+ is installed, but requirements.txt asks for gradio.mcp.=="
+    ):
+        gradio_version(tmp_path)
+
+
 def test_hardware_with_a_gpu_gets_the_default_build_of_torch(monkeypatch, model_folder, tmp_path):
-    make(monkeypatch, "--output", tmp_path / "space", "--hardware", "t4-small", "--model", model_folder)
+    make(
+        monkeypatch,
+        "--output",
+        tmp_path / "space",
+        "--hardware",
+        "t4-small",
+        "--model",
+        model_folder,
+        "--title",
+        "x" * 60,
+    )
     found = files_of(tmp_path / "space")
     assert "pre-requirements.txt" not in found and "final_model/model.safetensors" in found
     assert RepoCard.load(tmp_path / "space" / "README.md").data["suggested_hardware"] == "t4-small"
@@ -133,6 +179,8 @@ def test_a_folder_is_replaced_only_if_it_is_a_space(monkeypatch, space, tmp_path
     assert not (space / "chat" / "old.py").exists()
     (tmp_path / "README.md").write_text("# Mine")
     (tmp_path / "app.py").write_text("")
+    # Before anything is asked of the Hub, and made there.
+    monkeypatch.setattr("chat.space.publish.checked_model", lambda *given: pytest.fail("asked"))
     with pytest.raises(UserError, match=r"already holds something else \(no `README.md` of ours\)"):
         make(monkeypatch, "--output", tmp_path)
     clone = tmp_path / "clone"
@@ -144,6 +192,34 @@ def test_a_folder_is_replaced_only_if_it_is_a_space(monkeypatch, space, tmp_path
     with pytest.raises(UserError, match=r"already holds something else \(no `README.md` of ours\)"):
         make(monkeypatch, f"--output=~/{tmp_path.name}")
     assert (tmp_path / "README.md").read_text() == "# Mine"
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (SpaceModel("final_model"), [WRITTEN_BY_US, "upload", "final_model"]),
+        (SpaceModel("user/model", "https://hub/user/model"), [WRITTEN_BY_US, "user/model", "upload"]),
+    ],
+)
+def test_the_page_finds_its_model_at_any_moment(monkeypatch, model, expected):
+    """One that is uploaded is there before the page looks for it, and gone only after."""
+    steps = []
+
+    def upload(folder, destination, *, message, ours):
+        assert destination.space_sdk == "gradio" and not destination.public
+        assert {"app.py", "chat/*", "final_model/*", "models/pocket/*", "pre-requirements.txt"} <= {*ours}
+        assert 'Client("someone/chat")' in (folder / "README.md").read_text(encoding="utf-8")
+        steps.append("upload")
+
+    for name, step in {
+        "checked_model": lambda *given: model,
+        "make_space_ready": lambda destination, mark: steps.append(mark),
+        "publish_folder": upload,
+        "set_variable": lambda destination, name, value: steps.append(value),
+    }.items():
+        monkeypatch.setattr(f"chat.space.publish.{name}", step)
+    make_space(SpaceArguments(push_to_hub="someone/chat", hub_public=False))
+    assert steps == expected
 
 
 def test_a_token_in_a_file_is_refused_and_not_shown(monkeypatch, model_folder, tmp_path):
@@ -172,6 +248,7 @@ def test_ones_own_token_is_refused_whatever_it_looks_like(monkeypatch, tmp_path)
     [
         ([], "--push-to-hub or --output: give a Space"),
         (["--output", "x", "--title", " "], "--title: give 1 to 60 characters"),
+        (["--output", "x", "--title", "x" * 61], "--title: give 1 to 60 characters"),
         (["--output", "x", "--hardware", "toaster"], "--hardware toaster: give one of cpu-basic,"),
     ],
 )
