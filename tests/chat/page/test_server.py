@@ -9,7 +9,9 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from chat.cli import UserError
 from chat.page import server
+from chat.page.guard import CLOSED, MAX_REQUEST_BYTES
 from chat.page.layout import build_page
 from chat.page.server import feedback_log, has_screen, launch, wait_for_end
 from chat.page.variables import PageVariables
@@ -44,6 +46,32 @@ def test_what_the_server_holds_and_who_waits_is_bounded(monkeypatch):
     assert launch(page, MagicMock(), PageVariables(model="m", queue_size=3)) == "http://here"
     page.queue.assert_called_once_with(max_size=3, api_open=False)
     assert page.launch.call_args.kwargs["state_session_capacity"] == server.MAX_SESSIONS
+    page.launch.side_effect = OSError("Cannot find empty port in range: 7860-7860.")
+    with pytest.raises(UserError, match=r"GRADIO_SERVER_PORT: Cannot find empty port"):
+        launch(page, MagicMock(), PageVariables(model="m"))
+
+
+def test_what_programs_may_call_is_open_and_nothing_whose_name_begins_like_it():
+    """As Gradio would name a second function `chat`: `chat_1`."""
+    for way in ("call", "call/v2", "api"):
+        assert not CLOSED.search(f"/gradio_api/{way}/chat") and CLOSED.search(f"/gradio_api/{way}/chat_1")
+    # What `conversations.js` lets through, where each character takes six.
+    assert MAX_REQUEST_BYTES >= 6 * 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("proxies", "direct"),
+    [
+        ({"http_proxy": "http://127.0.0.1:9"}, "127.0.0.1,localhost"),
+        ({"http_proxy": "http://127.0.0.1:9", "no_proxy": "intranet"}, "intranet,127.0.0.1,localhost"),
+        ({"http_proxy": "http://127.0.0.1:9", "no_proxy": "*"}, "*"),
+        ({}, None),
+    ],
+)
+def test_what_needs_no_proxy_still_needs_none(monkeypatch, proxies, direct):
+    monkeypatch.setattr(server.os, "environ", {**proxies})
+    server._past_proxies("127.0.0.1", "localhost", "")
+    assert server.os.environ.get("no_proxy") == direct
 
 
 def test_at_the_end_what_was_kept_is_pushed_once_nobody_is_served_any_more(monkeypatch):
@@ -61,6 +89,8 @@ def test_feedback_may_be_kept_at_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     variables = SimpleNamespace(keeps_feedback=True, feedback_folder="~/kept", feedback_dataset="")
     assert Path(feedback_log(variables).file).parent == tmp_path / "kept"
+    variables.keeps_feedback = False
+    assert feedback_log(variables) is None
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "::1"])
@@ -74,6 +104,7 @@ def test_it_listens_where_it_should_and_asks_no_proxy_for_itself(pocket, monkeyp
     page = build_page(pocket, None)
     try:
         address = launch(page, pocket, PageVariables(pocket.name, mcp_server=False), quiet=True)
+        assert address.startswith("http://[::1]:" if name == "::1" else f"http://{name}:")
         with build_opener(ProxyHandler({})).open(f"{address}health") as answer:
             assert answer.status == 200
     finally:
