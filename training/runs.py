@@ -49,7 +49,7 @@ def run_of(checkpoint: Path) -> Run:
     """The run of a checkpoint, of which the two files that identify it are enough."""
     found, state = _read(checkpoint / RUN_FILE), _read(checkpoint / TRAINER_STATE_FILE)
     steps = (entry for entry in state.get("log_history", []) if "loss" in entry)
-    return Run(found.get("id"), {entry["step"]: json.dumps(entry, sort_keys=True) for entry in steps})
+    return Run(found.get("id"), {entry["step"]: json.dumps(entry) for entry in steps})
 
 
 def _read(path: Path) -> dict:
