@@ -1,11 +1,18 @@
 """Conversations that come from the browser's store, whatever stands there, and the personas of the page."""
 
+from types import SimpleNamespace
+
+import gradio as gr
 import pytest
 
-from chat.page.conversations import _current, readable
+from chat.dialogue import ASSISTANT, USER
+from chat.page.chat_interface import MAX_REJECTED, _given_back, _rejected, edited, taken_back, waiting
+from chat.page.conversations import TOO_LARGE, _current, _exported, _imported, readable
 from chat.page.replies import ReplyDetails, turns_from
+from chat.page.summary_panel import _next
 from chat.personas import PRESETS, random_persona
-from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, persona_from
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_PERSONA_SENTENCES, MAX_TURNS, persona_from
+from chat.summary import Summary
 
 DETAILS = {"reply": "Hello", "persona": "I sing.", "seed": 1, "seconds": 0.5, "tokens": 2}
 
@@ -67,8 +74,6 @@ def test_the_browser_is_told_whether_it_goes_on_with_what_the_server_had_forgott
 
 def test_the_server_keeps_nothing_of_a_history_that_a_program_sends(engine):
     """But what it said to the chat for programs: a `gr.State` lives as long as a session, however large."""
-    import gradio as gr
-
     from chat.page.layout import build_page
 
     for each in build_page(engine).fns.values():
@@ -110,3 +115,59 @@ def test_the_page_shows_the_longest_conversation_with_its_details_in_place(engin
     assert len(shown) == MAX_TURNS and shown[-2]["content"] == "The last"
     assert [*record["replies"]] == [str(MAX_TURNS - 3), str(MAX_TURNS - 1)]
     assert record["replies"][str(MAX_TURNS - 1)]["reply"] == shown[-1]["content"]
+
+
+def test_the_next_persona_is_what_one_side_said_and_the_bot_stays_who_it_was():
+    text = Summary(user=("I sing.",), assistant=("I dance.",)).to_text()
+    personas = [_next(whose, text, "I am tall.")[1] for whose in (USER, ASSISTANT)]
+    assert personas == ["I sing.", "I am tall.\nI dance."]
+    many = Summary(user=tuple(f"I have {number} cats." for number in range(99))).to_text()
+    assert len(_next(USER, many, "")[1].splitlines()) == MAX_PERSONA_SENTENCES
+    for nothing in (None, "", Summary(user=("I sing.",)).to_text()):
+        with pytest.raises(gr.Error, match="nothing of that side"):
+            _next(ASSISTANT, nothing, "I am tall.")
+
+
+def test_another_reply_is_none_of_those_that_were_rejected():
+    said = {"role": "user", "content": "Hi"}
+    shown = {"turns": [said, {"role": "assistant", "content": "Last"}]}
+    replies = [str(number) for number in range(MAX_REJECTED)]
+    assert _rejected(shown, {"rejected": replies}) == [*replies[1:], "Last"]
+    assert _rejected({"turns": [said]}, {}) == _rejected(None, {}) == []
+
+
+def test_a_message_that_is_edited_away_stays_and_so_does_what_followed():
+    turns = conversation("Hi", "Hello", "And?", "Well.")["turns"]
+    event = SimpleNamespace(index=2, value=" ", previous_value="And?")
+    assert edited(turns, "", event) == (turns, None)
+    event.value = "Why?"
+    assert edited(turns, "", event) == ([*turns[:2], {"role": "user", "content": "Why?"}], None)
+
+
+def test_where_no_reply_came_there_is_what_was_before_and_the_message_in_the_field():
+    turns = conversation("Hi", "Hello", "And?")["turns"]
+    before = {"turns": turns[:2], "message": "And?"}
+    shown, field = _given_back(turns, before)
+    assert shown == turns[:2] and field["value"] == "And?" and field["interactive"]
+    _, field = _given_back(turns, {"turns": turns[:2], "message": None})
+    assert "value" not in field and field["interactive"]
+    # Some of the reply had come.
+    shown, field = _given_back(turns[:2], {"turns": [], "message": "Hi"})
+    assert shown == gr.skip() and "value" not in field and field["interactive"]
+
+
+def test_what_is_taken_back_is_the_last_message_with_its_reply():
+    turns = conversation("Hi", "Hello", "And?", "Well.")["turns"]
+    assert taken_back(turns) == (turns[:2], "And?") and taken_back(turns[:3]) == (turns[:2], "And?")
+    assert taken_back([]) == taken_back(turns[1:2]) == ([], "")
+    assert waiting(turns, "", None) == (turns[:3], None)
+
+
+def test_a_file_that_is_imported_is_a_conversation_of_its_own(engine):
+    text = _exported(conversation("Hi", "Hello")["turns"], "I sing.", engine)
+    found, again = _imported(text, engine), _imported(text, engine)
+    assert found["turns"] == conversation("Hi", "Hello")["turns"] and found["persona"] == ["I sing."]
+    assert found["id"] != again["id"] and found["replies"] == {}
+    for wrong, problem in ((TOO_LARGE, "more than 2 MB"), ("{", "was not imported")):
+        with pytest.raises(gr.Error, match=problem):
+            _imported(wrong, engine)
