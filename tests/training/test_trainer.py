@@ -1,11 +1,12 @@
 """Evaluation by token, the best checkpoint, early stopping, samples, and any base."""
 
+import errno
 import json
 import shutil
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from chat.cli import UserError
 from chat.sequences import IGNORED_LABEL
@@ -203,6 +204,32 @@ def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path
     engine = load_engine(str(tmp_path / "final"))
     assert engine.tokenizer.chat_template == chat_template()
     assert engine.reply([{"role": "user", "content": "Hi!"}])
+
+
+def test_a_checkpoint_that_cannot_be_written_is_removed_and_another_failure_is_told_as_it_is(
+    short_run, tmp_path, monkeypatch
+):
+    trainer, torn = build_trainer(short_run()), tmp_path / "run" / "checkpoint-0"
+    failures = iter([OSError(errno.ENOSPC, "No space left"), KeyError("a bug")])
+
+    def fail(*given):
+        torn.mkdir(parents=True, exist_ok=True)
+        raise next(failures)
+
+    monkeypatch.setattr(Trainer, "_save_checkpoint", fail)
+    with pytest.raises(UserError, match=r"the checkpoint of step 0 cannot be written \(.+No space left"):
+        trainer._save_checkpoint(None, None)
+    assert not torn.exists()
+    with pytest.raises(KeyError, match="a bug"):
+        trainer._save_checkpoint(None, None)
+
+
+def test_a_resumed_run_goes_on_with_the_losses_that_were_not_yet_logged(short_run, tmp_path):
+    trainer = build_trainer(short_run())
+    trainer._tr_loss = torch.tensor(0.0)
+    (tmp_path / "loss_window.json").write_text('{"loss_sum": 3.5, "logged_step": 4}')
+    trainer._load_rng_state(str(tmp_path))
+    assert trainer._tr_loss == 3.5 and trainer._globalstep_last_logged == 4
 
 
 @pytest.mark.slow
