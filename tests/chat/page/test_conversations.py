@@ -121,8 +121,8 @@ def test_the_next_persona_is_what_one_side_said_and_the_bot_stays_who_it_was():
     text = Summary(user=("I sing.",), assistant=("I dance.",)).to_text()
     personas = [_next(whose, text, "I am tall.")[1] for whose in (USER, ASSISTANT)]
     assert personas == ["I sing.", "I am tall.\nI dance."]
-    many = Summary(user=tuple(f"I have {number} cats." for number in range(99))).to_text()
-    assert len(_next(USER, many, "")[1].splitlines()) == MAX_PERSONA_SENTENCES
+    many = Summary(assistant=tuple(f"I have {number} cats." for number in range(99))).to_text()
+    assert len(_next(ASSISTANT, many, "I am tall.")[1].splitlines()) == MAX_PERSONA_SENTENCES
     for nothing in (None, "", Summary(user=("I sing.",)).to_text()):
         with pytest.raises(gr.Error, match="nothing of that side"):
             _next(ASSISTANT, nothing, "I am tall.")

@@ -206,7 +206,7 @@ def test_the_page_finds_its_model_at_any_moment(monkeypatch, model, expected):
     steps = []
 
     def upload(folder, destination, *, message, ours):
-        assert destination.space_sdk == "gradio" and not destination.public
+        assert destination.space_sdk == "gradio" and destination.public
         assert {"app.py", "chat/*", "final_model/*", "models/pocket/*", "pre-requirements.txt"} <= {*ours}
         assert 'Client("someone/chat")' in (folder / "README.md").read_text(encoding="utf-8")
         steps.append("upload")
@@ -218,7 +218,7 @@ def test_the_page_finds_its_model_at_any_moment(monkeypatch, model, expected):
         "set_variable": lambda destination, name, value: steps.append(value),
     }.items():
         monkeypatch.setattr(f"chat.space.publish.{name}", step)
-    make_space(SpaceArguments(push_to_hub="someone/chat", hub_public=False))
+    make_space(SpaceArguments(push_to_hub="someone/chat"))
     assert steps == expected
 
 
