@@ -115,7 +115,7 @@ def test_threads_and_processes_do_not_mix_their_lines(tmp_path):
 def test_nothing_is_logged_while_a_push_reads_the_file(tmp_path, monkeypatch):
     """Which would push what a full disk has room for of an event."""
     scheduler = MagicMock()
-    monkeypatch.setattr("chat.feedback.feedback_scheduler", lambda *given: scheduler)
+    monkeypatch.setattr("chat.hub.feedback.feedback_scheduler", lambda *given: scheduler)
     log_reply(FeedbackLog(tmp_path, "someone/talks"))
     scheduler.lock.__enter__.assert_called_once()
 

@@ -121,6 +121,7 @@ def test_all_that_is_imported_of_chat_counts_but_what_cannot_change_a_dataset():
     without_influence = (
         "__init__",
         "cli",
+        "config_file",
         "folders",
         "markdown",
         "published_paths",

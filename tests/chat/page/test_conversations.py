@@ -7,11 +7,11 @@ import pytest
 
 from chat.dialogue import ASSISTANT, USER
 from chat.page.chat_interface import MAX_REJECTED, _given_back, _rejected, edited, taken_back, waiting
-from chat.page.conversations import TOO_LARGE, _current, _exported, _imported, readable
+from chat.page.conversations import TOO_LARGE, _current, _imported, readable
 from chat.page.replies import ReplyDetails, turns_from
 from chat.page.summary_panel import _next
 from chat.personas import PRESETS, random_persona
-from chat.session import MAX_MESSAGE_CHARACTERS, MAX_PERSONA_SENTENCES, MAX_TURNS, persona_from
+from chat.session import MAX_MESSAGE_CHARACTERS, MAX_PERSONA_SENTENCES, MAX_TURNS, ChatSession, persona_from
 from chat.summary import Summary
 
 DETAILS = {"reply": "Hello", "persona": "I sing.", "seed": 1, "seconds": 0.5, "tokens": 2}
@@ -164,7 +164,8 @@ def test_what_is_taken_back_is_the_last_message_with_its_reply():
 
 
 def test_a_file_that_is_imported_is_a_conversation_of_its_own(engine):
-    text = _exported(conversation("Hi", "Hello")["turns"], "I sing.", engine)
+    turns = turns_from(conversation("Hi", "Hello")["turns"])
+    text = ChatSession(engine, ["I sing."], turns).to_json()
     found, again = _imported(text, engine), _imported(text, engine)
     assert found["turns"] == conversation("Hi", "Hello")["turns"] and found["persona"] == ["I sing."]
     assert found["id"] != again["id"] and found["replies"] == {}

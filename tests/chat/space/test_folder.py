@@ -148,12 +148,13 @@ def test_what_it_installs_does_not_contradict_the_readme(space):
     assert own["torch"].specifier.contains("2.13.0+cpu") and requirements_of(first)["torch"] == own["torch"]
 
 
-def test_a_gradio_that_the_requirements_do_not_allow_is_refused(tmp_path):
+def test_a_gradio_that_the_requirements_do_not_allow_is_refused(tmp_path, monkeypatch):
     (tmp_path / "requirements.txt").write_text("# The page\ngradio[mcp]==6.0.0\n")
+    monkeypatch.setattr("chat.space.requirements.ROOT", tmp_path)
     with pytest.raises(
         UserError, match=r"^gradio .+ is installed, but requirements.txt asks for gradio.mcp.=="
     ):
-        gradio_version(tmp_path)
+        gradio_version()
 
 
 def test_hardware_with_a_gpu_gets_the_default_build_of_torch(monkeypatch, model_folder, tmp_path):
