@@ -11,7 +11,7 @@ from typing import Any
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, USER, persona_messages
 from chat.engine import ChatEngine
-from chat.template import content_text
+from chat.template import content_text, without_halves
 
 MAX_PERSONA_SENTENCES = 8
 MAX_PERSONA_SENTENCE_CHARACTERS = 200
@@ -27,9 +27,9 @@ def message_from(sent: Any) -> str:
     """
     is_number = isinstance(sent, int | float) and not isinstance(sent, bool)
     text = (str(sent) if is_number else content_text(sent)).strip()[:MAX_MESSAGE_CHARACTERS]
-    text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(
-        " " if unicodedata.category(each) == "Cc" and each not in "\n\t" else each for each in text
+        " " if unicodedata.category(each) == "Cc" and each not in "\n\t" else each
+        for each in without_halves(text)
     ).strip()
 
 

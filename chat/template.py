@@ -95,15 +95,19 @@ def content_text(content: Any) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
+def without_halves(text: str) -> str:
+    """With a question mark for what UTF-8 has no bytes for, such as half of an emoji."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Ids of plain texts, in which the spelling of a special token is ordinary characters.
 
-    What UTF-8 has no bytes for, as half of an emoji, becomes a question mark.
     A text that occurs again, as every text does in a dialogue that is seen from both sides, shares its ids.
     """
     if not texts:
         return []
-    stripped = [text.encode("utf-8", "replace").decode("utf-8").strip() for text in texts]
+    stripped = [without_halves(text).strip() for text in texts]
     different = list(dict.fromkeys(stripped))
     encoded = tokenizer(
         different,

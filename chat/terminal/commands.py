@@ -17,6 +17,7 @@ from chat.session import (
     ChatSession,
     persona_from,
 )
+from chat.template import without_halves
 from chat.terminal import BadCommand, settings
 from chat.terminal.files import path_from, read_file, write_file
 
@@ -77,7 +78,7 @@ def _persona(conversation: Conversation, typed: str) -> None:
         from sentencex import segment
 
         # A keyboard of another encoding gives halves of characters, which the segmenter cannot take.
-        text = " ".join(typed.split()).encode("utf-8", "replace").decode("utf-8")
+        text = without_halves(" ".join(typed.split()))
         session.persona, left_out = persona_of([*segment("en", text)])
     for line in session.persona or ("Nobody in particular. /persona I have two cats. I am a nurse.",):
         conversation.screen.note(line)
