@@ -51,7 +51,7 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
 
     try:
         sentences = yaml.safe_load(Path(path or SENTENCES).read_text(encoding="utf-8"))
-        _check_lists(sentences)
+        _check(sentences)
         own = {name: [(word,) for word in words] for name, words in sentences["words"].items()}
         classes = interchangeable_words() | own
         # What is drawn by lot does not depend on the order in the file.
@@ -66,17 +66,23 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
         ) from None
 
 
-def _check_lists(part: Any) -> None:
-    """Raises TypeError where one text stands in place of a list, of which each letter would be a sentence."""
+def _check(part: Any) -> None:
+    """
+    Raises:
+        TypeError: one text stands in place of a list, of which each letter would be a sentence.
+        ValueError: a sentence has a brace that begins no slot.
+    """
     if isinstance(part, dict):
         for name, value in part.items():
             # What is said in `smalltalk` names one topic.
             if isinstance(value, str) and not (name == "unless" and "asked" in part):
                 raise TypeError(f"`{name}: {value}` must be a list: [...]")
-            _check_lists(value)
+            _check(value)
     elif isinstance(part, list):
         for each in part:
-            _check_lists(each)
+            _check(each)
+    elif isinstance(part, str) and "{" in _SLOT.sub("", part):
+        raise ValueError(f"`{part}` has a brace that begins no slot such as {{pet}} or {{pet 2}}")
 
 
 class _Values:
@@ -95,8 +101,6 @@ class _Values:
     def fill(self, sentence: str) -> str:
         # Most sentences have neither, and 30,000 dialogues are 700,000 sentences.
         filled = _SLOT.sub(self._slot, sentence) if "{" in sentence else sentence
-        if "{" in filled:
-            raise ValueError(f"`{filled}` has a brace that begins no slot such as {{pet}} or {{pet 2}}")
         if "a " in filled or "A " in filled:
             filled = _ARTICLE.sub(r"\1n ", filled)
         return filled[0].upper() + filled[1:]
