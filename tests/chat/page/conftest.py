@@ -132,14 +132,9 @@ def load(page) -> None:
 
 
 class Visitor:
-    """Somebody at the page, in a browser profile of their own.
+    """Somebody at the page, in a browser profile of their own."""
 
-    Args:
-        begins: whether they come to the page at once.
-        options: of the profile.
-    """
-
-    def __init__(self, chromium, address: str, begins: bool = True, **options):
+    def __init__(self, chromium, address: str, **options):
         self.context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
         self.context.set_default_timeout(SECONDS * 1000)
         self.page = self.context.new_page()
@@ -148,8 +143,7 @@ class Visitor:
         self.dialogs: list[str] = []
         self.page.on("dialog", self._answer)
         self.address = address
-        if begins:
-            self.open()
+        self.open()
 
     def _answer(self, dialog) -> None:
         self.dialogs.append(dialog.message)
@@ -271,48 +265,44 @@ class Visitor:
         return [text.strip() for text in found]
 
 
-def kept_open(chromium, address: str) -> Iterator[Visitor]:
-    """A visitor of many tests: in a profile of each one's own, the page would take twice as long to load."""
-    found = Visitor(chromium, address, begins=False)
-    yield found
-    found.context.close()
-
-
 @pytest.fixture(scope="session")
-def anybody(chromium, address):
-    yield from kept_open(chromium, address)
+def somebody(chromium) -> Iterator[Callable[[str, str], Visitor]]:
+    """A function: who comes to an address as if for the first time, in a browser profile with this name.
+
+    In a profile of each test's own, the page would take twice as long to load.
+    """
+    known: dict[tuple[str, str], Visitor] = {}
+
+    def function(profile: str, address: str) -> Visitor:
+        if found := known.get((profile, address)):
+            found.begin()
+        else:
+            found = known[profile, address] = Visitor(chromium, address)
+        return found
+
+    yield function
+    for each in known.values():
+        each.context.close()
 
 
 @pytest.fixture
-def visitor(anybody):
+def visitor(somebody, address):
     """Somebody who was never here."""
-    anybody.begin()
-    yield anybody
-    assert not anybody.errors and not anybody.dialogs
-
-
-@pytest.fixture(scope="session")
-def somebody_else(chromium, address):
-    yield from kept_open(chromium, address)
+    found = somebody("first", address)
+    yield found
+    assert not found.errors and not found.dialogs
 
 
 @pytest.fixture
-def other(somebody_else):
+def other(somebody, address):
     """Somebody in another browser, who was never here either."""
-    somebody_else.begin()
-    return somebody_else
-
-
-@pytest.fixture(scope="session")
-def somebody_with_time(chromium, slow_address):
-    yield from kept_open(chromium, slow_address)
+    return somebody("second", address)
 
 
 @pytest.fixture
-def waiting(somebody_with_time):
+def waiting(somebody, slow_address):
     """Somebody who was never here, where replies take seconds."""
-    somebody_with_time.begin()
-    return somebody_with_time
+    return somebody("first", slow_address)
 
 
 @pytest.fixture

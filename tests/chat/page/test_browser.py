@@ -420,12 +420,12 @@ def brightness(visitor: Visitor) -> int:
 
 
 @pytest.fixture
-def in_the_dark(anybody):
+def in_the_dark(visitor):
     """A visitor whose system is dark."""
-    anybody.page.emulate_media(color_scheme="dark")
-    anybody.begin()
-    yield anybody
-    anybody.page.emulate_media(color_scheme="light")
+    visitor.page.emulate_media(color_scheme="dark")
+    visitor.open()
+    yield visitor
+    visitor.page.emulate_media(color_scheme="light")
 
 
 def test_the_systems_dark_can_be_made_light(in_the_dark):
