@@ -60,7 +60,7 @@ class CardArguments:
 
     def given_metadata(self) -> list[str]:
         """The metadata fields that flags give; the others stay as a card on the Hub has them."""
-        given = [name for name in ("license", "language") if getattr(self, name) != vars(CardArguments)[name]]
+        given = [name for name in ("license", "language") if getattr(self, name) != getattr(type(self), name)]
         return [*given, "license_name"] if "license" in given else given
 
 
