@@ -146,6 +146,6 @@ class PrepareArguments:
         return numbers_by_name(self.swapped_copies, "--swapped-copies", COPIES_EXAMPLE)
 
     def deciding(self) -> dict:
-        """The options that decide what is in the dataset, or how it is made."""
-        elsewhere = ("output", "refresh", "push_to_hub", "hub_public")
+        """The options that decide what is in the dataset."""
+        elsewhere = ("output", "num_proc", "refresh", "push_to_hub", "hub_public")
         return {name: value for name, value in asdict(self).items() if name not in elsewhere}

@@ -175,6 +175,6 @@ def render_card(statistics: dict, repo_id: str) -> DatasetCard:
         counted=COUNTED,
         described=provenance,
         read_from={name: path and code_span(path) for name, (_, path) in given.items()},
-        command=command_line("data_scripts.prepare", PrepareArguments, {**options, "num_proc": None}),
+        command=command_line("data_scripts.prepare", PrepareArguments, options),
         citations=list(dict.fromkeys(each.citation for each in provenance.values() if each.citation)),
     )

@@ -150,6 +150,7 @@ def _commands(results: dict | None, statistics: dict | None, model_id: str, row:
         settings["share"] = [f"{name}={share}" for name, share in (settings.get("share") or {}).items()]
         commands["evaluate"] = command_line("eval.run", EvalArguments, settings)
     if statistics:
+        # Statistics of earlier versions tell the number of processes, which changes nothing in a dataset.
         options = {**statistics["options"], "num_proc": None}
         commands["prepare"] = command_line("data_scripts.prepare", PrepareArguments, options)
     return commands

@@ -53,7 +53,7 @@ def test_what_is_downloaded_is_said_to_be_known_by_name(unchanged, caplog, monke
     assert caplog.messages[0].endswith("(--corpora cornell by name only; --refresh prepares anew)")
 
 
-PUSHING = {"push_to_hub": "someone/talk", "hub_public": True}
+DECIDING_NOTHING = {"num_proc": 1, "push_to_hub": "someone/talk", "hub_public": True}
 CHANGED = {
     "corpora": [SAMPLE_CORPORA[1]],
     "tokenizer": "openai-community/gpt2",
@@ -67,13 +67,13 @@ CHANGED = {
     "val_fraction": 0.06,
     "times": ["cornell=2"],
     "seed": 1,
-    "num_proc": 1,
     "refresh": True,
 }
 
 
 @pytest.mark.parametrize(
-    "option", [field.name for field in dataclasses.fields(PrepareArguments) if field.name not in PUSHING]
+    "option",
+    [field.name for field in dataclasses.fields(PrepareArguments) if field.name not in DECIDING_NOTHING],
 )
 def test_every_other_option_prepares_anew(unchanged, option, tmp_path):
     arguments, written = unchanged
@@ -130,9 +130,9 @@ run(main)
 """
 
 
-def test_what_is_prepared_is_pushed_as_it_is(unchanged):
+def test_neither_the_hub_nor_the_number_of_processes_prepares_anew(unchanged):
     arguments, written = unchanged
-    prepare(dataclasses.replace(arguments, **PUSHING))
+    prepare(dataclasses.replace(arguments, **DECIDING_NOTHING))
     assert not written
 
 
