@@ -24,7 +24,7 @@ def _last_part(path: str) -> str:
 
 def published(name: str) -> str:
     """A model's name as a reader elsewhere can use it: of a path on this machine only the last part."""
-    return Path(name).name if name.startswith(("/", "~", ".")) else name
+    return _last_part(name) if name.startswith(("/", "~", ".")) else name
 
 
 def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:

@@ -24,8 +24,9 @@ def test_a_path_is_published_as_its_last_part_whatever_is_in_it(tmp_path, monkey
     assert without_folders(f"jsonl={odd}") == "jsonl=date=2024.jsonl"
     assert without_folders(str(odd)) == "date=2024.jsonl"
     monkeypatch.chdir(tmp_path)
-    assert without_folders(".") == tmp_path.name
+    assert without_folders(".") == published(".") == tmp_path.name
+    assert without_folders("cornell=.") == f"cornell={tmp_path.name}"
     assert without_folders("user/model") == "user/model"
-    for path in ("/home/me/words", "~/words", "./words", "../words"):
+    for path in ("/home/me/words", "~/words", "./words", "../words", "./words/"):
         assert published(path) == "words"
     assert published("user/model") == "user/model"
