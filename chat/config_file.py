@@ -58,10 +58,8 @@ def config_flags(parser: argparse.ArgumentParser, path: Path) -> list[str]:
             )
         if isinstance(value, dict):
             raise UserError(f"--config {path}: `{key}` must be a single value or a list, not a mapping")
-        if value == [] and fields[name].nargs not in ("+", "*"):
-            raise UserError(
-                f"--config {path}: `{key}` must be a single value, not an empty list; mend the file"
-            )
+        if isinstance(value, list) and fields[name].nargs != "+":
+            raise UserError(f"--config {path}: `{key}` must be a single value, not a list; mend the file")
         if value == []:
             # As a flag it would be one without a value.
             parser.set_defaults(**{name: []})
@@ -75,5 +73,4 @@ def _word(value: Any, choices: Container[str]) -> str:
     """A value of YAML as one would write it on the command line; YAML reads `no` as false."""
     if not isinstance(value, bool):
         return str(value)
-    of_yaml = {True: ("yes", "on"), False: ("no", "off")}[value]
-    return next((word for word in of_yaml if word in choices), str(value).lower())
+    return "no" if not value and "no" in choices else str(value).lower()

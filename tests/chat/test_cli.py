@@ -49,6 +49,11 @@ def test_a_flag_wins_over_the_file(tmp_path):
     assert given == Arguments(7, 2e-3, ["x", "y"], True)
 
 
+def test_a_file_may_take_in_what_it_has_elsewhere(tmp_path):
+    (tmp_path / "c.yaml").write_text("<<: {steps: 5, learning-rate: 0.5}\nsteps: 7\n")
+    assert parse("--config", str(tmp_path / "c.yaml")) == Arguments(7, 0.5)
+
+
 @pytest.mark.parametrize(("written", "precision"), [("no", "no"), ("'no'", "no"), ("bf16", "bf16")])
 def test_no_in_yaml_is_the_choice_of_that_name(tmp_path, written, precision):
     (tmp_path / "c.yaml").write_text(f"precision: {written}\n")
@@ -63,9 +68,11 @@ def test_a_list_may_be_empty_in_the_file(tmp_path):
 
 
 def test_numbers_in_the_file_stay_as_they_are_written(tmp_path):
-    (tmp_path / "c.yaml").write_text("names: [1.10, 007, 2026-11-29]\nlearning_rate: 1e-4\nsteps: 010\n")
+    (tmp_path / "c.yaml").write_text(
+        "names: [1.10, 007, 2026-02-30, true]\nlearning_rate: 1e-4\nsteps: 010\n"
+    )
     given = parse("--config", str(tmp_path / "c.yaml"))
-    assert given == Arguments(10, 1e-4, ["1.10", "007", "2026-11-29"])
+    assert given == Arguments(10, 1e-4, ["1.10", "007", "2026-02-30", "true"])
 
 
 @pytest.mark.parametrize(
@@ -75,18 +82,24 @@ def test_numbers_in_the_file_stay_as_they_are_written(tmp_path):
         ("steps: [", "not valid YAML"),
         ("steps: 5\nseed: 1\nsteps: 6", "not valid YAML (`steps` comes twice, in line 3); mend the file"),
         ("dry-run: true\ndry_run: false", "`dry_run` comes twice, in line 2"),
+        ("? [steps]\n: 5", "not valid YAML"),
+        ("config: other.yaml", "unknown key `config`"),
+        ("help: true", "unknown key `help`"),
+        ("names: [caf\udce9]", "not valid YAML"),
         ("- a", "expected `name: value` lines"),
         ("", "expected `name: value` lines"),
         ("steps: {a: 1}", "not a mapping"),
         ("steps: many", "invalid int value: 'many'"),
-        ("steps: []", "`steps` must be a single value, not an empty list; mend the file"),
+        ("precision: yes", "--precision: invalid choice: 'true'"),
+        ("steps: []", "`steps` must be a single value, not a list; mend the file"),
+        ("steps: [5, 6]", "`steps` must be a single value, not a list; mend the file"),
         ("dry_run: !!bool maybe", "not valid YAML"),
         pytest.param("{a: " * 1000, "not valid YAML", id="nested too deeply"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
     path = tmp_path / "c.yaml"
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(UserError) as error:
         parse("--config", str(path))
     assert message in str(error.value) and "\n" not in str(error.value)
@@ -98,6 +111,10 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
         (["--step", "5"], "--step: no such flag (did you mean `--steps`?)"),
         (["--steps", "x"], "--steps: invalid int value: 'x'"),
         (["--config", "nowhere.yaml"], "--config nowhere.yaml: no such file"),
+        (
+            ["--config", "/proc/self/mem"],
+            "--config /proc/self/mem: cannot be read (Input/output error); give",
+        ),
         (["--steps"], "--steps: expected one argument"),
     ],
 )
