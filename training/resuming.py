@@ -122,8 +122,7 @@ def check_and_save(trainer: ResumableTrainer, arguments: Arguments, checkpoint: 
         UserError: it may not, its processes read different data, or the arguments cannot be written.
     """
     _check_same_data_everywhere(trainer.data_digests)
-    if arguments.resume:
-        _check_resumable(checkpoint, trainer)
+    _check_resumable(checkpoint, trainer)
     if trainer.is_world_process_zero():
         try:
             save(arguments, arguments.output_dir)
@@ -224,7 +223,7 @@ def _check_same_everywhere(checkpoint: Path | None) -> None:
     if len(set(found)) > 1:
         raise UserError(
             f"--resume: the processes find different checkpoints in --output-dir ({', '.join(found)}); give "
-            "a folder on a disk that all machines share"
+            "all the same command, and a folder on a disk that they share"
         )
 
 
