@@ -47,7 +47,7 @@ def _is_the_users(persona: tuple[str, ...], turns: tuple[Turn, ...]) -> bool:
 
 def _distractors(utterances: list[dict], clean: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
     """By true reply, the other candidates."""
-    cleaned = (map(clean, listed(each["candidates"])) for each in utterances)
+    cleaned = (map(clean, each["candidates"]) for each in utterances)
     return {true: tuple(text for text in others if text and text != true) for *others, true in cleaned}
 
 

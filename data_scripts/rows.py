@@ -19,7 +19,7 @@ def rows_by_split(corpus: str, name: str | None, columns: list[str]) -> Iterator
         name: a path in any layout that `datasets` reads, or a Hub id.
 
     Raises:
-        UserError: none is given, it cannot be loaded, lacks a column, or has no rows.
+        UserError: none is given, it cannot be loaded, or lacks a column.
     """
     from datasets import load_dataset
 
@@ -38,8 +38,6 @@ def rows_by_split(corpus: str, name: str | None, columns: list[str]) -> Iterator
                 f"--corpora {name}: split `{split}` has no column {'`' + '`, `'.join(missing) + '`'} "
                 f"(it has {', '.join(rows.column_names)}); give a dataset with {', '.join(sorted(columns))}"
             )
-    if not any(map(len, splits.values())):
-        raise UserError(f"--corpora {name}: the dataset is empty; give one with dialogues")
     for split, rows in splits.items():
         for row in rows.select_columns(columns):
             yield "train" if split == "train" else "val", row

@@ -160,6 +160,11 @@ def test_utterance_lists(rows_corpus, loader, raw, clean):
     assert published.turns[0].text == raw.strip()
 
 
+def test_around_an_empty_utterance_one_of_two_speakers_goes_on(rows_corpus):
+    [dialogue] = load(daily_dialog, rows_corpus(train=[{"dialog": ["Hi.", " ", "Anybody there?", "Yes."]}]))
+    assert dialogue.turns == (Turn("user", "Hi. Anybody there?"), Turn("assistant", "Yes."))
+
+
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
