@@ -69,7 +69,7 @@ def read_log(folder: str, flag: str) -> Log:
             f"{flag} {folder}: no such folder; name the FEEDBACK_FOLDER of the page, which appears with the "
             "first message that somebody allows to keep"
         )
-    files = sorted(each for each in path.rglob("*.jsonl") if each.is_file())
+    files = sorted(path.rglob("*.jsonl"))
     if not files:
         raise UserError(f"{flag} {folder}: has no .jsonl files; nobody has allowed to keep messages yet")
     log = Log(files=len(files))
@@ -115,7 +115,7 @@ def _take(line: bytes, log: Log, opinions: dict) -> bool:
             opinions.setdefault(tuple(about), []).append((time, liked))
         else:
             return False
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False
     return True
 

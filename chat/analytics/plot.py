@@ -33,7 +33,6 @@ STYLE = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
-    "timezone": "UTC",
 }
 
 Periods = dict[datetime, Figures]

@@ -126,6 +126,7 @@ def test_the_figures_of_each_day_and_of_all(folder, monkeypatch, capsys):
         "fallbacks": 1,
         "fallback_share": 0.25,
     }
+    assert len({*map(len, lines[:5])}) == 1
     cells = [line.split() for line in lines[:5]]
     assert cells[0][:4] == ["day", "replies", "conversations", "words"]
     assert cells[1] == ["2026-03-02", "3", "2", "3", "6", "0.70", "1.50", "0", "1", "1", "(33%)"]
@@ -162,7 +163,7 @@ def test_lines_that_are_no_events_are_counted_and_left_out(folder, monkeypatch, 
                 {"time": "yesterday"},
                 {"time": "2026-03-02T10:00:00"},
                 {"time": "0001-01-01T00:00:00+14:00"},
-                {"time": "9999-03-02T10:00:00+00:00"},
+                {"time": "2200-01-01T00:00:00+00:00"},
                 {"time": 5},
                 {"tokens": "many"},
                 {"tokens": True},
@@ -199,10 +200,19 @@ def test_each_visitor_s_last_word_on_each_reply_counts(tmp_path, at, monkeypatch
     first.liked(True, "a", "Hello.", "Hi", False)
     second.liked(True, "b", "Hello.", "Hi", True)
     second.liked(True, "b", "Hello.", "How are you?", True)
+    second.liked(True, "b", "Good day.", "Hi", False)
     at("2026-03-02T10:00")
     second.liked(True, "a", "Hello.", "Hi", True)
-    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
-    assert (found["all"]["likes"], found["all"]["dislikes"]) == (2, 1)
+    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys, drawn=False)
+    assert (found["all"]["likes"], found["all"]["dislikes"]) == (2, 2)
+
+
+def test_a_reply_of_no_tokens_in_no_time_counts_without_anybody_s_word_on_it(folder):
+    [file] = (folder / "later").glob("*.jsonl")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tokens": 0, "seconds": 0}))
+    log = read_log(str(folder / "later"), "--folder")
+    figures = Figures.of(log.replies, log.ratings)
+    assert (figures.replies, figures.reply_tokens, figures.seconds) == (1, 0, 0)
 
 
 def test_times_of_other_zones_are_of_their_day_in_utc(tmp_path, at, monkeypatch, capsys):
@@ -210,7 +220,7 @@ def test_times_of_other_zones_are_of_their_day_in_utc(tmp_path, at, monkeypatch,
     at("2026-03-02T10:00")
     log.liked(True, "a", "Hello.", "Hi", True)
     log.file.write_text(log.file.read_text().replace("2026-03-02T10:00:00.000+00", "2026-03-02T23:30:00-05"))
-    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
+    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys, drawn=False)
     assert [*found["periods"]] == ["2026-03-03T00:00:00+00:00"]
 
 
@@ -225,18 +235,21 @@ def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("chat.analytics.plot._write", lambda figure, *_: drawn.append(figure))
     days = [datetime(2026, 3, day, tzinfo=UTC) for day in (2, 3, 6)]
-    replies = [Reply(days[0], "a", 2, 7, 0.5, False), Reply(days[0], "b", 2, 7, 0.5, True)]
+    replies = [Reply(days[0], "a", 2, 7, 0.5, False), Reply(days[0], "a", 2, 7, 1.5, True)]
     likes = [Rating(days[0], True), Rating(days[0], False), Rating(days[0], False)]
     busy, calm = Figures.of(replies, likes), Figures.of(replies[:1], [])
     draw(dict(zip(days, [busy, calm, calm], strict=True)), "day", check_output("CHAT.PNG", "--output"), "")
-    volume, length, _, opinions, fallbacks = drawn[0].axes
+    volume, length, latency, opinions, fallbacks = drawn[0].axes
     assert [bar.get_height() for bar in volume.patches] == [2, 1, 1]
+    assert volume.lines[0].get_ydata()[0] == 1
     assert [bar.get_height() for bar in opinions.patches] == [1, 0, 0, -2, 0, 0]
     assert [bar.get_height() for bar in fallbacks.patches] == [50, 0, 0]
     lines = {line.get_label(): [*line.get_ydata()] for line in length.lines}
     # They break between the third and the sixth.
     assert lines["tokens replied"] == pytest.approx([7, 7, math.nan, 7], nan_ok=True)
     assert lines["words asked"] == pytest.approx([2, 2, math.nan, 2], nan_ok=True)
+    seconds = {line.get_label(): line.get_ydata()[0] for line in latency.lines}
+    assert seconds == {"median": 1, "95th percentile": 1.5}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +260,8 @@ def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
         ([], r"--folder feedback: no such folder"),
         (["--folder", "empty"], r"--folder empty: has no .jsonl files; nobody has allowed"),
         (["--folder", "foreign"], r"--folder foreign: no event of the chat in 1 files, 2 lines skipped"),
+        (["--folder", "foreign/x.jsonl"], r"--folder foreign/x.jsonl: no such folder"),
+        (["--folder", "odd"], r"--folder odd/y.jsonl: cannot be read (Is a directory); make it readable"),
         (
             ["--folder", "foreign", "--output", "a.jpeg"],
             r"--output a.jpeg: give a file name that ends in .png",
@@ -259,6 +274,7 @@ def test_where_there_is_nothing_it_is_said(tmp_path, monkeypatch, flags, error):
     monkeypatch.delenv("FEEDBACK_FOLDER", raising=False)
     (tmp_path / "empty").mkdir()
     (tmp_path / "foreign").mkdir()
+    (tmp_path / "odd" / "y.jsonl").mkdir(parents=True)
     (tmp_path / "foreign" / "x.jsonl").write_text('{"text": "other"}\n{"text"')
     monkeypatch.setattr(sys, "argv", ["analytics", *flags])
     with pytest.raises(UserError) as raised:
@@ -275,6 +291,9 @@ def test_the_folder_of_the_page_s_variable(folder, monkeypatch, capsys):
     assert (folder.parent / "feedback.png").is_file() and '"replies": 4' in capsys.readouterr().out
     monkeypatch.setenv("HOME", str(folder.parent))
     assert read_log(f"~/{folder.name}", "FEEDBACK_FOLDER").files
+    monkeypatch.setenv("FEEDBACK_FOLDER", "nowhere")
+    with pytest.raises(UserError, match=r"^FEEDBACK_FOLDER nowhere: no such folder"):
+        main()
     monkeypatch.setenv("FEEDBACK_FOLDER", "off")
     with pytest.raises(SystemExit) as end:
         run(main)
