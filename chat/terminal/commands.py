@@ -55,7 +55,7 @@ def obey(conversation: Conversation, line: str) -> None:
         close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
         guess = f"did you mean {close[0]}?" if close else "/help lists them"
         raise BadCommand(f"{name}: no such command; {guess} (//text says /text)")
-    if rest.strip() and not command.takes:
+    if rest and not command.takes:
         raise BadCommand(f"{name}: takes nothing after it")
     command.run(conversation, rest.strip())
 

@@ -21,7 +21,7 @@ class KeptFile:
     content: bytes
 
     def is_unchanged(self) -> bool:
-        return self.path.stat().st_size == len(self.content) and self.path.read_bytes() == self.content
+        return self.path.read_bytes() == self.content
 
 
 def path_from(typed: str, command: str) -> Path:

@@ -47,7 +47,7 @@ def changed(
     Raises:
         BadCommand: an unknown name, or a value that it cannot have; nothing of it is taken.
     """
-    words = re.split(r"[\s=]+", typed.strip())
+    words = re.split(r"[\s=]+", typed)
     if words == [DEFAULT]:
         return own, []
     asked: dict[str, Any] = {}

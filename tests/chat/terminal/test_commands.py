@@ -6,6 +6,7 @@ import pytest
 
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
 from chat.terminal.commands import persona_of
+from chat.terminal.screen import printable
 
 
 def test_a_conversation_through_a_pipe(talk):
@@ -20,7 +21,7 @@ def test_a_conversation_through_a_pipe(talk):
     ("line", "hint"),
     [
         ("/nothing", "/nothing: no such command; /help lists them (//text says /text)"),
-        ("/restt", "/restt: no such command; did you mean /reset? (//text says /text)"),
+        ("/RESTT", "/RESTT: no such command; did you mean /reset? (//text says /text)"),
         ("/undo it", "/undo: takes nothing after it"),
         ("/set temprature 1", "/set temprature: no such setting; did you mean temperature?"),
         ("/set xyz 1", "/set xyz: no such setting; there are do_sample, temperature, "),
@@ -48,9 +49,11 @@ def test_a_bad_command_is_one_line_and_changes_nothing(talk, capsys, line, hint)
 
 
 def test_settings(talk, capsys):
-    conversation, _ = talk(
-        "/set temperature 0.5 top-p=0.8", "/set greedy", "/set do_sample off", "/set seed random"
+    conversation, printed = talk(
+        "/set temperature 0.5 top-p=0.8", "/set greedy", "/set do_sample=off", "/set seed random"
     )
+    told = [line.split()[:2] for line in printed.splitlines() if line.startswith(("do_sample ", "seed "))]
+    assert told == [["do_sample", "off"], ["seed", "random"]]
     settings = conversation.session.settings
     assert (settings.temperature, settings.top_p, settings.do_sample, settings.seed) == (
         0.5,
@@ -108,10 +111,19 @@ def test_retry_draws_others_by_seeds_that_come_again(talk):
     conversation, printed = talk("Hi!", "/retry", "/retry")
     drawn = [line for line in printed.split("\n") if line.startswith("GPT-2: ")]
     assert len({*drawn}) == 3 and len(conversation.session.turns) == 2
+    assert [f"GPT-2: {printable(each)}" for each in conversation.rejected] == drawn[:2]
     assert conversation.session.settings.seed == 1
     assert talk("Hi!", "/retry", "/retry")[1] == printed
     conversation, _ = talk("And you?", conversation=conversation)
     assert conversation.rejected == []
+
+
+def test_retry_draws_by_a_seed_where_the_message_was_answered_by_one(talk, engine, monkeypatch):
+    seeds = []
+    stream = engine.stream
+    monkeypatch.setattr(engine, "stream", lambda *given: seeds.append(given[1].seed) or stream(*given))
+    talk("/set seed 0", "Hi!", "/retry", "/set seed none", "/retry")
+    assert seeds[0] == 0 and seeds[1] > 0 and seeds[2] is None
 
 
 @pytest.mark.parametrize("away", [["And you?", "/retry", "/undo"], ["And you?", "/retry", "/load {file}"]])
@@ -140,7 +152,8 @@ def test_what_fails_leaves_the_conversation(talk, capsys, engine, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(engine, "draw", fail)
-        conversation, _ = talk("/retry", "And now?", conversation=conversation)
+        conversation, printed = talk("/retry", "And now?", conversation=conversation)
+    assert printed == "You: /retry\nYou: And now?\n"
     assert capsys.readouterr().err.count("there is no reply (out of memory)") == 2
     assert conversation.session.turns == before and conversation.failures == 2
     assert len(talk("And now?", conversation=conversation)[0].session.turns) == 4
@@ -160,6 +173,11 @@ def test_undo_takes_back_messages_then_reset_and_load(talk, tmp_path):
     assert "Taken back: And?" in printed and len(conversation.session.turns) == 2
     conversation, _ = talk("/reset", "New.", "/undo", "/undo", conversation=conversation)
     assert conversation.session.turns == [] and conversation.failures == 1
+
+
+def test_a_long_message_that_is_taken_back_is_told_in_short(talk):
+    _, printed = talk("word  " * 20, "/undo")
+    assert printed.endswith(f"Taken back: {'word ' * 11}word...\n")
 
 
 def test_a_file_without_a_reply_is_answered_by_retry(talk, tmp_path):
@@ -188,12 +206,15 @@ def test_commands_names_and_words_may_be_in_capitals(talk):
     assert len(session.persona) == 5 and session.turns == [] and conversation.failures == 0
     assert (session.settings.temperature, session.settings.do_sample) == (0.5, False)
     assert talk("/persona NONE", conversation=conversation)[0].session.persona == ()
+    assert "not read" not in talk("/quit", "not read")[1]
 
 
 def test_a_setting_is_shown_beside_the_model_s_own_and_given_back(talk):
-    conversation, printed = talk("/set top_k 7 temperature 0.5", "/set top_k", "/set top_k default")
+    conversation, printed = talk("/set top_k 7 temperature 0.5", "/set top_k", "/set top_k Default")
     own, settings = conversation.session.engine.settings, conversation.session.settings
     assert printed.count(f"(0 to 200; the model's own: {own.top_k})") == 2
+    told = [line.split()[1] for line in printed.splitlines() if line.startswith("top_k ")]
+    assert told == ["7", "7", str(own.top_k)]
     assert (settings.top_k, settings.temperature) == (own.top_k, 0.5)
 
 

@@ -9,6 +9,9 @@ import time
 import psutil
 import pytest
 
+from chat.terminal.conversation import LEAVING
+from chat.terminal.lines import PipedLines
+from chat.terminal.stopping import CtrlC
 from tests.chat.terminal.conftest import CTRL_C, CTRL_D, typist
 from tests.conftest import ROOT
 
@@ -35,6 +38,62 @@ def begin_a_reply(user) -> None:
     before = len(replies(user))
     user.keys("Tell me everything.\r")
     user.until(lambda: len(replies(user)) > before and len(" ".join(replies(user)[-1]).split()) > 2)
+
+
+def stopped(*_):
+    """As `ChatEngine.stream`, with Ctrl-C after the first word."""
+    yield "Once"
+    signal.raise_signal(signal.SIGINT)
+    yield "Once upon"
+
+
+def test_of_a_script_it_is_the_end_after_what_was_said_till_then(talk, engine, monkeypatch):
+    conversation, _ = talk("/help")
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(engine, "stream", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        talk("Hi!", "And more.", conversation=conversation)
+    assert [turn["content"] for turn in conversation.session.turns] == ["Hi!", "Once"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_does_not_cut_the_clean_up_and_a_third_ends_what_hangs():
+    cleaned = []
+
+    def texts():
+        try:
+            yield from stopped()
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            cleaned.append(True)
+
+    with CtrlC() as ctrl_c:
+        assert [*ctrl_c.until_pressed(texts())] == ["Once"] and cleaned
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_while_a_text_is_shown_it_lets_no_other_follow():
+    with CtrlC() as ctrl_c:
+        for text in ctrl_c.until_pressed(each for each in ("Once", "Once upon")):
+            assert text == "Once"
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_at_a_keyboard_two_leave_between_which_there_is_no_line(talk, engine, monkeypatch):
+    read = PipedLines.read
+
+    def read_or_press(lines: PipedLines) -> str:
+        if (line := read(lines)) == "press":
+            raise KeyboardInterrupt
+        return line
+
+    monkeypatch.setattr(PipedLines, "is_keyboard", True)
+    monkeypatch.setattr(PipedLines, "read", read_or_press)
+    monkeypatch.setattr(engine, "stream", stopped)
+    conversation, printed = talk("press", "Hi!", "/reset", "press", "Ah.", "press", "not read")
+    assert [turn["content"] for turn in conversation.session.turns] == ["Ah.", "Once"]
+    assert printed.count(LEAVING) == 4 and "not read" not in printed
 
 
 @pytest.mark.slow

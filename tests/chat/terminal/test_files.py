@@ -34,6 +34,14 @@ def test_a_file_in_the_page_s_form_takes_the_settings_as_they_are(talk, tmp_path
     assert "You: Hi\nGPT-2: Hello.\n" in printed
 
 
+def test_of_a_long_conversation_the_last_turns_are_shown(talk, tmp_path):
+    said = [(role, f"{number} {role}") for number in range(3) for role in ("user", "assistant")]
+    turns = [{"role": role, "content": text} for role, text in said]
+    (tmp_path / "long.json").write_text(json.dumps({"turns": turns}))
+    _, printed = talk(f"/load {tmp_path / 'long.json'}")
+    assert "... 2 turns before\nYou: 1 user\nGPT-2: 1 assistant\nYou: 2 user\nGPT-2: 2 ass" in printed
+
+
 def test_settings_of_a_file_beyond_the_limits_are_told(talk, tmp_path, capsys):
     file = tmp_path / "hot.json"
     file.write_text(json.dumps({"settings": {"temperature": 99, "top_p": 0.5}}))
@@ -127,6 +135,7 @@ def test_paths(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert path_from("~/a b.json", "/save") == path_from('"a b.json"', "/save") == tmp_path / "a b.json"
+    assert path_from("'tis.json", "/save") == tmp_path / "'tis.json"
     (tmp_path / "there.json").write_text("x")
     (tmp_path / "link.json").symlink_to("there.json")
     write_file(path_from("link.json", "/save"), "y", None, may_replace=True)

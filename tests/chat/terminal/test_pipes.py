@@ -10,8 +10,9 @@ import pytest
 from chat.__main__ import main
 from chat.cli import UserError, parse_arguments
 from chat.terminal.arguments import ChatArguments
+from chat.terminal.lines import PipedLines, lines_for
 from chat.terminal.screen import PlainScreen
-from chat.terminal.start import answer_once
+from chat.terminal.start import answer_once, converse
 from tests.conftest import ROOT
 from tests.processes import in_process
 
@@ -80,6 +81,41 @@ def test_the_flags_reach_the_engine(engine, monkeypatch, capsys):
     assert (settings.do_sample, settings.seed, settings.top_k) == (False, 0, 0)
     printed, errors = capsys.readouterr()
     assert printed == "Hello.\n" and "the rest was left out" in errors
+
+
+@pytest.mark.parametrize(
+    ("terminals", "is_keyboard", "echoed"),
+    [
+        (["stdin", "stdout", "stderr"], True, ""),
+        (["stdin", "stderr"], True, "You: Hi!\n"),
+        (["stdin"], False, ""),
+        (["stdout", "stderr"], False, ""),
+    ],
+)
+def test_there_is_a_keyboard_where_a_terminal_shows_what_is_typed(
+    monkeypatch, terminals, is_keyboard, echoed
+):
+    """What is typed is in the output, too, where that goes elsewhere."""
+    ours, theirs = os.openpty()
+    with open(ours, "wb"), open(theirs, "w") as terminal:
+        for name in ("stdin", "stdout", "stderr"):
+            monkeypatch.setattr(sys, name, terminal if name in terminals else StringIO())
+        output = StringIO()
+        lines = lines_for(sys.stdin, PlainScreen(output), {})
+        assert lines.is_keyboard == is_keyboard
+        if is_keyboard:
+            monkeypatch.setattr(lines._prompt, "prompt", lambda: " Hi! ")
+            assert lines.read() == "Hi!"
+        assert output.getvalue() == echoed
+
+
+@pytest.mark.parametrize("is_keyboard", [False, True])
+def test_whoever_types_is_told_the_persona_first(engine, monkeypatch, is_keyboard):
+    monkeypatch.setattr(PipedLines, "is_keyboard", is_keyboard)
+    monkeypatch.setattr(sys, "stdin", StringIO("exit\n"))
+    output = StringIO()
+    converse(engine, parse_arguments(ChatArguments, ["--persona", "I sing."]), PlainScreen(output))
+    assert ("It says of itself: I sing.\n" in output.getvalue()) is is_keyboard
 
 
 def test_once_needs_a_text():
