@@ -1,6 +1,7 @@
 """Dialogues of our own making: every answer is what the persona says, and every wrong guess is denied."""
 
 import itertools
+import random
 import re
 from collections import Counter
 
@@ -160,6 +161,8 @@ def test_sentences_of_ones_own(tmp_path):
     dialogues = [*itertools.islice(persona_questions.load(str(path), False, Counter()), 300)]
     assert all(re.fullmatch(r"My \w+ is \w+\.", sentence) for each in dialogues for sentence in each.persona)
     assert dialogues[0].turns[0].text.startswith("Hi!")
+    turned = own_sentences(tmp_path / "turned.yaml", *reversed(topics))
+    assert next(persona_questions.load(str(turned), False, Counter())) == dialogues[0]
     for each in dialogues:
         told = {sentence.split()[1] for sentence in each.persona}
         asked = Counter(re.findall(r"(Which|Any) (\w+)\?", " ".join(turn.text for turn in each.turns)))
@@ -167,6 +170,12 @@ def test_sentences_of_ones_own(tmp_path):
         assert all(times == 1 for (word, _), times in asked.items() if word == "Which")
         assert not told & {name for word, name in asked if word == "Any"}
         assert not ("row" in told and ("Any", "seat") in asked)
+
+
+def test_the_same_slot_is_the_same_word_in_each_of_its_forms():
+    classes = {"pet": [("dog", "dogs"), ("cat", "cats")]}
+    filled = persona_questions._Values(random.Random(0), classes, set()).fill("{pets}, {pet 2}, {Pet}")
+    assert filled in ("Dogs, cat, Dog", "Cats, dog, Cat")
 
 
 def test_too_few_topics_are_told_of(tmp_path):
@@ -195,7 +204,7 @@ def test_letters_are_no_sentences_and_what_is_no_slot_is_told(tmp_path, written,
         load(path)
 
 
-@pytest.mark.parametrize("content", [None, "topics: [", "topics: {}", "7"])
+@pytest.mark.parametrize("content", [None, "topics: [", "topics: {}", "words: []", "7"])
 def test_a_file_of_something_else_is_named(tmp_path, content):
     path = tmp_path / "questions.yaml"
     if content is not None:

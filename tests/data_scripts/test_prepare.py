@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -233,21 +234,24 @@ def test_the_seed_decides_which_details_the_copies_have(rows_of):
     assert len(first) == len(other) == 8 and first != other
 
 
-def test_of_plain_text_two_sides_of_one_conversation_are_one(rows_of):
+def test_of_plain_text_two_sides_of_one_conversation_are_one(rows_of, tmp_path):
     [record] = own(1, "train")
     sides = [record | {"persona": [fact]} for fact in ("I sing.", "I ski.")]
     rows, dialogues = rows_of([*sides, *own(1, "val")], "plain", plain_text=True)
     assert len(rows) == len(dialogues["train"]) == 1
+    told = saved(tmp_path / "plain")[1].decode(rows[0])
+    assert told == "<|endoftext|>This is train 0.\nThis is train 0.<|endoftext|>"
 
 
-def test_replies_that_are_cut_are_counted(tokenizer):
+def test_what_is_cut_or_dropped_is_counted(tokenizer):
     short, long = (
         Dialogue("own", (Turn("user", "Tell me."), Turn("assistant", text)), ("I am old.",))
         for text in ("No.", "Once upon a time. " * 50)
     )
-    corpus = Corpus("own", train=[long, short], val=[short])
+    corpus = Corpus("own", train=[long, short], val=[short], dropped=Counter(duplicates=3))
     counted = encode.statistics([corpus], encode.encode_corpora([corpus], tokenizer, 64))["corpora"]["own"]
     assert [counted[split]["replies_cut"] for split in ("train", "val")] == [1, 0]
+    assert counted["dropped"] == {"duplicates": 3}
 
 
 def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):
@@ -258,9 +262,18 @@ def test_the_same_options_give_the_same_dataset(prepared, tmp_path, options):
 
 def test_few_dialogues_are_tokenised_without_another_process(tokenizer, monkeypatch):
     monkeypatch.setattr("datasets.arrow_dataset.mp.Pool", None)
+    monkeypatch.setattr(encode, "DIALOGUES_PER_PROCESS", 2)
     dialogue = Dialogue("own", (Turn("user", "Hi!"), Turn("assistant", "Hello!")), ("I am old.",))
-    encoded = encode.encode_corpora([Corpus("own", train=[dialogue])], tokenizer, 64, num_proc=2)
-    assert [len(rows) for rows in (*encoded["train"], *encoded["val"])] == [1, 0]
+    encoded = encode.encode_corpora([Corpus("own", train=[dialogue] * 2)], tokenizer, 64, num_proc=2)
+    assert [len(rows) for rows in (*encoded["train"], *encoded["val"])] == [2, 0]
+
+
+def test_of_corpora_with_personas_those_are_learnt_from_both_sides_that_are_named(tokenizer):
+    turns = (Turn("user", "Hi!"), Turn("assistant", "Hello!"), Turn("user", "How are you?"))
+    dialogue = Dialogue("own", turns, ("I am old.",))
+    corpora = [Corpus(name, train=[dialogue]) for name in ("first", "second")]
+    encoded = encode.encode_corpora(corpora, tokenizer, 64, both_sides=["second"])
+    assert [len(rows) for rows in encoded["train"]] == [1, 2]
 
 
 @pytest.mark.slow

@@ -83,7 +83,8 @@ def test_what_is_damaged_is_told_before_anything_is_loaded(resumable, name, cont
 def test_without_its_optimizer_or_schedule_no_run_goes_on(resumable, name):
     """The Trainer would begin new ones, and say nothing; what FSDP and DeepSpeed divide has other names."""
     (resumable / name).unlink()
-    with pytest.raises(UserError, match=r"-10 is not whole \(no .*\); remove it, and give the same command"):
+    told = rf"-10 is not whole \(no .*{(resumable / name).suffix}\); remove it, and give the same command"
+    with pytest.raises(UserError, match=told):
         check_undamaged(resumable, WHOLE)
     check_undamaged(resumable, SimpleNamespace(is_fsdp_enabled=True, is_deepspeed_enabled=False))
     check_undamaged(resumable, SimpleNamespace(is_fsdp_enabled=False, is_deepspeed_enabled=True))

@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset
 
-from training.data_digest import READ_ROWS, of_dataset
+from training.data_digest import READ_ROWS, check_same_data, of_dataset, write
 
 SPLITS, COLUMNS = ("train", "val"), ("input_ids", "labels")
 
@@ -37,3 +37,8 @@ def test_of_more_rows_than_are_read_each_length_counts():
         changed = [2 if place == row else length for place, length in enumerate(lengths)]
         digests.add(digest({split: columns | {"length": changed} for split, columns in data.items()}))
     assert len(digests) == 4
+
+
+def test_data_of_which_a_checkpoint_has_no_digest_is_no_other_data(tmp_path):
+    write({"--marks": "ours"}, tmp_path)
+    check_same_data(tmp_path, {"--marks": "ours", "--data": "given now"})

@@ -27,7 +27,7 @@ from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
 from training.prefer import build_trainer, calibrate, prefer
 from training.prefer_arguments import PreferArguments
-from training.resuming import alone
+from training.resuming import alone, as_resumed, save
 from training.trainer import row_losses
 
 QUESTIONS = [
@@ -312,6 +312,13 @@ def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_fo
     prefer(arguments(tmp_path, marks, model_folder, resume=True))
     told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
     assert len(told) == 1 and f"--data was {prepared} and is None now" in told[0]
+
+
+def test_a_resume_with_dialogues_that_were_not_there_is_another_run(tmp_path, marks, model_folder, caplog):
+    save(arguments(tmp_path, marks, model_folder), tmp_path / "run")
+    as_resumed(arguments(tmp_path, marks, model_folder, data="talk"))
+    [told] = caplog.messages
+    assert told.startswith("--resume: --data was None and is talk now")
 
 
 def test_a_run_is_not_resumed_on_other_marks(tmp_path, marks, model_folder):

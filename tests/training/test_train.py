@@ -16,7 +16,7 @@ from chat.cli import UserError
 from tests.conftest import ROOT
 from tests.processes import contents
 from training.checkpoints import checkpoints, last_whole_checkpoint
-from training.final_folder import model_folder_contents
+from training.final_folder import check_place, model_folder_contents
 from training.train import train
 from training.trainer import DialogueTrainer
 
@@ -193,11 +193,14 @@ def test_a_foreign_final_folder_is_refused_before_training(short_run, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_final_folder_that_cannot_be_written_is_refused_before_training(short_run, tmp_path):
+def test_a_final_folder_that_cannot_be_written_is_refused_before_training(short_run, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"--final-model-dir .*file/final: cannot be written"):
         train(short_run(final_model_dir=str(tmp_path / "file" / "final")))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    # The other processes of a run write no model.
+    monkeypatch.setenv("RANK", "1")
+    check_place(short_run(final_model_dir=str(tmp_path / "file" / "final")))
 
 
 def test_a_model_that_cannot_be_saved_after_all_is_saved_by_its_checkpoints(short_run, tmp_path, monkeypatch):
@@ -230,7 +233,8 @@ def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
     (tmp_path / "other" / "train_arguments.json").write_text("{}")
     with pytest.raises(UserError, match=r"--final-model-dir .*other: .*holds `checkpoint-4`"):
         train(short_run(final_model_dir=str(tmp_path / "other")))
-    for output_dir in (tmp_path / "final", tmp_path / "final" / "run"):
+    (tmp_path / "link").symlink_to(tmp_path / "final")
+    for output_dir in (tmp_path / "final", tmp_path / "final" / "run", tmp_path / "link" / "run"):
         with pytest.raises(
             UserError, match=r"--final-model-dir .*final: would take the place of --output-dir"
         ):
@@ -243,6 +247,7 @@ def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
 
 def test_a_models_folder_holds_what_is_made_of_a_model_and_no_run(tmp_path):
     ours = {"model.safetensors", "README.md", "LICENSE", "onnx", "openvino", "data.jsonl", "merges.txt"}
+    ours |= {"report.html", "loss.png"}
     for name in (*ours, "checkpoint-4", "runs"):
         (tmp_path / name).mkdir()
         foreign = model_folder_contents("train_arguments.json").foreign_in(tmp_path)
