@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chat.cli import UserError
+from chat.engine import load_engine
 from chat.hub.errors import one_line
 from chat.hub.loading import explained, is_local, load_chat_tokenizer
 from chat.hub.repositories import CARD_FILE, hub_api
@@ -17,12 +18,15 @@ from chat.space.folder import folder_in_space
 def checked_model(name: str, flag: str) -> SpaceModel:
     """
     Raises:
-        UserError: there is no such model, it was not trained in our chat format, or its card cannot be read.
+        UserError: there is no such model, it was not trained in our chat format, its weights are not whole,
+            or its card cannot be read.
     """
-    load_chat_tokenizer(name, flag)
     if is_local(name):
+        # With weights that are missing or cut short, or that git left as a pointer to LFS, no page starts.
+        load_engine(name, flag, "torch").close()
         datasets = _datasets(_metadata(Path(name) / CARD_FILE))
         return SpaceModel(folder_in_space(name), datasets=datasets, corpora=tuple(corpora_of(name)))
+    load_chat_tokenizer(name, flag)
     return _model_on_hub(name, flag)
 
 

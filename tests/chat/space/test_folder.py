@@ -120,6 +120,17 @@ def test_a_models_card_may_name_one_dataset_or_several_and_one_that_cannot_be_re
         checked_model(str(folder), "--model")
 
 
+def test_weights_that_no_page_could_load_are_told_before_anything_is_written(
+    model_folder, tmp_path, monkeypatch
+):
+    """As git leaves them without LFS."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(UserError, match=r"^--model \S+model: no usable model \(.*header.*\); give a folder"):
+        make(monkeypatch, "--model", folder, "--output", tmp_path / "space")
+    assert not (tmp_path / "space").exists()
+
+
 @pytest.mark.parametrize("is_private", [False, True])
 def test_a_model_of_the_hub_is_named_and_preloaded_if_the_hub_may_see_it(is_private):
     model = SpaceModel("user/model", "https://hub/user/model", is_private, ("user/data",))
