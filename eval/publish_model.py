@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from chat.cli import UserError, parse_arguments, run
 from chat.hub.cards import CARD_FILE, refuse_anothers
+from chat.hub.loading import load_causal_lm, load_tokenizer
 from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
@@ -58,11 +59,14 @@ def publish(arguments: PublishModelArguments) -> Destination:
     """Publishes the model as the flags say; where.
 
     Raises:
-        UserError: the folder or the results cannot be used, a file holds a token, the repository holds
-            another's model, or the Hub refuses.
+        UserError: the folder or the results cannot be used, weights are not whole, a file holds a token, the
+            repository holds another's model, or the Hub refuses.
     """
     destination = Destination(arguments.push_to_hub, public=arguments.hub_public)
     model = read_model_folder(arguments.model, "--model")
+    # The Hub takes weights of which a part is missing, or that git left as a pointer to LFS.
+    load_tokenizer(str(model.path), "--model")
+    load_causal_lm(str(model.path), "--model")
     # A card that lies in the folder calls the model by another name.
     own_results = model.path / RESULTS_FILE
     results = arguments.results or (str(own_results) if own_results.is_file() else None)

@@ -1,12 +1,15 @@
 """A card on the Hub tells the figures of the weights beside it, and of no others."""
 
+import json
+import shutil
 from hashlib import sha256
 
 import pytest
 import yaml
 
+from chat.cli import UserError
 from chat.hub.repositories import Destination
-from eval import publish_card
+from eval import publish_card, publish_model
 
 WEIGHTS = "model.safetensors"
 MARK = "<!-- Written by `python -m eval.card`"
@@ -63,3 +66,28 @@ def test_figures_of_other_weights_go(merge):
     assert indices(merge(b"others", card("Perplexity: 20", MINE), BARE)) == []
     on_chats = index("someone/chat", 5, data="chats")
     assert indices(merge(b"others", THERE, card("Perplexity: 5", on_chats))) == [ANOTHERS, on_chats]
+
+
+def as_git_leaves_it_without_lfs(folder):
+    (folder / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+
+
+def one_of_two_parts(folder):
+    (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
+    parts = {"transformer.wte.weight": "model-00002-of-00002.safetensors"}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": parts}))
+
+
+def without_words(folder):
+    (folder / "tokenizer.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [as_git_leaves_it_without_lfs, one_of_two_parts, without_words])
+def test_a_model_that_nobody_could_load_is_told_before_the_hub_is_asked(
+    model_folder, tmp_path, monkeypatch, damage
+):
+    monkeypatch.setattr(publish_model, "make_ready", lambda _: pytest.fail("asked"))
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    damage(folder)
+    with pytest.raises(UserError, match=r"^--model \S+/model: (no usable model|its tokenizer has no words)"):
+        publish_model.publish(publish_model.PublishModelArguments(str(folder), "someone/chat"))
