@@ -226,8 +226,9 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
     """A causal language model with its weights, in float32, in evaluation mode.
 
     Raises:
-        UserError: there is none, its files lack weights, which would be random ones, or hold some that are no
-            numbers, as where training diverged; or its decoding settings cannot be read.
+        UserError: there is none, its files lack weights, which would be random ones, or hold some of other
+            shapes, or that are no numbers, as where training diverged; or its decoding settings cannot be
+            read.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -237,12 +238,24 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
         load_generation_config(name, flag)
     with explained(flag, name, "model"), without_bars():
         model, found = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **NO_CODE
+            name,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            # Else transformers points to a report that it does not show; they are refused below.
+            ignore_mismatched_sizes=True,
+            **NO_CODE,
         )
     if missing := sorted(found["missing_keys"]):
         raise UserError(
             f"{flag} {name}: its files lack {len(missing)} of the weights that its configuration tells of "
             f"({missing[0]}, ...); give a folder whose files belong together"
+        )
+    if mismatched := sorted(found["mismatched_keys"]):
+        of, in_files, told = mismatched[0]
+        raise UserError(
+            f"{flag} {name}: `{of}` is {tuple(in_files)} in its files, and {tuple(told)} by its "
+            "configuration; give a folder whose files belong together"
         )
     for of, weights in model.named_parameters():
         if not weights.isfinite().all():

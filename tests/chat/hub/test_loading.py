@@ -231,6 +231,14 @@ def test_a_model_is_loaded_to_be_used_in_full_precision_whatever_it_was_saved_in
     assert model.dtype == torch.float32 and not model.training
 
 
+def test_weights_of_other_shapes_than_the_configuration_tells_are_named(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_positions": 100}))
+    with pytest.raises(UserError, match=r"wpe.weight` is \(256, 32\) in its files, and \(100, 32\) by its"):
+        load_causal_lm(str(folder))
+
+
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_weights_of_a_training_that_diverged_are_refused(model_folder, tmp_path, value):
     model = load_causal_lm(str(model_folder))
