@@ -29,7 +29,12 @@ class TorchEngine(ChatEngine):
     """A causal language model in torch. Its random stream is seeded by each request, which runs alone."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, positions: int):
+        from transformers import GenerationConfig
+
         settings = DecodingSettings.from_generation_config(model.generation_config)
+        # `generate` would take from it what the settings do not have, such as a penalty of repetition, which
+        # no other engine knows.
+        model.generation_config = GenerationConfig()
         super().__init__(tokenizer, name, settings, positions)
         self.model: PreTrainedModel | None = model
         self._one_request = threading.Lock()

@@ -99,8 +99,9 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         base_tokenizer, base_model = tokenizer, model_from_config(base, tokenizer).eval()
     else:
         base_tokenizer, base_model = load_tokenizer(base, "--base"), load_causal_lm(base, "--base")
-    # What a base's own configuration says of repetition would else hold for its replies, and not the model's.
-    base_model.generation_config = GenerationConfig()
+    decoding = DecodingSettings.from_generation_config(trained.generation_config)
+    # What one's own configuration says of repetition would else hold for its replies, and not the other's.
+    trained.generation_config = base_model.generation_config = GenerationConfig()
     template, plain = TemplateFormat(tokenizer), PlainFormat(base_tokenizer)
     for flag, name, loaded, format_ in (
         ("--model", model, trained, template),
@@ -116,7 +117,7 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     if extends_vocabulary(tokenizer, base_tokenizer):
         in_template = _with_vocabulary(base_model, len(tokenizer)).to(device)
         contenders.append(Contender("base_in_template", base, in_template, template, generates=False))
-    return contenders, DecodingSettings.from_generation_config(trained.generation_config)
+    return contenders, decoding
 
 
 def _check_vocabulary(model: PreTrainedModel, format_: Format, name: str, flag: str) -> None:

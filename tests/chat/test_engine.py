@@ -1,8 +1,10 @@
 """The engine: streams, stops, retries, falls back, and never hangs."""
 
+import json
 import shutil
 import sys
 import threading
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -40,6 +42,15 @@ def test_the_stream_grows_to_what_generate_gives(engine):
     output = engine.model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=config)
     whole = engine.tokenizer.decode(output[0, prompt.shape[1] :], skip_special_tokens=True).strip()
     assert whole.startswith(pieces[-1]) and pieces[-1]
+
+
+def test_a_penalty_that_the_settings_do_not_have_does_not_hold(engine, model_folder, tmp_path):
+    """The other engine knows nothing of it."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 5.0, "top_k": 7}))
+    with closing(load_engine(str(folder), engine="torch", dtype=engine.model.dtype)) as other:
+        assert other.settings.top_k == 7 and other.reply(HELLO, GREEDY) == engine.reply(HELLO, GREEDY)
 
 
 def test_the_same_seed_gives_the_same_reply(engine):

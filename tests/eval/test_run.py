@@ -229,13 +229,16 @@ def test_a_quick_run_takes_no_more_than_is_asked_for():
     assert [few.limit(name) for name in names] == [1, 3, 2, 5]
 
 
-def test_what_a_bases_own_configuration_says_of_repetition_does_not_hold(model_folder, tmp_path):
-    base = shutil.copytree(model_folder, tmp_path / "base")
-    path = base / "generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 1.5, "num_beams": 4}))
-    contenders, _ = load_contenders(str(model_folder), str(base), 0)
-    own = contenders[1].model.generation_config
-    assert own.repetition_penalty in (None, 1.0) and own.num_beams in (None, 1)
+def test_what_a_models_own_configuration_says_of_repetition_does_not_hold(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    path = folder / "generation_config.json"
+    changed = {"repetition_penalty": 1.5, "num_beams": 4, "top_k": 7}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    contenders, decoding = load_contenders(str(folder), str(folder), 0)
+    assert decoding.top_k == 7
+    for contender in contenders[:2]:
+        own = contender.model.generation_config
+        assert own.repetition_penalty in (None, 1.0) and own.num_beams in (None, 1)
 
 
 @pytest.fixture
