@@ -59,8 +59,9 @@ def add_chat_format(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
 
 
 def has_chat_format(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether it has all tokens of the format, among them the one that ends a turn."""
     vocabulary = tokenizer.get_vocab()
-    return all(token in vocabulary for token in (*ROLE_TOKENS.values(), PAD_TOKEN))
+    return all(token in vocabulary for token in (*ROLE_TOKENS.values(), PAD_TOKEN, tokenizer.eos_token))
 
 
 def extends_vocabulary(tokenizer: PreTrainedTokenizerBase, base: PreTrainedTokenizerBase) -> bool:

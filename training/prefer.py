@@ -109,13 +109,16 @@ def _load_base(arguments: PreferArguments) -> tuple[PreTrainedModel, PreTrainedT
     """The chat model to tune, drawn as asked, and its tokenizer.
 
     Raises:
-        UserError: it is no chat model, has no number of positions, or cannot be calibrated as asked.
+        UserError: it is no chat model, lies beside another's tokenizer, has no number of positions, or cannot
+            be calibrated as asked.
     """
-    from chat.hub.loading import load_causal_lm, load_chat_tokenizer, positions_of
+    from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, positions_of
     from training.calibration import last_norm
 
     tokenizer = load_chat_tokenizer(arguments.base, "--base")
     model = load_causal_lm(arguments.base, "--base")
+    largest, embeddings = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
+    check_ids(largest, embeddings, arguments.base, "--base")
     positions_of(model.config, arguments.base, "--base")
     if arguments.calibrate:
         last_norm(model)

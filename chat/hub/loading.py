@@ -176,7 +176,8 @@ def load_chat_tokenizer(name: str, flag: str) -> PreTrainedTokenizerBase:
     if not has_chat_format(tokenizer):
         raise UserError(
             f"{flag} {name}: was not trained in this project's chat format (its tokenizer has no role "
-            f"tokens); fine-tune it first with `accelerate launch -m training.train --base {name}`"
+            "tokens, or no eos_token); fine-tune it first with `accelerate launch -m training.train --base "
+            f"{name}`"
         )
     return tokenizer
 

@@ -108,6 +108,8 @@ def test_a_base_that_has_some_of_our_role_tokens_has_not_our_format():
     tokenizer = llamas("first")
     tokenizer.add_special_tokens({"extra_special_tokens": ["<|user|>", "<|assistant|>"]})
     assert not has_chat_format(tokenizer) and has_chat_format(add_chat_format(tokenizer))
+    tokenizer.eos_token = None
+    assert not has_chat_format(tokenizer)
 
 
 def test_prompts_of_a_batch_end_where_generation_goes_on():

@@ -357,6 +357,14 @@ def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_fold
         PreferArguments(marks=str(marks), held_out_share=1)
     with pytest.raises(UserError, match=r"--base .*no role tokens"):
         prefer(arguments(tmp_path, marks, base_tokenizer_folder))
+    mixed = shutil.copytree(model_folder, tmp_path / "mixed")
+    larger = load_tokenizer(str(model_folder))
+    larger.add_tokens(["forty-two"])
+    larger.save_pretrained(mixed)
+    with pytest.raises(
+        UserError, match=r"--base .*mixed: its tokenizer has ids up to .*; give a model beside"
+    ):
+        prefer(arguments(tmp_path, marks, mixed))
     other = train_tokenizer([GOOD, BAD] * 50, vocab_size=300)
     shutil.copytree(prepared, tmp_path / "data")
     add_chat_format(other).save_pretrained(tmp_path / "data" / "tokenizer")
