@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # Else transformers would ask on the terminal whether to run the code that a model brings.
 NO_CODE = {"trust_remote_code": False}
+# One of them is in every folder that has a tokenizer.
+TOKENIZER_FILES = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 
@@ -156,7 +159,10 @@ def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerB
     check_path(flag, name)
     from transformers import AutoTokenizer
 
-    with explained(flag, name, "tokenizer" if flag == "--tokenizer" else "model"):
+    what = "tokenizer" if flag == "--tokenizer" else "model"
+    with explained(flag, name, what):
+        if is_local(name) and not TOKENIZER_FILES & {*os.listdir(Path(name).expanduser())}:
+            raise UserError(f"{flag} {name}: holds no {what}; give the folder that has its tokenizer.json")
         tokenizer = AutoTokenizer.from_pretrained(name, **NO_CODE)
     # From a configuration without the files that it names, transformers makes an empty one.
     if len(tokenizer.get_vocab()) <= len(tokenizer.get_added_vocab()):

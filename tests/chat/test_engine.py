@@ -272,6 +272,19 @@ def test_a_missing_model_is_one_clear_line_before_the_libraries_are_imported(mon
         load_engine("./nowhere")
 
 
+def test_a_folder_that_holds_models_is_none(model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "models" / "model")
+    with pytest.raises(
+        UserError, match=r"^--model \S+models: holds no model; give the folder that has its tok"
+    ):
+        load_engine(str(tmp_path / "models"), engine="torch")
+    file = tmp_path / "models" / "model" / "model.safetensors"
+    with pytest.raises(
+        UserError, match=r"^--model \S+: no usable model \(.*Not a directory.*\); give a folder"
+    ):
+        load_engine(str(file), engine="torch")
+
+
 def test_an_unreachable_hub_id_is_one_clear_line():
     with pytest.raises(UserError, match=r"MODEL_ID nobody/nothing: no such folder, and the Hub") as error:
         load_engine("nobody/nothing", flag="MODEL_ID")

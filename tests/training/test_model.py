@@ -128,7 +128,7 @@ def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):
     for base, problem in (
         (str(tmp_path / "nowhere"), "no such file or folder"),
         ("someone/some-model", "the Hub cannot be reached (offline mode)"),
-        (str(tmp_path), "no usable model"),
+        (str(tmp_path), "holds no model"),
     ):
         with pytest.raises(UserError) as error:
             build_model(base, tokenizer, longest_sequence=8)
