@@ -15,6 +15,7 @@ from chat.session import (
     MAX_PERSONA_SENTENCE_CHARACTERS,
     MAX_PERSONA_SENTENCES,
     ChatSession,
+    message_from,
     persona_from,
 )
 from chat.template import without_halves
@@ -63,7 +64,7 @@ def obey(conversation: Conversation, line: str) -> None:
 def persona_of(sentences: list[str]) -> tuple[tuple[str, ...], str]:
     """A persona within the limits, and a line on what that left out, or an empty one."""
     persona = persona_from(sentences)
-    is_whole = [*persona] == [each for given in sentences if (each := given.strip())]
+    is_whole = [*persona] == [each for given in sentences if (each := message_from(given))]
     limits = f"at most {MAX_PERSONA_SENTENCES} sentences of {MAX_PERSONA_SENTENCE_CHARACTERS} characters"
     return persona, "" if is_whole else f"A persona has {limits}; the rest was left out."
 

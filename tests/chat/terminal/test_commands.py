@@ -220,3 +220,5 @@ def test_a_setting_is_shown_beside_the_model_s_own_and_given_back(talk):
 
 def test_a_persona_within_the_limits_is_not_told_to_be_beyond_them():
     assert persona_of([" I have a cat. ", "", "I sing."]) == (("I have a cat.", "I sing."), "")
+    # As a shell gives what is no UTF-8.
+    assert persona_of(["Caf\udce9 I like."]) == (("Caf? I like.",), "")
