@@ -152,6 +152,8 @@ def as_resumed(arguments: Arguments) -> Arguments:
     try:
         before = json.loads((Path(arguments.output_dir) / arguments.FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        before = None
+    if not isinstance(before, dict):
         return arguments
     tell = logger.warning if is_first_process() else logger.debug
     for name, value in asdict(arguments).items():

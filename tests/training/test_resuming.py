@@ -68,7 +68,7 @@ def test_the_first_process_alone_keeps_the_arguments(short_run, tmp_path):
         assert (tmp_path / "run").exists() is is_first
 
 
-@pytest.mark.parametrize("kept", [None, "", '{"seed": 4'])
+@pytest.mark.parametrize("kept", [None, "", '{"seed": 4', "[]", "null"])
 def test_without_arguments_that_can_be_read_a_run_goes_on_by_those_that_are_given(short_run, tmp_path, kept):
     if kept is not None:
         (tmp_path / "run").mkdir()
