@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from chat.cli import UserError, check_numbers, numbers_by_name, parse_arguments, run
+from chat.decoding import check_seed
 from chat.dialogue import SPLITS, Dialogue
 from chat.folders import Contents, check_replaceable, whole_folder
 from chat.published_paths import without_folders
@@ -92,6 +93,7 @@ class EvalArguments:
         check_numbers(
             self, not_negative=("max_dialogues", "generated_replies", "ranked_replies", "timed_replies")
         )
+        check_seed(self.seed)
         for split in self.splits:
             if split not in SPLITS:
                 raise UserError(f"--splits {split}: give val, train or both")

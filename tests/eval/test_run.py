@@ -229,6 +229,12 @@ def test_a_quick_run_takes_no_more_than_is_asked_for():
     assert [few.limit(name) for name in names] == [1, 3, 2, 5]
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_not_all_random_streams_take_is_told_before_the_work(seed):
+    with pytest.raises(UserError, match=f"^--seed {seed}: give 0 to 4294967295"):
+        EvalArguments(model="m", seed=seed)
+
+
 def test_what_a_models_own_configuration_says_of_repetition_does_not_hold(model_folder, tmp_path):
     folder = shutil.copytree(model_folder, tmp_path / "model")
     path = folder / "generation_config.json"
