@@ -65,6 +65,12 @@ def config_flags(parser: argparse.ArgumentParser, path: Path) -> list[str]:
             parser.set_defaults(**{name: []})
         elif value is not None:
             values = value if isinstance(value, list) else [value]
+            if any(item is None or isinstance(item, dict | list) for item in values):
+                # `- My favourite colour: blue` is a mapping.
+                raise UserError(
+                    f"--config {path}: `{key}` must be a list of single values, none of them missing; put a "
+                    "text with a colon in quotes"
+                )
             flags += [f"--{name}", *(_word(item, fields[name].choices or ()) for item in values)]
     return flags
 

@@ -93,6 +93,12 @@ def test_numbers_in_the_file_stay_as_they_are_written(tmp_path):
         ("precision: yes", "--precision: invalid choice: 'true'"),
         ("steps: []", "`steps` must be a single value, not a list; mend the file"),
         ("steps: [5, 6]", "`steps` must be a single value, not a list; mend the file"),
+        (
+            "names: [a, b: c]",
+            "`names` must be a list of single values, none of them missing; put a text with",
+        ),
+        ("names:\n- a\n-", "`names` must be a list of single values"),
+        ("names: [[a]]", "`names` must be a list of single values"),
         ("dry_run: !!bool maybe", "not valid YAML"),
         pytest.param("{a: " * 1000, "not valid YAML", id="nested too deeply"),
     ],
