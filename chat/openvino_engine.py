@@ -73,7 +73,7 @@ class OpenVinoEngine(ChatEngine):
         """Loads a model's export, which is made where there is none.
 
         Raises:
-            UserError: the model cannot be loaded or exported, or its export is not of its weights.
+            UserError: the model cannot be loaded or exported, or its export is not of its weights or damaged.
         """
         try:
             with without_telemetry():
@@ -97,7 +97,16 @@ class OpenVinoEngine(ChatEngine):
 
         exported = exported_folder(folder, weights, flag, export)
         settings = DecodingSettings.from_generation_config(load_generation_config(str(folder), flag))
-        return cls(exported, tokenizer, name, settings, positions, properties)
+        try:
+            return cls(exported, tokenizer, name, settings, positions, properties)
+        except RuntimeError as error:
+            # As where a power failure left zeros in a file, or a newer OpenVINO has written it. The reason
+            # stands behind places in OpenVINO's sources.
+            reason = " ".join(str(error)[-200:].split())
+            raise UserError(
+                f"{flag} {name}: its OpenVINO export cannot be loaded ({reason}); "
+                f"remove {exported}, which is then made anew, or use the torch engine"
+            ) from error
 
     @property
     def is_closed(self) -> bool:

@@ -188,6 +188,20 @@ def test_an_export_beside_other_weights_is_refused(copy):
         load_engine(str(copy), engine="openvino")
 
 
+def test_an_export_that_the_library_cannot_read_is_one_line(copy):
+    """Though it is of these weights and as long as it was: a power failure leaves zeros."""
+    from chat.export.cache import fingerprint, record
+
+    (copy / "openvino").mkdir()
+    (copy / "openvino" / "openvino_model.xml").write_bytes(bytes(200))
+    record(copy / "openvino", fingerprint(copy), "int8")
+    with pytest.raises(
+        UserError, match=r"export cannot be loaded \(.+\); remove \S+openvino, which is"
+    ) as error:
+        load_engine(str(copy), engine="openvino")
+    assert "\n" not in str(error.value)
+
+
 def test_a_signal_is_handled_after_engines_were_closed(model_folder):
     """OpenVINO's signal stacks: see `chat.compiled_models.in_a_passing_thread`."""
     engines = [load_engine(str(model_folder), engine="openvino", weights="fp32") for _ in range(2)]
