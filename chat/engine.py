@@ -24,7 +24,8 @@ from chat.content_guard import BLOCKED_REPLY, ContentGuard, default_guard
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT
 from chat.growing_text import growing_text
-from chat.hub.loading import check_ids, is_local, load_chat_tokenizer, load_config, positions_of
+from chat.hub.loading import check_ids, load_chat_tokenizer, load_config, positions_of
+from chat.hub.path_or_id import is_local
 from chat.reply_checks import ReplyChecks, is_empty, is_looping
 from chat.template import (
     ROLE_TOKENS,

@@ -8,7 +8,7 @@ from typing import Any
 
 from chat.cli import UserError
 from chat.dialogue import Turn, alternating_turns
-from chat.hub.loading import explained, is_local
+from chat.hub.path_or_id import explained, is_local
 from data_scripts.cleaning import clean_spaced_text
 
 

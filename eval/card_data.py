@@ -69,7 +69,7 @@ def _hub_ids(statistics: dict | None) -> dict[str, str]:
 
 def _hub_base(base: str | None) -> str | None:
     """The base, where it is a model on the Hub."""
-    from chat.hub.loading import is_local, looks_like_path
+    from chat.hub.path_or_id import is_local, looks_like_path
 
     return None if not base or is_local(base) or looks_like_path(base) else base
 

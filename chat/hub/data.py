@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError
 from chat.dialogue import SPLITS
-from chat.hub.loading import explained, is_local, load_tokenizer, looks_like_path
+from chat.hub.loading import load_tokenizer
+from chat.hub.path_or_id import explained, is_local, looks_like_path
 from chat.model_files import STATISTICS_FILE
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chat.engine import LOCAL_MODELS, ROOT
 from chat.folders import Contents, whole_folder
-from chat.hub.loading import is_local
+from chat.hub.path_or_id import is_local
 from chat.hub.repositories import CARD_FILE
 from chat.model_files import MODEL_FILES, TRAINING_FILES
 from chat.space.arguments import SpaceArguments

@@ -8,7 +8,8 @@ from typing import Any
 from chat.cli import UserError
 from chat.engine import load_engine
 from chat.hub.errors import one_line
-from chat.hub.loading import explained, is_local, load_chat_tokenizer
+from chat.hub.loading import load_chat_tokenizer
+from chat.hub.path_or_id import explained, is_local
 from chat.hub.repositories import CARD_FILE, hub_api
 from chat.page.about import corpora_of
 from chat.space.card import SpaceModel

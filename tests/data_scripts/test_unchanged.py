@@ -152,7 +152,7 @@ def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_to
         modules.append(set(result.stdout.splitlines()[-1].split()))
     assert {"torch", "convokit", "datasets"} <= modules[0]
     assert not {"torch", "convokit", "datasets", "pyarrow", "pandas"} & modules[1]
-    of_the_hub = {f"chat.hub.{name}" for name in ("errors", "repositories", "secrets")}
+    of_the_hub = {f"chat.hub.{name}" for name in ("errors", "path_or_id", "repositories", "secrets")}
     without_influence = {"chat.cli", "chat.folders", "chat.hub", "chat.published_paths", *of_the_hub}
     assert result.stderr.startswith("nothing changed: ")
     of_chat = {name for name in modules[0] if name.startswith("chat.")} - without_influence

@@ -17,7 +17,8 @@ from huggingface_hub.errors import (
 
 from chat.cli import UserError
 from chat.hub.errors import failure_of, one_line
-from chat.hub.loading import explained, load_config
+from chat.hub.loading import load_config
+from chat.hub.path_or_id import explained
 
 
 def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
@@ -142,7 +143,7 @@ def test_a_gated_model_is_told_with_what_to_do():
     )
     told = r"^--model someone/chat: it is gated, .*; ask for access on its page on the Hub, and set HF_TOKEN"
     with (
-        patch("chat.hub.loading._why_unreachable", return_value=None),
+        patch("chat.hub.path_or_id._why_unreachable", return_value=None),
         pytest.raises(UserError, match=told),
         explained("--model", "someone/chat", "model"),
     ):
