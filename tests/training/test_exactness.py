@@ -126,7 +126,7 @@ def test_a_resume_on_machines_that_share_no_disk_is_refused(short_run, tmp_path,
     done = run_worker("own disks", processes=2, arguments=arguments)
     assert done.returncode != 0
     assert (
-        "different checkpoints in --output-dir (checkpoint-2, none); give a folder on a disk" in done.stderr
+        "different checkpoints in --output-dir (checkpoint-2, none); give all the same command" in done.stderr
     )
     assert [path.name for path in checkpoints(tmp_path / "run-0")] == ["checkpoint-2"]
 
