@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from chat.terminal.screen import PROMPT, Screen, has_colours
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.key_binding import KeyBindings
 
 
 class Lines(ABC):
@@ -70,7 +71,7 @@ class Keyboard(Lines):
         from prompt_toolkit.output import create_output
         from prompt_toolkit.shortcuts import CompleteStyle
 
-        self._echo = echo
+        self._echo, self._is_pressed = echo, False
         self._prompt = PromptSession(
             [("bold ansicyan" if has_colours() else "", PROMPT)],
             output=create_output(stdout=output),
@@ -78,11 +79,12 @@ class Keyboard(Lines):
             complete_while_typing=False,
             # The other styles keep lines free below the prompt.
             complete_style=CompleteStyle.READLINE_LIKE,
-            key_bindings=_ctrl_c(),
+            key_bindings=self._ctrl_c(),
         )
 
     def read(self) -> str:
-        text = self._prompt.prompt().strip()
+        with self._presses_kept():
+            text = self._prompt.prompt(pre_run=self._pass_press_on, handle_sigint=False).strip()
         if self._echo and text:
             self._echo.said(PROMPT, text)
         return text
@@ -104,22 +106,47 @@ class Keyboard(Lines):
         finally:
             termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
+    def _ctrl_c(self) -> KeyBindings:
+        from prompt_toolkit.key_binding import KeyBindings
 
-def _ctrl_c() -> KeyBindings:
-    """Ctrl-C drops the line; on an empty one it is for the reader."""
-    from prompt_toolkit.key_binding import KeyBindings
+        bindings = KeyBindings()
+        bindings.add("c-c")(lambda _: self._drop())
+        return bindings
 
-    bindings = KeyBindings()
-
-    @bindings.add("c-c")
-    @bindings.add("<sigint>")
-    def drop(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
+    def _drop(self) -> None:
+        """Drops the line; an empty one ends the prompt: Ctrl-C is for the reader."""
+        prompt = self._prompt.app
+        if prompt.future is None or prompt.future.done():
+            return
+        self._is_pressed = False
+        if prompt.current_buffer.text:
+            prompt.current_buffer.reset()
         else:
-            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+            prompt.exit(exception=KeyboardInterrupt, style="class:aborting")
 
-    return bindings
+    @contextmanager
+    def _presses_kept(self) -> Iterator[None]:
+        """Ctrl-C while the terminal does not give it as a key, as just after a reply, breaks into nothing.
+
+        Within a prompt that begins or ends, a KeyboardInterrupt would be lost, or break the prompt for good.
+        """
+
+        def press(*signal_and_frame: object) -> None:
+            self._is_pressed = True
+            self._pass_press_on()
+
+        self._is_pressed = False
+        before = signal.signal(signal.SIGINT, press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if self._is_pressed:
+            raise KeyboardInterrupt
+
+    def _pass_press_on(self) -> None:
+        if self._is_pressed and self._prompt.app.loop:
+            self._prompt.app.loop.call_soon_threadsafe(self._drop)
 
 
 def _completer(arguments: Mapping[str, list[str] | None]) -> Completer:

@@ -1,16 +1,23 @@
 """Ctrl-C while a reply is drawn, and leaving."""
 
 import json
+import operator
+import pkgutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from io import StringIO
 
 import psutil
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from chat.terminal.conversation import LEAVING
-from chat.terminal.lines import PipedLines
+from chat.terminal.lines import Keyboard, PipedLines
 from chat.terminal.stopping import CtrlC
 from tests.chat.terminal.conftest import CTRL_C, CTRL_D, typist
 from tests.conftest import ROOT
@@ -94,6 +101,40 @@ def test_at_a_keyboard_two_leave_between_which_there_is_no_line(talk, engine, mo
     conversation, printed = talk("press", "Hi!", "/reset", "press", "Ah.", "press", "not read")
     assert [turn["content"] for turn in conversation.session.turns] == ["Ah.", "Once"]
     assert printed.count(LEAVING) == 4 and "not read" not in printed
+
+
+@pytest.mark.parametrize(
+    ("typed_before", "place"),
+    [
+        ("", "asyncio.Runner.run"),
+        ("", "prompt_toolkit.application.Application.reset"),
+        ("Hi!\r", "prompt_toolkit.application.Application.cancel_and_wait_for_background_tasks"),
+        ("Hi!\r", "asyncio.Runner.close"),
+    ],
+)
+def test_wherever_the_prompt_begins_or_ends_it_is_seen_once_and_breaks_nothing(
+    monkeypatch, typed_before, place
+):
+    """The terminal gives it as a signal there, and not as a key."""
+    with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()):
+        keyboard = Keyboard({}, StringIO())
+        owner, _, name = place.rpartition(".")
+        inner = operator.attrgetter(name)(pkgutil.resolve_name(owner))
+
+        def pressed(*given, **options):
+            monkeypatch.undo()
+            signal.raise_signal(signal.SIGINT)
+            return inner(*given, **options)
+
+        monkeypatch.setattr(place, pressed)
+        typed.send_text(typed_before)
+        lost = threading.Timer(5, typed.send_text, ["lost\r"])
+        lost.start()
+        with pytest.raises(KeyboardInterrupt):
+            keyboard.read()
+        lost.cancel()
+        typed.send_text("And you?\r")
+        assert keyboard.read() == "And you?"
 
 
 @pytest.mark.slow

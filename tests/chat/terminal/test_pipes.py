@@ -104,7 +104,7 @@ def test_there_is_a_keyboard_where_a_terminal_shows_what_is_typed(
         lines = lines_for(sys.stdin, PlainScreen(output), {})
         assert lines.is_keyboard == is_keyboard
         if is_keyboard:
-            monkeypatch.setattr(lines._prompt, "prompt", lambda: " Hi! ")
+            monkeypatch.setattr(lines._prompt, "prompt", lambda **_: " Hi! ")
             assert lines.read() == "Hi!"
         assert output.getvalue() == echoed
 
