@@ -1,5 +1,6 @@
 """Ctrl-C while a reply is drawn, and leaving."""
 
+import asyncio
 import json
 import operator
 import pkgutil
@@ -103,6 +104,16 @@ def test_at_a_keyboard_two_leave_between_which_there_is_no_line(talk, engine, mo
     assert printed.count(LEAVING) == 4 and "not read" not in printed
 
 
+@pytest.fixture
+def no_running_loop():
+    """The page's tests, where they ran in this process before, have left Playwright's."""
+    before = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(before)
+
+
+@pytest.mark.usefixtures("no_running_loop")
 @pytest.mark.parametrize(
     ("typed_before", "place"),
     [
