@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import errno
+import itertools
 import logging
 import math
 import os
@@ -176,9 +177,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of its message that says something, with the one that it announces, or its type."""
+    """The first line of its message that says something, with those that it announces, or its type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    announcing = itertools.takewhile(lambda line: line.endswith(":"), lines)
+    return " ".join(lines[: 1 + len([*announcing])])
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

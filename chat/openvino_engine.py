@@ -100,11 +100,9 @@ class OpenVinoEngine(ChatEngine):
         try:
             return cls(exported, tokenizer, name, settings, positions, properties)
         except RuntimeError as error:
-            # As where a power failure left zeros in a file, or a newer OpenVINO has written it. The reason
-            # stands behind places in OpenVINO's sources.
-            reason = " ".join(str(error)[-200:].split())
+            # As where a power failure left zeros in a file, or a newer OpenVINO has written it.
             raise UserError(
-                f"{flag} {name}: its OpenVINO export cannot be loaded ({reason}); "
+                f"{flag} {name}: its OpenVINO export cannot be loaded ({first_line(error)}); "
                 f"remove {exported}, which is then made anew, or use the torch engine"
             ) from error
 
