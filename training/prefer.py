@@ -19,12 +19,21 @@ from chat.folders import sha256_of
 from chat.model_files import PREFER_STATE_FILE, STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training.final_folder import check_place, final_folder
 from training.prefer_arguments import PreferArguments
-from training.resuming import alone, check_and_save, exit_if_stopped, going_on, refuse_earlier_run, save
+from training.resuming import (
+    alone,
+    check_and_save,
+    exit_if_stopped,
+    going_on,
+    is_first_process,
+    refuse_earlier_run,
+    save,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from training.preference_trainer import PreferenceTrainer
+    from training.preferences import Marks
 
 CALIBRATION_SEQUENCES = 400
 logger = logging.getLogger(__name__)
@@ -66,20 +75,11 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     from training.callbacks import RotateCheckpoints, StopOnSigterm
     from training.devices import settle
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
-    from training.preferences import encode_marks, hold_out, like_lengths_together, read_marks
+    from training.preferences import read_marks
 
     marks = read_marks(arguments.marks)
     model, tokenizer = _load_base(arguments)
-    learnt, held_out = (
-        like_lengths_together(
-            encode_marks(side, tokenizer, model.config.max_position_embeddings),
-            arguments.per_device_train_batch_size,
-            arguments.seed,
-        )
-        for side in hold_out(marks, arguments.held_out_share, arguments.seed)
-    )
-    if not learnt:
-        raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
+    learnt, held_out = _places(marks, arguments, tokenizer, model.config.max_position_embeddings)
     if arguments.data:
         _add_dialogues(learnt, arguments, tokenizer)
     _check_layout(model, [*learnt, *held_out], arguments, padding_id(tokenizer))
@@ -103,6 +103,37 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
         processing_class=tokenizer,
         callbacks=[StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)],
     )
+
+
+def _places(
+    marks: list[Marks], arguments: PreferArguments, tokenizer: PreTrainedTokenizerBase, positions: int
+) -> tuple[list[dict], list[dict]]:
+    """What to learn from and to check with, each in the order of its batches.
+
+    Raises:
+        UserError: there is nothing to learn from.
+    """
+    from training.preferences import encode_marks, hold_out, like_lengths_together
+
+    learnt, held_out = (
+        like_lengths_together(
+            encode_marks(side, tokenizer, positions), arguments.per_device_train_batch_size, arguments.seed
+        )
+        for side in hold_out(marks, arguments.held_out_share, arguments.seed)
+    )
+    if not learnt:
+        raise UserError(f"--marks {arguments.marks}: no pair is left to learn from; give more marks")
+    if is_first_process():
+        left_out = len(marks) - len(learnt) - len(held_out)
+        logger.info(
+            "--marks %s: %d conversations to learn from, %d to check with; %d left out, with replies of one "
+            "kind only, or one longer than the model's positions",
+            arguments.marks,
+            len(learnt),
+            len(held_out),
+            left_out,
+        )
+    return learnt, held_out
 
 
 def _load_base(arguments: PreferArguments) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -307,6 +307,19 @@ def test_a_model_without_a_number_of_positions_is_refused(tmp_path, marks, token
         prefer(arguments(tmp_path, marks, base))
 
 
+def test_what_cannot_be_learnt_from_is_counted(tmp_path, marks, model_folder, caplog):
+    caplog.set_level("INFO")
+    turns = [{"role": "user", "text": "Any?"}]
+    with marks.open("a") as file:
+        for bad in ([], ["no " * 300]):
+            file.write("\n" + json.dumps({"turns": turns, "good": [GOOD], "bad": bad}))
+
+    prefer(arguments(tmp_path, marks, model_folder, num_train_epochs=1, held_out_share=0.2))
+
+    [told] = [message for message in caplog.messages if message.startswith("--marks")]
+    assert "7 conversations to learn from, 2 to check with; 2 left out" in told
+
+
 def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_folder, prepared, caplog):
     prefer(arguments(tmp_path, marks, model_folder, data=str(prepared)))
     prefer(arguments(tmp_path, marks, model_folder, resume=True))
