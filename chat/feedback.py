@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import math
 import os
 import threading
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from uuid import uuid4
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub.errors import one_line
-from chat.session import message_from, persona_from
+from chat.session import message_from
 
 if TYPE_CHECKING:
     from chat.hub.feedback import QuietScheduler
@@ -76,7 +75,6 @@ class FeedbackLog:
         persona: Sequence[str],
         settings: DecodingSettings,
         model: str,
-        seed: int | None,
         seconds: float,
         tokens: int,
         fallback: bool,
@@ -86,37 +84,33 @@ class FeedbackLog:
         Args:
             consent: the user's; unless it is True nothing is done.
             conversation: a random id, the same in all its events.
+            settings: with the seed that the reply was drawn with.
             seconds: from the message to the whole reply.
             tokens: of the reply.
             fallback: the reply is our own sentence, since the model had no usable one.
         """
         if consent is not True:
             return
+        drawn_by = asdict(settings)
         self._append(
             REPLY,
-            conversation=_text(conversation, MAX_ID_CHARACTERS),
-            message=_text(message),
-            reply=_text(reply),
-            persona=list(persona_from(persona)),
-            settings={name: value for name, value in asdict(settings.clamped()).items() if name != "seed"},
-            model=_text(model),
-            seed=seed,
-            seconds=round(max(0.0, seconds), 3) if math.isfinite(seconds) else None,
-            tokens=max(0, int(tokens)),
-            fallback=bool(fallback),
+            conversation,
+            message,
+            reply,
+            persona=list(persona),
+            seed=drawn_by.pop("seed"),
+            settings=drawn_by,
+            model=message_from(model),
+            seconds=seconds,
+            tokens=tokens,
+            fallback=fallback,
         )
 
     def liked(self, consent: bool, conversation: str, reply: str, message: str, liked: bool | None) -> None:
         """That a reply was liked (True), disliked (False), or neither any more (None); see `reply`."""
         if consent is not True:
             return
-        self._append(
-            LIKED,
-            conversation=_text(conversation, MAX_ID_CHARACTERS),
-            message=_text(message),
-            reply=_text(reply),
-            liked=liked if isinstance(liked, bool) else None,
-        )
+        self._append(LIKED, conversation, message, reply, liked=liked if isinstance(liked, bool) else None)
 
     def close(self) -> None:
         """Pushes what has not been pushed, and ends pushing."""
@@ -134,8 +128,15 @@ class FeedbackLog:
                 "which `hf upload --repo-type dataset` pushes"
             )
 
-    def _append(self, event: str, **values: Any) -> None:
-        record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+    def _append(self, event: str, conversation: str, message: str, reply: str, **values: Any) -> None:
+        record = {
+            "event": event,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "conversation": message_from(conversation)[:MAX_ID_CHARACTERS],
+            "message": message_from(message),
+            "reply": message_from(reply),
+            **values,
+        }
         line = json.dumps(record, ensure_ascii=False) + "\n"
         try:
             with self._lock:
@@ -176,7 +177,3 @@ def _append_whole(file: Path, line: bytes) -> None:
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _text(sent: Any, max_characters: int | None = None) -> str:
-    return message_from(sent)[:max_characters]

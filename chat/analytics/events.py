@@ -23,7 +23,7 @@ class Reply:
         time: in UTC.
         message_words: of what was asked, by spaces.
         tokens: of the reply.
-        seconds: from the message to the whole reply; None where it was not measured.
+        seconds: from the message to the whole reply.
         is_fallback: our own sentence, since the model had no usable one.
     """
 
@@ -31,7 +31,7 @@ class Reply:
     conversation: str
     message_words: int
     tokens: int
-    seconds: float | None
+    seconds: float
     is_fallback: bool
 
 
@@ -121,7 +121,6 @@ def _take(line: bytes, log: Log, opinions: dict) -> bool:
 
 
 def _reply(event: dict[str, Any], time: datetime) -> Reply:
-    seconds = event["seconds"]
     if not isinstance(event["fallback"], bool):
         raise TypeError
     return Reply(
@@ -129,7 +128,7 @@ def _reply(event: dict[str, Any], time: datetime) -> Reply:
         _text(event["conversation"]),
         len(_text(event["message"]).split()),
         int(_number(event["tokens"])),
-        None if seconds is None else _number(seconds),
+        _number(event["seconds"]),
         event["fallback"],
     )
 

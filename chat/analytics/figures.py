@@ -43,7 +43,7 @@ class Figures:
 
     @classmethod
     def of(cls, replies: Sequence[Reply], ratings: Sequence[Rating]) -> Figures:
-        seconds = sorted(each.seconds for each in replies if each.seconds is not None)
+        seconds = sorted(each.seconds for each in replies)
         fallbacks = sum(each.is_fallback for each in replies)
         likes = sum(each.liked for each in ratings)
         return cls(

@@ -142,7 +142,18 @@ def _answer(
             found = _details(session, reply, time.perf_counter() - started)
             record["replies"][place] = asdict(found)
             if log:
-                _keep(log, consent, record["id"], said, found, session)
+                log.reply(
+                    consent,
+                    record["id"],
+                    said,
+                    reply,
+                    persona=session.persona,
+                    settings=session.settings,
+                    model=session.engine.name,
+                    seconds=found.seconds,
+                    tokens=found.tokens,
+                    fallback=reply == FALLBACK_REPLY,
+                )
 
 
 def asker(engine: ChatEngine) -> Callable[..., str]:
@@ -193,24 +204,6 @@ def _make_room(record: Record, turns: int) -> str:
 def _details(session: ChatSession, reply: str, seconds: float) -> ReplyDetails:
     [ids] = encode_texts(session.engine.tokenizer, [reply])
     return ReplyDetails(reply, "\n".join(session.persona), session.settings.seed, round(seconds, 3), len(ids))
-
-
-def _keep(
-    log: FeedbackLog, consent: Any, conversation: str, message: str, found: ReplyDetails, session: ChatSession
-) -> None:
-    log.reply(
-        consent,
-        conversation,
-        message,
-        found.reply,
-        persona=session.persona,
-        settings=session.settings,
-        model=session.engine.name,
-        seed=found.seed,
-        seconds=found.seconds,
-        tokens=found.tokens,
-        fallback=found.reply == FALLBACK_REPLY,
-    )
 
 
 def about_reply(engine: ChatEngine, history: Any, persona: str, record: Record, place: int | None) -> str:
