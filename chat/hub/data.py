@@ -65,19 +65,18 @@ def _tokenized_repository(name: str) -> tuple[dict[str, Dataset], PreTrainedToke
     parts = ["tokenizer/*", "data/*.parquet"]
     with explained("--data", name, "tokenised dataset", repo_type="dataset"):
         folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=parts))
-    tokenizer = folder / "tokenizer"
-    if not tokenizer.is_dir():
-        raise UserError(
-            f"--data {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
-            "data_scripts.prepare` made"
-        )
-    files = {split: sorted(map(str, folder.glob(f"data/{split}-*.parquet"))) for split in SPLITS}
-    for split, there in files.items():
-        # Of a download that was cut, the cache has some.
-        if not there or not there[0].endswith(f"-of-{len(there):05d}.parquet"):
+        tokenizer = folder / "tokenizer"
+        if not tokenizer.is_dir():
             raise UserError(
-                f"--data {name}: not all files data/{split}-*.parquet are there; with the Hub in reach, give "
-                "a dataset that `python -m data_scripts.prepare` made"
+                f"--data {name}: the Hub's dataset has no folder `tokenizer`; give one that `python -m "
+                "data_scripts.prepare` made"
             )
-    with explained("--data", name, "tokenised dataset", repo_type="dataset"):
+        files = {split: sorted(map(str, folder.glob(f"data/{split}-*.parquet"))) for split in SPLITS}
+        for split, there in files.items():
+            # Of a download that was cut, the cache has some.
+            if not there or not there[0].endswith(f"-of-{len(there):05d}.parquet"):
+                raise UserError(
+                    f"--data {name}: not all files data/{split}-*.parquet are there; with the Hub in reach, "
+                    "give a dataset that `python -m data_scripts.prepare` made"
+                )
         return load_dataset("parquet", data_files=files), load_tokenizer(str(tokenizer), "--data")
