@@ -15,8 +15,7 @@ def fastest_device() -> torch.device:
     """The accelerator, if there is one, else the CPU."""
     import torch
 
-    has_accelerator = torch.accelerator.is_available()
-    return torch.accelerator.current_accelerator() if has_accelerator else torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
