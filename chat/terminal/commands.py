@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from chat.cli import suggestion
 from chat.dialogue import USER
 from chat.personas import random_persona
 from chat.session import (
@@ -53,9 +53,8 @@ def obey(conversation: Conversation, line: str) -> None:
     name, _, rest = line.partition(" ")
     command = COMMANDS.get(name.lower())
     if command is None:
-        close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-        guess = f"did you mean {close[0]}?" if close else "/help lists them"
-        raise BadCommand(f"{name}: no such command; {guess} (//text says /text)")
+        guess = suggestion(name.lower(), COMMANDS)
+        raise BadCommand(f"{name}: no such command{guess}; /help lists them (//text says /text)")
     if rest and not command.takes:
         raise BadCommand(f"{name}: takes nothing after it")
     command.run(conversation, rest.strip())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from chat.cli import suggestion
 from chat.decoding import DecodingSettings, span
 from chat.terminal import BadCommand
 
@@ -65,9 +65,7 @@ def known_name(typed: str) -> str:
     """
     name = typed.lower().replace("-", "_")
     if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, n=1)
-        guess = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMES)}"
-        raise BadCommand(f"/set {typed}: no such setting; {guess}")
+        raise BadCommand(f"/set {typed}: no such setting{suggestion(name, NAMES)}; /set lists them")
     return name
 
 

@@ -21,10 +21,13 @@ def test_a_conversation_through_a_pipe(talk):
     ("line", "hint"),
     [
         ("/nothing", "/nothing: no such command; /help lists them (//text says /text)"),
-        ("/RESTT", "/RESTT: no such command; did you mean /reset? (//text says /text)"),
+        ("/RESTT", "/RESTT: no such command (did you mean `/reset`?); /help lists them (//text says /text)"),
         ("/undo it", "/undo: takes nothing after it"),
-        ("/set temprature 1", "/set temprature: no such setting; did you mean temperature?"),
-        ("/set xyz 1", "/set xyz: no such setting; there are do_sample, temperature, "),
+        (
+            "/set temprature 1",
+            "/set temprature: no such setting (did you mean `temperature`?); /set lists them",
+        ),
+        ("/set xyz 1", "/set xyz: no such setting; /set lists them"),
         ("/set temperature warm", "/set temperature warm: give a number from 0.1 to 1.5"),
         ("/set top_k=5 temperature=warm", "/set temperature warm: give a number from 0.1 to 1.5"),
         ("/set temperature none", "/set temperature none: give a number from 0.1 to 1.5"),

@@ -130,7 +130,7 @@ def test_a_script_is_told_what_failed_and_the_rest_is_done(model_folder, tmp_pat
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, input=said, capture_output=True, timeout=300, cwd=ROOT, env=ascii_only)
     errors = done.stderr.decode().splitlines()
-    assert done.returncode == 2 and errors[0].startswith("/sav: no such command; did you mean /save?")
+    assert done.returncode == 2 and errors[0].startswith("/sav: no such command (did you mean `/save`?)")
     assert errors[-1] == "error: 1 of the lines could not be obeyed or answered; see above"
     assert (tmp_path / "talk.json").is_file() and b"\x1b[" not in done.stdout
 
