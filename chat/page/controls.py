@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import gradio as gr
 
@@ -16,35 +15,27 @@ OWN_WORDS = "My own words"
 ANY_SEED = -1
 
 
-@dataclass(frozen=True)
-class PersonaControls:
-    """The text, from which everything else reads the persona, and what fills it."""
-
-    text: gr.Textbox
-    preset: gr.Dropdown
-    surprise: gr.Button
-
-    @classmethod
-    def build(cls) -> PersonaControls:
-        preset = gr.Dropdown([*PRESETS, OWN_WORDS], value=FIRST, label="Persona", filterable=False)
-        text = gr.Textbox(
-            "\n".join(PRESETS[FIRST]),
-            label="Who the bot is",
-            info=f"One sentence a line, in the first person, at most {MAX_PERSONA_SENTENCES}. "
-            "A change holds from the next reply on.",
-            lines=4,
-            max_lines=MAX_PERSONA_SENTENCES,
-        )
-        surprise = gr.Button("Surprise me", size="sm")
-        preset.input(
-            lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, queue=False
-        )
-        surprise.click(lambda: "\n".join(random_persona()), None, text, queue=False)
-        # Whatever has changed the text: the visitor, another conversation, a summary.
-        names = json.dumps({"\n".join(sentences): name for name, sentences in PRESETS.items()})
-        named = f"(text) => new Map(Object.entries({names})).get(text) ?? {json.dumps(OWN_WORDS)}"
-        text.change(None, text, preset, js=named, queue=False)
-        return cls(text, preset, surprise)
+def persona_control() -> gr.Textbox:
+    """The text, from which everything else reads the persona, beside what fills it."""
+    preset = gr.Dropdown([*PRESETS, OWN_WORDS], value=FIRST, label="Persona", filterable=False)
+    text = gr.Textbox(
+        "\n".join(PRESETS[FIRST]),
+        label="Who the bot is",
+        info=f"One sentence a line, in the first person, at most {MAX_PERSONA_SENTENCES}. "
+        "A change holds from the next reply on.",
+        lines=4,
+        max_lines=MAX_PERSONA_SENTENCES,
+    )
+    surprise = gr.Button("Surprise me", size="sm")
+    preset.input(
+        lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, text, queue=False
+    )
+    surprise.click(lambda: "\n".join(random_persona()), None, text, queue=False)
+    # Whatever has changed the text: the visitor, another conversation, a summary.
+    names = json.dumps({"\n".join(sentences): name for name, sentences in PRESETS.items()})
+    named = f"(text) => new Map(Object.entries({names})).get(text) ?? {json.dumps(OWN_WORDS)}"
+    text.change(None, text, preset, js=named, queue=False)
+    return text
 
 
 def decoding_controls(own: DecodingSettings) -> list[gr.components.Component]:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from chat.page.about import TITLE, note, subtitle
 from chat.page.chat_interface import Chat, Page
-from chat.page.controls import PersonaControls, decoding_controls, seed_control
+from chat.page.controls import decoding_controls, persona_control, seed_control
 from chat.page.conversations import Places, SideBar
 from chat.page.guard import ASK_API, CHAT_API
 from chat.page.replies import answerer, asker, id_of, turns_from
@@ -60,20 +60,20 @@ def build_page(
             left = gr.Column(scale=3, min_width=320)
             with gr.Column(scale=2, min_width=320):
                 details = details_field()
-                persona = PersonaControls.build()
+                persona = persona_control()
                 with gr.Accordion("How replies are drawn", open=False):
                     decoding = decoding_controls(engine.settings)
                     seed = seed_control()
                 summary_panel = SummaryPanel.build()
                 consent = gr.Checkbox(False, label=CONSENT, info=CONSENT_INFO, visible=log is not None)
         record = gr.State({})
-        inputs = [persona.text, *decoding, seed, consent, record]
+        inputs = [persona, *decoding, seed, consent, record]
         answer = answerer(engine, log)
         with left:
             chat = _chat(answer, inputs, concurrent_replies, has_likes=log is not None)
             reply_panel = ReplyPanel.build(details)
             gr.Markdown(note(corpora), elem_id="note")
-        places = Places(chat.chatbot, persona.text, record)
+        places = Places(chat.chatbot, persona, record)
         side_bar.wire(page, places, engine)
         reply_panel.wire(chat, seed, places, engine)
         summary_panel.wire(places, side_bar.arrives)
