@@ -169,14 +169,10 @@ def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):
 
 
 def test_closing_the_stream_ends_the_computation(any_engine):
-    ids = any_engine.draw(
-        encode_prompt(any_engine.tokenizer, CONVERSATIONS[0]),
-        LONG,
-        seed=0,
-    )
-    next(ids)
+    stream = any_engine.stream(CONVERSATIONS[0], LONG.changed(seed=0))
+    next(stream)
     assert serving_threads()
-    ids.close()
+    stream.close()
     for thread in threading.enumerate():
         if thread.name == "chat-serve":
             thread.join(timeout=5)

@@ -98,23 +98,15 @@ def test_what_cannot_be_pushed_is_told_at_the_end_and_kept(hub, pushes):
     assert not hub.taken and not hub.discarded
 
 
-def test_the_end_does_not_wait_as_long_as_an_outage_had_made_it_wait(hub, pushes):
-    pushes._pause_seconds = 600.0
-    hub.failures = [ConnectionError("down")]
+@pytest.mark.parametrize(("pause_seconds", "failures"), [(600.0, 1), (20.0, 2)])
+def test_the_end_does_not_wait_as_long_as_an_outage_had_made_it_wait(hub, pushes, pause_seconds, failures):
+    """Neither at first nor for a further try."""
+    pushes._pause_seconds = pause_seconds
+    hub.failures = [ConnectionError("down")] * failures
     pushes.submit(hub.push("first"))
     assert hub.begun.wait(10)
     begun = time.monotonic()
-    assert pushes.close(attempts=2) is None
-    assert hub.taken == ["first"] and time.monotonic() - begun < 10
-
-
-def test_nor_does_a_further_try_at_the_end(hub, pushes):
-    pushes._pause_seconds = 20.0
-    hub.failures = [ConnectionError("down"), ConnectionError("still down")]
-    pushes.submit(hub.push("first"))
-    assert hub.begun.wait(10)
-    begun = time.monotonic()
-    assert pushes.close(attempts=3) is None
+    assert pushes.close(attempts=1 + failures) is None
     assert hub.taken == ["first"] and time.monotonic() - begun < 10
 
 
