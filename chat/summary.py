@@ -63,17 +63,14 @@ class Summary:
         return cls(persona_from(lines[USER]), persona_from(lines[ASSISTANT]))
 
 
-def summarise(
-    turns: Sequence[Mapping[str, str]],
-    persona: Sequence[str] = (),
-    max_sentences: int = MAX_PERSONA_SENTENCES,
-) -> Summary:
+def summarise(turns: Sequence[Mapping[str, str]], persona: Sequence[str] = ()) -> Summary:
     """The sentences of a conversation in which the two spoke about themselves.
+
+    Of more than a persona can have of one speaker, those that together tell the most.
 
     Args:
         turns: with `role` and `content`; the oldest beyond the session's limit are left out.
         persona: of the assistant; what it holds already is left out.
-        max_sentences: for each speaker; of more, those that together tell the most.
     """
     own_replies = {FALLBACK_REPLY, BLOCKED_REPLY}
     facts: dict[str, list[str]] = {USER: [], ASSISTANT: []}
@@ -83,7 +80,7 @@ def summarise(
             facts[turn["role"]] += _facts(text)
     known = [_terms(sentence) for sentence in persona_from(persona)]
     new = [fact for fact in facts[ASSISTANT] if not _is_told(_terms(fact), known)]
-    return Summary(tuple(_most_telling(facts[USER], max_sentences)), tuple(_most_telling(new, max_sentences)))
+    return Summary(tuple(_most_telling(facts[USER])), tuple(_most_telling(new)))
 
 
 def _facts(text: str) -> Iterator[str]:
@@ -95,7 +92,7 @@ def _facts(text: str) -> Iterator[str]:
             yield from self_statements(sentence.strip(), MAX_PERSONA_SENTENCE_CHARACTERS)
 
 
-def _most_telling(facts: Iterable[str], max_sentences: int) -> list[str]:
+def _most_telling(facts: Iterable[str]) -> list[str]:
     """Greedy maximum coverage (Nemhauser et al., 1978) of the facts' content words, weighted by TF-IDF."""
     first_said: dict[frozenset[str], str] = {}
     for fact in facts:
@@ -109,7 +106,7 @@ def _most_telling(facts: Iterable[str], max_sentences: int) -> list[str]:
     weights = TfidfVectorizer(analyzer=content_words, norm=None).fit_transform(fact for _, fact in by_length)
     uncovered, open_facts = np.ones(weights.shape[1]), np.ones(len(by_length), dtype=bool)
     told: list[frozenset[str]] = []
-    while open_facts.any() and len(told) < max_sentences:
+    while open_facts.any() and len(told) < MAX_PERSONA_SENTENCES:
         best = int(np.argmax(np.where(open_facts, weights @ uncovered, -1)))
         open_facts[best] = False
         if not _is_told(terms := by_length[best][0], told):

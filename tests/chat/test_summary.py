@@ -129,12 +129,12 @@ def test_what_differs_in_one_word_that_counts_is_kept():
     assert summarise(said(*texts)).user == tuple(texts)
 
 
-def test_the_most_telling_sentences_are_kept():
+def test_the_most_telling_sentences_are_kept(monkeypatch):
+    monkeypatch.setattr("chat.summary.MAX_PERSONA_SENTENCES", 2)
     telling = ["I teach physics and chemistry in Ohio.", "My brother builds boats."]
     texts = ["I really would have to do that thing with the dog.", telling[0], "I teach.", telling[1]]
     texts.append("I teach chemistry and physics to kids.")
-    assert summarise(said(*texts), max_sentences=2).user == tuple(telling)
-    assert summarise(said(*texts), max_sentences=0) == Summary()
+    assert summarise(said(*texts)).user == tuple(telling)
 
 
 def test_turns_beyond_the_sessions_limit_are_left_out():
