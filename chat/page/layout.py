@@ -13,7 +13,7 @@ from chat.page.controls import decoding_controls, persona_control, seed_control
 from chat.page.conversations import Places, SideBar
 from chat.page.guard import ASK_API, CHAT_API
 from chat.page.replies import answerer, asker, id_of, turns_from
-from chat.page.reply_panel import ReplyPanel, details_field
+from chat.page.reply_panel import details_field, reply_buttons
 from chat.page.summary_panel import SummaryPanel
 from chat.page.text_chatbot import MessageBox, TextChatbot, place_of
 from chat.page.variables import PageVariables
@@ -71,11 +71,10 @@ def build_page(
         answer = answerer(engine, log)
         with left:
             chat = _chat(answer, inputs, concurrent_replies, has_likes=log is not None)
-            reply_panel = ReplyPanel.build(details)
+            places = Places(chat.chatbot, persona, record)
+            reply_buttons(chat, seed, details, places, engine)
             gr.Markdown(note(corpora), elem_id="note")
-        places = Places(chat.chatbot, persona, record)
         side_bar.wire(page, places, engine)
-        reply_panel.wire(chat, seed, places, engine)
         summary_panel.wire(places, side_bar.arrives)
         if log:
             wire_likes(chat, log, consent, record)

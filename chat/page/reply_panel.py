@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -36,43 +35,28 @@ def details_field() -> gr.Textbox:
     )
 
 
-@dataclass(frozen=True)
-class ReplyPanel:
-    about: gr.Button
-    again: gr.Button
-    text: gr.Textbox
+def reply_buttons(
+    chat: Chat, seed: gr.Number, details: gr.Textbox, places: Places, engine: ChatEngine
+) -> None:
+    """What is clicked to have the last reply drawn anew, or to be told of it or of another one.
 
-    @classmethod
-    def build(cls, text: gr.Textbox) -> ReplyPanel:
-        """
-        Args:
-            text: of `details_field`, which stands elsewhere.
-        """
-        with gr.Row(elem_id="reply-buttons"):
-            again = gr.Button("Again with another seed", size="sm", min_width=120, elem_id="again")
-            about = gr.Button("About the last reply", size="sm", min_width=120)
-        return cls(about, again, text)
+    Args:
+        seed: among the chat's additional inputs.
+        details: of `details_field`, which stands elsewhere.
+    """
+    with gr.Row(elem_id="reply-buttons"):
+        again = gr.Button("Again with another seed", size="sm", min_width=120, elem_id="again")
+        about = gr.Button("About the last reply", size="sm", min_width=120)
+    seed_at = chat.additional_inputs.index(seed)
+    chat.wire(again, lambda given: (*given[:seed_at], ANY_SEED, *given[seed_at + 1 :]))
 
-    def wire(self, chat: Chat, seed: gr.Number, places: Places, engine: ChatEngine) -> None:
-        """
-        Args:
-            seed: among the chat's additional inputs.
-        """
-        place = chat.additional_inputs.index(seed)
-        chat.wire(self.again, lambda given: (*given[:place], ANY_SEED, *given[place + 1 :]))
-        self._wire_details(chat, places, engine)
+    def of_last(history: Any, persona: str, record: Record) -> dict:
+        return gr.update(value=about_reply(engine, history, persona, record, None), visible=True)
 
-    def _wire_details(self, chat: Chat, places: Places, engine: ChatEngine) -> None:
-        def of_last(history: Any, persona: str, record: Record) -> dict:
-            return gr.update(value=about_reply(engine, history, persona, record, None), visible=True)
+    def of_chosen(history: Any, persona: str, record: Record, event: gr.SelectData) -> dict:
+        place = place_of(event)
+        return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
 
-        def of_chosen(history: Any, persona: str, record: Record, event: gr.SelectData) -> dict:
-            place = place_of(event)
-            return gr.update(value=about_reply(engine, history, persona, record, place), visible=True)
-
-        asked = [chat.chatbot, places.persona, places.record]
-        for told in (
-            self.about.click(of_last, asked, self.text),
-            chat.chatbot.select(of_chosen, asked, self.text),
-        ):
-            told.then(None, self.text, None, js=SHOW_JS)
+    asked = [chat.chatbot, places.persona, places.record]
+    for told in (about.click(of_last, asked, details), chat.chatbot.select(of_chosen, asked, details)):
+        told.then(None, details, None, js=SHOW_JS)
