@@ -45,7 +45,7 @@ def _tokenized_folder(path: str) -> tuple[dict[str, Dataset], PreTrainedTokenize
         raise UserError(
             f"--data {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
         )
-    folder = Path(path).expanduser()
+    folder = Path(path)
     with explained("--data", path, "tokenised dataset"):
         for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
             if not (folder / part).exists():

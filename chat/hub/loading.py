@@ -29,7 +29,7 @@ TOKENIZER_FILES = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 def model_folder(name: str, flag: str = "--model") -> Path:
     """The folder of a model: the path itself, or the Hub's files in the local cache."""
     if is_local(name):
-        return Path(name).expanduser()
+        return Path(name)
     from huggingface_hub import snapshot_download
 
     with explained(flag, name, "model"):
@@ -46,7 +46,7 @@ def load_tokenizer(name: str, flag: str = "--tokenizer") -> PreTrainedTokenizerB
 
     what = "tokenizer" if flag == "--tokenizer" else "model"
     with explained(flag, name, what):
-        if is_local(name) and not TOKENIZER_FILES & {*os.listdir(Path(name).expanduser())}:
+        if is_local(name) and not TOKENIZER_FILES & {*os.listdir(name)}:
             raise UserError(f"{flag} {name}: holds no {what}; give the folder that has its tokenizer.json")
         tokenizer = AutoTokenizer.from_pretrained(name, **NO_CODE)
     # From a configuration without the files that it names, transformers makes an empty one.
@@ -110,7 +110,7 @@ def load_generation_config(folder: str, flag: str = "--model") -> GenerationConf
     from transformers import GenerationConfig
 
     with explained(flag, folder, "generation configuration"):
-        has_own = (Path(folder).expanduser() / "generation_config.json").is_file()
+        has_own = Path(folder, "generation_config.json").is_file()
         return GenerationConfig.from_pretrained(folder) if has_own else GenerationConfig()
 
 
@@ -196,7 +196,7 @@ def statistics_file(name: str, flag: str = "--data", repo_type: str = "dataset")
     from huggingface_hub import snapshot_download
 
     if is_local(name):
-        folder = Path(name).expanduser()
+        folder = Path(name)
     else:
         with explained(flag, name, "tokenised dataset" if repo_type == "dataset" else repo_type, repo_type):
             folder = Path(snapshot_download(name, repo_type=repo_type, allow_patterns=[STATISTICS_FILE]))

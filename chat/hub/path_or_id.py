@@ -19,10 +19,10 @@ FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 def is_local(name: str) -> bool:
     """Whether it is a path; one that may not be read is, too, and its loader says so."""
     try:
-        return Path(name).expanduser().exists()
+        return Path(name).exists()
     except PermissionError:
         return True
-    except (OSError, RuntimeError):
+    except OSError:
         return False
 
 

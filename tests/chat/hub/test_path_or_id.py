@@ -22,11 +22,18 @@ def test_what_was_meant_as_a_path_is_not_asked_for_on_the_hub(name):
         check_path("--model", name)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "user/model-v1.0", "user/" + "x" * 5000, "~nobody-at-all"])
+@pytest.mark.parametrize("name", ["gpt2", "user/model-v1.0", "user/" + "x" * 5000])
 def test_what_no_path_can_be_is_left_to_the_hub(name):
     assert not is_local(name)
-    if not name.startswith("~"):
-        check_path("--model", name)
+    check_path("--model", name)
+
+
+def test_a_home_folder_is_for_who_gives_the_name_to_find(monkeypatch, tmp_path):
+    """As the command line does; the libraries know none."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model").mkdir()
+    with pytest.raises(UserError, match=r"^--model ~/model: no such file or folder; give a path or a Hub id"):
+        check_path("--model", "~/model")
 
 
 def test_a_path_that_may_not_be_read_is_one(monkeypatch):
