@@ -1,10 +1,13 @@
-"""The Space's folder: everything that is uploaded, and nothing else."""
+"""The Space's folder: everything that is uploaded, and nothing else; what it installs is this project's."""
 
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from chat.cli import UserError
 from chat.engine import LOCAL_MODELS, ROOT
 from chat.folders import Contents, whole_folder
 from chat.hub.path_or_id import is_local
@@ -12,14 +15,18 @@ from chat.hub.repositories import CARD_FILE
 from chat.model_files import MODEL_FILES, TRAINING_FILES
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
-from chat.space.requirements import gradio_version, requirements_files
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 LICENSE_FILE, PAGE = "LICENSE", "app.py"
+REQUIREMENTS, FIRST_REQUIREMENTS = "requirements.txt", "pre-requirements.txt"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SPACE = Contents(
     CARD_FILE, (PAGE, "chat", "models", "final_model", LICENSE_FILE, "*requirements.txt"), WRITTEN_BY_US
 )
 # What is removed from a Space that lacks it now; what others put there stays.
-OURS = (PAGE, "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), "pre-requirements.txt")
+OURS = (PAGE, "chat/*", *(f"{folder}/*" for folder in LOCAL_MODELS), FIRST_REQUIREMENTS)
 
 
 def write_space(arguments: SpaceArguments, model: SpaceModel, output: str | Path) -> None:
@@ -64,6 +71,51 @@ def model_files(source: Path) -> list[Path]:
     """What chatting with a model reads of its folder."""
     found = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
     return sorted(path for path in found if path.name not in TRAINING_FILES)
+
+
+def gradio_version() -> str:
+    """The installed one, which the page is tested with.
+
+    Raises:
+        UserError: it is none that this project's requirements allow.
+    """
+    installed = version("gradio")
+    required = _requirements()["gradio"]
+    if not required.specifier.contains(installed):
+        raise UserError(
+            f"gradio {installed} is installed, but {REQUIREMENTS} asks for {required}; install it with "
+            f"`pip install -r {REQUIREMENTS}`"
+        )
+    return installed
+
+
+def requirements_files(is_for_cpu: bool) -> dict[str, str]:
+    """By name, the texts of the Space's files of requirements.
+
+    The Hub installs Gradio in the README's version together with them, so they may name no other one.
+    `FIRST_REQUIREMENTS` it installs beforehand: on a CPU that is PyTorch's small build, which satisfies the
+    requirement of `torch` afterwards, so that only this one comes from PyTorch's own index.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    required = _requirements()
+    required["gradio"].specifier = SpecifierSet(f"=={gradio_version()}")
+    files = {REQUIREMENTS: "".join(f"{each}\n" for each in required.values())}
+    if is_for_cpu:
+        files[FIRST_REQUIREMENTS] = (
+            "# PyTorch's build for CPUs: the default one brings gigabytes for GPUs.\n"
+            f"--index-url {CPU_INDEX}\n{required['torch']}\n"
+        )
+    return files
+
+
+def _requirements() -> dict[str, Requirement]:
+    """By name."""
+    from packaging.requirements import Requirement
+
+    lines = (line.strip() for line in (ROOT / REQUIREMENTS).read_text(encoding="utf-8").splitlines())
+    found = (Requirement(line) for line in lines if line and not line.startswith("#"))
+    return {each.name: each for each in found}
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -16,10 +16,9 @@ from chat.hub.secrets import refuse_tokens
 from chat.space.__main__ import main
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
-from chat.space.folder import model_files, package_files
+from chat.space.folder import gradio_version, model_files, package_files
 from chat.space.model import checked_model
 from chat.space.publish import make_space
-from chat.space.requirements import gradio_version
 from tests.conftest import ROOT
 
 COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -161,7 +160,7 @@ def test_what_it_installs_does_not_contradict_the_readme(space):
 
 def test_a_gradio_that_the_requirements_do_not_allow_is_refused(tmp_path, monkeypatch):
     (tmp_path / "requirements.txt").write_text("# The page\ngradio[mcp]==6.0.0\n")
-    monkeypatch.setattr("chat.space.requirements.ROOT", tmp_path)
+    monkeypatch.setattr("chat.space.folder.ROOT", tmp_path)
     with pytest.raises(
         UserError, match=r"^gradio .+ is installed, but requirements.txt asks for gradio.mcp.=="
     ):
