@@ -18,8 +18,8 @@ from chat.terminal.arguments import ChatArguments
 def main() -> None:
     arguments = parse_arguments(ChatArguments, description=__doc__.splitlines()[0])
     from chat.engine import MODEL_VARIABLE, default_model, load_engine
+    from chat.terminal.conversation import answer_once, converse
     from chat.terminal.screen import screen_for
-    from chat.terminal.start import answer_once, converse
 
     screen, model = screen_for(sys.stdout), arguments.model or default_model()
     flag = "--model" if arguments.model else MODEL_VARIABLE

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from chat.dialogue import ASSISTANT, USER
 from chat.session import MAX_MESSAGE_CHARACTERS, ChatSession
 from chat.terminal import BadCommand
-from chat.terminal.commands import EXIT, obey
+from chat.terminal.arguments import ChatArguments
+from chat.terminal.commands import COMPLETIONS, EXIT, obey, persona_of
 from chat.terminal.files import KeptFile
-from chat.terminal.lines import Lines
+from chat.terminal.lines import Lines, PipedLines, lines_for
 from chat.terminal.screen import PROMPT, REPLY_PREFIX, Screen
+from chat.terminal.settings import corrections
 from chat.terminal.stopping import CtrlC
+
+if TYPE_CHECKING:
+    from chat.engine import ChatEngine
 
 PRESSES_TO_LEAVE = 2
 LEAVING = "Ctrl-C again leaves, as does `exit`."
@@ -122,3 +129,32 @@ class Conversation:
             self.screen.note(f"... {len(turns) - count} turns before")
         for turn in turns[-count:]:
             self.screen.said(REPLY_PREFIX if turn["role"] == ASSISTANT else PROMPT, turn["content"])
+
+
+def converse(engine: ChatEngine, arguments: ChatArguments, screen: Screen) -> Conversation:
+    """Chats until somebody leaves."""
+    session = _session(engine, arguments, screen)
+    conversation = Conversation(session, lines_for(sys.stdin, screen, COMPLETIONS), screen)
+    screen.note(
+        f"Chatting with {engine.name}. It is a small language model: it makes things up. /help lists the "
+        "commands, `exit` leaves."
+    )
+    if conversation.lines.is_keyboard and session.persona:
+        screen.note(f"It says of itself: {' '.join(session.persona)}")
+    conversation.converse()
+    return conversation
+
+
+def answer_once(engine: ChatEngine, arguments: ChatArguments, screen: Screen) -> None:
+    """Shows the reply to `--once`, and nothing else."""
+    session = _session(engine, arguments, screen)
+    Conversation(session, PipedLines(sys.stdin, screen), screen).answer(arguments.once, prefix="")
+
+
+def _session(engine: ChatEngine, arguments: ChatArguments, screen: Screen) -> ChatSession:
+    asked = arguments.settings()
+    settings = engine.settings.changed(**asked)
+    persona, left_out = persona_of(arguments.persona)
+    for line in [*corrections(asked, settings), *filter(None, [left_out])]:
+        screen.hint(line)
+    return ChatSession(engine, persona, settings=settings)

@@ -10,9 +10,9 @@ import pytest
 from chat.__main__ import main
 from chat.cli import UserError, parse_arguments
 from chat.terminal.arguments import ChatArguments
+from chat.terminal.conversation import answer_once, converse
 from chat.terminal.lines import PipedLines, lines_for
 from chat.terminal.screen import PlainScreen
-from chat.terminal.start import answer_once, converse
 from tests.conftest import ROOT
 from tests.processes import in_process
 
