@@ -1,7 +1,10 @@
-"""What an engine and the check of an export both need of a model that is compiled for the CPU."""
+"""What a model that OpenVINO compiles for the CPU needs of this process, and of its forks."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import numpy as np
 
-Result = TypeVar("Result")
+Result, Kept = TypeVar("Result"), TypeVar("Kept")
+_kept: weakref.WeakSet = weakref.WeakSet()
 
 MODEL_FILE = "openvino_model.xml"
 
@@ -22,6 +26,26 @@ def in_a_passing_thread(function: Callable[..., Result], *arguments: Any) -> Res
     """
     with ThreadPoolExecutor(1) as passing:
         return passing.submit(function, *arguments).result()
+
+
+def kept_in_forks(given: Kept) -> Kept:
+    """Returns what it is given, such as a pipeline; no process forked from this one ever destroys it.
+
+    It would wait for threads that only its parent has, and never end.
+    """
+    _kept.add(given)
+    return given
+
+
+def _keep() -> None:
+    for each in list(_kept):
+        # Not even the interpreter's end lets go of this reference.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+
+
+# Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -10,9 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chat.compiled_models import in_a_passing_thread
+from chat.compiled_models import in_a_passing_thread, kept_in_forks
 from chat.engine import EngineClosed
-from chat.forks import kept_in_forks
 
 if TYPE_CHECKING:
     import openvino_genai
