@@ -32,11 +32,11 @@ def main() -> None:
     from chat.analytics.figures import Figures, figures_by_period, summary, table
     from chat.analytics.plot import check_output, draw
 
-    output = check_output(arguments.output, "--output")
+    output = check_output(arguments.output)
     log = read_log(*_folder(arguments.folder))
     periods = figures_by_period(log, arguments.every)
     together = Figures.of(log.replies, log.ratings)
-    draw(periods, arguments.every, output, "--output")
+    draw(periods, arguments.every, output)
     if log.skipped:
         print(f"{log.skipped} lines are no events of the chat and were skipped", file=sys.stderr)
     print(table(periods, together, arguments.every))

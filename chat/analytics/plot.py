@@ -38,7 +38,7 @@ STYLE = {
 Periods = dict[datetime, Figures]
 
 
-def check_output(output: str, flag: str) -> Path:
+def check_output(output: str) -> Path:
     """The file that a plot can be written to.
 
     Raises:
@@ -46,11 +46,11 @@ def check_output(output: str, flag: str) -> Path:
     """
     path = Path(output)
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"{flag} {output}: give a file name that ends in {', '.join(FORMATS)}")
+        raise UserError(f"--output {output}: give a file name that ends in {', '.join(FORMATS)}")
     return path
 
 
-def draw(periods: Periods, every: Every, output: Path, flag: str) -> None:
+def draw(periods: Periods, every: Every, output: Path) -> None:
     """Draws the five figures, one above the other over the same time, and writes the picture.
 
     Raises:
@@ -88,7 +88,7 @@ def draw(periods: Periods, every: Every, output: Path, flag: str) -> None:
         # Those of the others are hidden.
         for label in fallbacks.get_xticklabels():
             label.set(rotation=30, ha="right")
-        _write(figure, output, flag)
+        _write(figure, output)
 
 
 Series = dict[str, tuple[str, Callable[[Figures], float | None]]]
@@ -123,11 +123,11 @@ def _title(axes: Axes, title: str) -> None:
     axes.set_ylim(min(low, 0), max(high, 1e-9))
 
 
-def _write(figure: Figure, output: Path, flag: str) -> None:
+def _write(figure: Figure, output: Path) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=150)
     except OSError as error:
         raise UserError(
-            f"{flag} {output}: cannot be written ({error.strerror}); make room, or give another place"
+            f"--output {output}: cannot be written ({error.strerror}); make room, or give another place"
         ) from None

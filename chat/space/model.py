@@ -16,7 +16,7 @@ from chat.space.card import SpaceModel
 from chat.space.folder import folder_in_space
 
 
-def checked_model(name: str, flag: str) -> SpaceModel:
+def checked_model(name: str) -> SpaceModel:
     """
     Raises:
         UserError: there is no such model, it was not trained in our chat format, its weights are not whole,
@@ -24,17 +24,17 @@ def checked_model(name: str, flag: str) -> SpaceModel:
     """
     if is_local(name):
         # With weights that are missing or cut short, or that git left as a pointer to LFS, no page starts.
-        load_engine(name, flag, "torch").close()
+        load_engine(name, engine="torch").close()
         datasets = _datasets(_metadata(Path(name) / CARD_FILE))
         return SpaceModel(folder_in_space(name), datasets=datasets, corpora=tuple(corpora_of(name)))
-    load_chat_tokenizer(name, flag)
-    return _model_on_hub(name, flag)
+    load_chat_tokenizer(name, "--model")
+    return _model_on_hub(name)
 
 
-def _model_on_hub(name: str, flag: str) -> SpaceModel:
+def _model_on_hub(name: str) -> SpaceModel:
     from huggingface_hub import constants
 
-    with explained(flag, name, "model"):
+    with explained("--model", name, "model"):
         found = hub_api().model_info(name)
     metadata = found.card_data.to_dict() if found.card_data else {}
     return SpaceModel(

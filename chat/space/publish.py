@@ -33,7 +33,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
         destination = Destination(
             arguments.push_to_hub, "space", public=arguments.hub_public, space_sdk="gradio"
         )
-    model = checked_model(arguments.model, "--model")
+    model = checked_model(arguments.model)
     if destination:
         make_space_ready(destination, WRITTEN_BY_US)
     with TemporaryDirectory() as scratch:

@@ -236,7 +236,7 @@ def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
     replies = [Reply(days[0], "a", 2, 7, 0.5, False), Reply(days[0], "a", 2, 7, 1.5, True)]
     likes = [Rating(days[0], True), Rating(days[0], False), Rating(days[0], False)]
     busy, calm = Figures.of(replies, likes), Figures.of(replies[:1], [])
-    draw(dict(zip(days, [busy, calm, calm], strict=True)), "day", check_output("CHAT.PNG", "--output"), "")
+    draw(dict(zip(days, [busy, calm, calm], strict=True)), "day", check_output("CHAT.PNG"))
     volume, length, latency, opinions, fallbacks = drawn[0].axes
     assert [bar.get_height() for bar in volume.patches] == [2, 1, 1]
     assert volume.lines[0].get_ydata()[0] == 1

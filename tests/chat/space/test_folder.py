@@ -96,12 +96,12 @@ def test_a_model_that_only_some_may_see_is_private(monkeypatch, private, gated):
     hub = SimpleNamespace(model_info=lambda name: found)
     monkeypatch.setattr("chat.space.model.hub_api", lambda: hub)
     monkeypatch.setattr("chat.space.model.load_chat_tokenizer", lambda *given: None)
-    model = checked_model("user/model", "--model")
+    model = checked_model("user/model")
     assert model.is_private == bool(private or gated) and model.datasets == ()
     # Its tokenizer may be in the cache.
     monkeypatch.setattr(hub, "model_info", lambda name: 1 / 0)
     with pytest.raises(UserError, match=r"^--model user/model: "):
-        checked_model("user/model", "--model")
+        checked_model("user/model")
 
 
 def test_a_models_card_may_name_one_dataset_or_several_and_one_that_cannot_be_read_is_named(
@@ -113,10 +113,10 @@ def test_a_models_card_may_name_one_dataset_or_several_and_one_that_cannot_be_re
         ("[user/one, user/two]", ("user/one", "user/two")),
     ):
         (folder / "README.md").write_text(f"---\ndatasets: {datasets}\n---\n")
-        assert checked_model(str(folder), "--model").datasets == expected
+        assert checked_model(str(folder)).datasets == expected
     (folder / "README.md").write_text("---\ndatasets: [\n---\n")
     with pytest.raises(UserError, match=r"model/README.md: its metadata cannot be read \(.+\); mend it$"):
-        checked_model(str(folder), "--model")
+        checked_model(str(folder))
 
 
 def test_weights_that_no_page_could_load_are_told_before_anything_is_written(
