@@ -37,8 +37,8 @@ def test_a_gpu_is_asked_for_what_it_does_not_imitate(monkeypatch):
 def test_the_cpu_is_used_where_there_is_nothing_else_or_it_is_asked_for(
     has_accelerator, told, expected, monkeypatch
 ):
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
     """Accelerate tells it as Python writes it: True."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
     monkeypatch.delenv("ACCELERATE_USE_CPU")
     if told:
         monkeypatch.setenv("ACCELERATE_USE_CPU", told)

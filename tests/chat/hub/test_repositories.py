@@ -247,26 +247,9 @@ def test_a_tag_that_fails_is_told_apart_from_the_files_that_are_there(client, tm
 def test_what_git_takes_for_no_tags_name_is_refused():
     for tag in ("v1.0", "2026-11-29", "release/1", "été", "v1@home"):
         repositories.check_tag_name(tag)
-    for tag in (
-        "v1 final",
-        "",
-        "-v1",
-        ".v1",
-        "v1.",
-        "a..b",
-        "a~1",
-        "a^",
-        "a:b",
-        "a?",
-        "a*",
-        "a[b",
-        "a\\b",
-        "@",
-    ):
+    refused = r"-v1 .v1 v1. a..b a~1 a^ a:b a? a* a[b a\b @ /a a/ a//b a/.b a.lock a.lock/b a@{b"
+    for tag in (*refused.split(), "", "v1 final", "a\x7f"):
         with pytest.raises(UserError, match=r"^--hub-tag .*: cannot be a tag's name; give one such as v1.0$"):
-            repositories.check_tag_name(tag)
-    for tag in ("/a", "a/", "a//b", "a/.b", "a.lock", "a.lock/b", "a@{b", "a\x7f"):
-        with pytest.raises(UserError, match="cannot be a tag's name"):
             repositories.check_tag_name(tag)
 
 
