@@ -96,12 +96,6 @@ def test_save_and_load(user):
     assert user.say("/persona") == ["I have a dog."]
 
 
-def test_bad_commands_get_a_hint(user):
-    assert user.say("/retri")[0].startswith("/retri: no such command (did you mean `/retry`?); /help lists")
-    assert user.say("/reset now") == ["/reset: takes nothing after it"]
-    assert user.say("/save") == ["/save: name a file, such as /save talk.json"]
-
-
 def test_history_and_line_editing(user):
     user.say("/set top_k 7")
     user.say("/persona")
