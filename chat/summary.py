@@ -18,7 +18,6 @@ from chat.self_statements import content_words, self_statements, words
 from chat.session import (
     MAX_PERSONA_SENTENCE_CHARACTERS,
     MAX_PERSONA_SENTENCES,
-    MAX_TURNS,
     message_from,
     persona_from,
 )
@@ -69,16 +68,16 @@ def summarise(turns: Sequence[Mapping[str, str]], persona: Sequence[str] = ()) -
     Of more than a persona can have of one speaker, those that together tell the most.
 
     Args:
-        turns: with `role` and `content`; the oldest beyond the session's limit are left out.
+        turns: as a session has them.
         persona: of the assistant; what it holds already is left out.
     """
     own_replies = {FALLBACK_REPLY, BLOCKED_REPLY}
     facts: dict[str, list[str]] = {USER: [], ASSISTANT: []}
-    for turn in turns[-MAX_TURNS:]:
-        text = message_from(turn.get("content"))
-        if turn.get("role") in facts and text not in own_replies:
+    for turn in turns:
+        text = message_from(turn["content"])
+        if text not in own_replies:
             facts[turn["role"]] += _facts(text)
-    known = [_terms(sentence) for sentence in persona_from(persona)]
+    known = [_terms(sentence) for sentence in persona]
     new = [fact for fact in facts[ASSISTANT] if not _is_told(_terms(fact), known)]
     return Summary(tuple(_most_telling(facts[USER])), tuple(_most_telling(new)))
 

@@ -111,7 +111,6 @@ def test_who_said_what_in_the_order_in_which_it_was_said():
 def test_one_speaker_and_none():
     assert summarise(said("I have a dog.")) == Summary(user=("I have a dog.",))
     assert summarise([]) == Summary()
-    assert summarise([{"role": "system", "content": "I have a dog."}, {"role": USER}]) == Summary()
 
 
 def test_what_was_said_twice_stands_once_where_it_was_said_first():
@@ -135,11 +134,6 @@ def test_the_most_telling_sentences_are_kept(monkeypatch):
     texts = ["I really would have to do that thing with the dog.", telling[0], "I teach.", telling[1]]
     texts.append("I teach chemistry and physics to kids.")
     assert summarise(said(*texts)).user == tuple(telling)
-
-
-def test_turns_beyond_the_sessions_limit_are_left_out():
-    assert summarise(said("I have a dog.", *["I see."] * MAX_TURNS)) == Summary()
-    assert summarise(said("I have a dog.", *["I see."] * (MAX_TURNS - 1))) != Summary()
 
 
 def test_what_the_persona_holds_is_not_found_anew():
