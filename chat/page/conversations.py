@@ -58,9 +58,6 @@ class Places:
         record = {"id": conversation["id"], "replies": conversation["replies"]}
         return conversation["turns"], "\n".join(conversation["persona"]), record
 
-    def unchanged(self) -> tuple:
-        return tuple(gr.skip() for _ in self.components())
-
 
 @dataclass(frozen=True)
 class SideBar:
@@ -107,8 +104,8 @@ class SideBar:
             None, self.file_text, None, js="(text) => gpt2chat.download(text)", **UNQUEUED
         )
 
-        def imported(text: str | None) -> tuple:
-            return places.unchanged() if text is None else places.show(_imported(text, engine))
+        def imported(text: str | None) -> tuple | dict:
+            return gr.skip() if text is None else places.show(_imported(text, engine))
 
         picked = f"async () => [await gpt2chat.picked({json.dumps(TOO_LARGE)})]"
         self.arrives(self.upload.click(imported, self.file_text, places.components(), js=picked, **QUEUED))
@@ -137,12 +134,12 @@ class SideBar:
     def _wire_choosing(self, page: gr.Blocks, places: Places) -> None:
         """What is chosen comes by `conversation`: to the server, choices that the browser made are none."""
 
-        def shown(chosen: Any) -> tuple:
+        def shown(chosen: Any) -> tuple | dict:
             found = readable(chosen)
-            return places.show(found) if found else places.unchanged()
+            return places.show(found) if found else gr.skip()
 
-        def emptied(chosen: Any, persona: str) -> tuple:
-            return places.unchanged() if chosen else ([], persona, new_record())
+        def emptied(chosen: Any, persona: str) -> tuple | dict:
+            return gr.skip() if chosen else ([], persona, new_record())
 
         chosen, filled = self.conversation, places.components()
         page.load(None, None, None, js="() => gpt2chat.start()", **UNQUEUED)
