@@ -1,4 +1,4 @@
-"""Random models of other kinds than GPT-2."""
+"""Random models: of other kinds than GPT-2, and such as heed what they are asked."""
 
 
 def tiny_model(kind: str, vocab_size: int, **changes):
@@ -20,3 +20,15 @@ def tiny_model(kind: str, vocab_size: int, **changes):
     torch.manual_seed(0)
     given = {"max_position_embeddings": 512, **special, **sizes, **changes}
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **given, use_cache=False)).eval()
+
+
+def heeding_model(folder):
+    """The model in a folder, its random weights scaled up, so that replies depend on what was said before."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    return model

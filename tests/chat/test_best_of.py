@@ -12,6 +12,8 @@ from chat.best_of import (
     reply_log_probs,
 )
 from chat.decoding import DecodingSettings
+from tests.chat.conftest import log_probs
+from tests.tiny_models import heeding_model
 
 PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
 LABEL = [6]
@@ -20,24 +22,7 @@ END = 0
 
 @pytest.fixture(scope="module")
 def model(model_folder):
-    """Random weights scaled up, so that what was said before matters."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(4)
-    return model
-
-
-def log_probs(model, context: list[int], ids: list[int]) -> list[float]:
-    """One forward pass without batch, padding or cache."""
-    import torch
-
-    with torch.inference_mode():
-        logits = model(torch.tensor([[*context, *ids]])).logits[0, len(context) - 1 : -1]
-    return logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0].tolist()
+    return heeding_model(model_folder)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from chat.template import encode_prompt, encode_texts
+from tests.chat.conftest import log_probs
 
 CONVERSATIONS = [
     [{"role": "user", "content": "Hello there"}],
@@ -101,18 +102,17 @@ def test_candidates_and_their_scores_are_those_of_the_model(engine, any_engine, 
     assert len(candidates) == 4
     label = encode_prompt(engine.tokenizer, [])
     for candidate, generic in zip(candidates, any_engine._generic_log_probs(candidates), strict=True):
-        assert candidate.log_probs == pytest.approx(log_probs(engine, prompt, candidate.ids), abs=0.02)
+        assert candidate.log_probs == pytest.approx(log_probs(engine.model, prompt, candidate.ids), abs=0.02)
         assert generic == pytest.approx(
-            sum(log_probs(engine, label, candidate.ids)), abs=0.02 * len(candidate.ids)
+            sum(log_probs(engine.model, label, candidate.ids)), abs=0.02 * len(candidate.ids)
         )
 
 
 def test_replies_are_scored_after_conversations_of_any_length(engine, any_engine):
     reply = "I have two cats."
-    [ids] = encode_texts(engine.tokenizer, [reply])
+    ids = [*encode_texts(engine.tokenizer, [reply])[0], engine.tokenizer.eos_token_id]
     expected = [
-        sum(log_probs(engine, encode_prompt(engine.tokenizer, each), [*ids, engine.tokenizer.eos_token_id]))
-        for each in CONVERSATIONS
+        sum(log_probs(engine.model, encode_prompt(engine.tokenizer, each), ids)) for each in CONVERSATIONS
     ]
     assert any_engine.log_probs(CONVERSATIONS, reply) == pytest.approx(expected, abs=0.02 * len(ids))
     assert len(set(expected)) == len(expected)
@@ -150,14 +150,6 @@ def test_a_reply_longer_than_half_of_the_positions_is_scored(any_engine):
     assert any_engine.positions < len(any_engine.tokenizer(long)["input_ids"])
     [found] = any_engine.log_probs([[{"role": "user", "content": long}]], long)
     assert found < 0
-
-
-def log_probs(engine, before: list[int], ids: list[int]) -> list[float]:
-    import torch
-
-    with torch.inference_mode():
-        logits = engine.model(torch.tensor([before + ids])).logits[0, len(before) - 1 : -1]
-    return logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0].tolist()
 
 
 def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):

@@ -6,19 +6,12 @@ from chat.decoding import DecodingSettings
 from chat.reply_checks import ReplyChecks
 from eval.formats import PlainFormat, TemplateFormat
 from eval.generation import BATCH_SIZE, generate_replies
+from tests.tiny_models import heeding_model
 
 
 @pytest.fixture(scope="module")
 def model(model_folder):
-    """Random weights scaled up, so that replies depend on their prompts."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(4)
-    return model
+    return heeding_model(model_folder)
 
 
 @pytest.fixture(scope="module")
