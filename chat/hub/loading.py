@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,9 +119,9 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
     """A causal language model with its weights, in float32, in evaluation mode.
 
     Raises:
-        UserError: there is none, its files lack weights, which would be random ones, or hold some of other
-            shapes, or that are no numbers, as where training diverged; or its decoding settings cannot be
-            read.
+        UserError: there is none, its files lack weights, which would be random ones, hold more layers than
+            its configuration tells of, or weights of other shapes, or that are no numbers, as where training
+            diverged; or its decoding settings cannot be read.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -143,6 +144,7 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
             f"{flag} {name}: its files lack {len(missing)} of the weights that its configuration tells of "
             f"({missing[0]}, ...); give a folder whose files belong together"
         )
+    _check_layers(found["unexpected_keys"], model, name, flag)
     if mismatched := sorted(found["mismatched_keys"]):
         of, in_files, told = mismatched[0]
         raise UserError(
@@ -156,6 +158,29 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
                 "did not diverge"
             )
     return model.eval()
+
+
+def _check_layers(unexpected: Iterable[str], model: PreTrainedModel, name: str, flag: str) -> None:
+    """Raises UserError where transformers has left out layers, which it does without an error.
+
+    Args:
+        unexpected: names of the weights that it did not take. Others than those of layers do no harm, such as
+            buffers that earlier versions saved, or the head of another task.
+    """
+    from torch.nn import ModuleList
+
+    modules = dict(model.named_modules())
+    # Files of a model without a head, such as GPT-2's own, lack the prefix.
+    modules |= {of.removeprefix(f"{model.base_model_prefix}."): each for of, each in modules.items()}
+    numbered = (re.match(r"(.+?)\.(\d+)\.", key) for key in unexpected)
+    places = [(modules.get(found[1]), int(found[2])) for found in numbered if found]
+    counts = [(1 + index, len(layers)) for layers, index in places if isinstance(layers, ModuleList)]
+    held, told = max(counts, key=lambda each: each[0] - each[1], default=(0, 0))
+    if held > told:
+        raise UserError(
+            f"{flag} {name}: its files hold {held} layers, and its configuration tells of {told}; give a "
+            "folder whose files belong together"
+        )
 
 
 def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

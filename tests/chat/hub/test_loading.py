@@ -170,3 +170,32 @@ def test_decoding_settings_that_cannot_be_read_are_an_error_and_no_others(model_
     (folder / "generation_config.json").write_text('{"temperature": 0.7,')
     with pytest.raises(UserError, match=r"^--model .*: no usable generation configuration"):
         load_causal_lm(str(folder))
+
+
+def _with_fewer_layers(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_layer": 1}))
+    return folder
+
+
+def test_layers_beyond_those_of_the_configuration_are_an_error_and_not_left_out(model_folder, tmp_path):
+    folder = _with_fewer_layers(shutil.copytree(model_folder, tmp_path / "model"))
+    with pytest.raises(UserError, match=r"^--model .*: its files hold 2 layers, .* tells of 1; give"):
+        load_causal_lm(str(folder))
+    bare = tmp_path / "bare"
+    load_causal_lm(str(model_folder)).transformer.save_pretrained(bare)
+    with pytest.raises(UserError, match=r"hold 2 layers"):
+        load_causal_lm(str(_with_fewer_layers(bare)))
+
+
+def test_what_files_hold_beside_a_causal_language_model_does_no_harm(model_folder, tmp_path):
+    """Buffers of earlier versions, the head of another task, and one that is tied."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    saved = load_file(folder / "model.safetensors")
+    saved |= {f"transformer.h.{layer}.attn.masked_bias": torch.tensor(-1e4) for layer in range(2)}
+    saved |= {"score.weight": torch.ones(2, 32), "lm_head.weight": saved["transformer.wte.weight"].clone()}
+    save_file(saved, folder / "model.safetensors", {"format": "pt"})
+    assert load_causal_lm(str(folder)).config.n_layer == 2
