@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Else transformers would ask on the terminal whether to run the code that a model brings.
 NO_CODE = {"trust_remote_code": False}
+# A configuration may ask `forward` for tuples, or for more than logits, which no weights depend on.
+PLAIN_OUTPUTS = {"return_dict": True, "output_attentions": False}
 # One of them is in every folder that has a tokenizer.
 TOKENIZER_FILES = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 
@@ -137,6 +139,7 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
             output_loading_info=True,
             # Else transformers points to a report that it does not show; they are refused below.
             ignore_mismatched_sizes=True,
+            **PLAIN_OUTPUTS,
             **NO_CODE,
         )
     if missing := sorted(found["missing_keys"]):

@@ -199,3 +199,16 @@ def test_what_files_hold_beside_a_causal_language_model_does_no_harm(model_folde
     saved |= {"score.weight": torch.ones(2, 32), "lm_head.weight": saved["transformer.wte.weight"].clone()}
     save_file(saved, folder / "model.safetensors", {"format": "pt"})
     assert load_causal_lm(str(folder)).config.n_layer == 2
+
+
+@pytest.mark.parametrize("asked", [{"return_dict": False}, {"output_attentions": True}])
+def test_what_a_configuration_asks_of_outputs_is_not_ours(model_folder, tmp_path, asked):
+    import torch
+
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | asked))
+    model = load_causal_lm(str(folder))
+    outputs = model(torch.tensor([[1]]))
+    assert outputs.logits.shape[1] == 1 and outputs.attentions is None
+    model.config.save_pretrained(tmp_path)
