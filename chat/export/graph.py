@@ -22,10 +22,14 @@ MIN_POSITIONS = 32
 
 def check_exportable(config: PretrainedConfig, flag: str, name: str) -> None:
     """Raises UserError unless the model is a GPT-2 of any size."""
-    unusual = ("scale_attn_by_inverse_layer_idx", "add_cross_attention")
-    odd = [key for key in unusual if getattr(config, key, False)]
-    if config.model_type != ARCHITECTURE or odd or not getattr(config, "scale_attn_weights", True):
-        what = f"{config.model_type} with {odd[0]}" if odd else config.model_type
+    usual = {
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+        "scale_attn_weights": True,
+    }
+    odd = [key for key, value in usual.items() if getattr(config, key, value) != value]
+    if config.model_type != ARCHITECTURE or odd:
+        what = f"{config.model_type} with {odd[0]} {getattr(config, odd[0])}" if odd else config.model_type
         raise UserError(
             f"{flag} {name}: exporting {what} is not supported, only {ARCHITECTURE}; use the torch engine"
         )

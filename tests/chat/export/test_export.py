@@ -183,6 +183,15 @@ def test_another_architecture_is_refused(tmp_path, tokenizer):
         export_model(ExportArguments(str(tmp_path)))
 
 
+@pytest.mark.parametrize("unusual", [{"scale_attn_weights": False}, {"add_cross_attention": True}])
+def test_what_is_unusual_about_a_gpt2_is_told(unusual):
+    from transformers import GPT2Config
+
+    [(key, value)] = unusual.items()
+    with pytest.raises(UserError, match=rf"^--model X: exporting gpt2 with {key} {value} is not supported"):
+        check_exportable(GPT2Config(**unusual), "--model", "X")
+
+
 def test_a_folder_with_something_else_is_left_alone(model_folder, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match=r"--output .* already holds something else"):
