@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WEIGHTS = "int8"
+OF_CPU = {
+    # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
+    "ENABLE_CPU_PINNING": False,
+    # Else weights are read from the files as they are then: one that is written over would end the process.
+    "ENABLE_MMAP": False,
+}
 # Of one batch of the scorer: 128 MB in float32.
 MAX_LOGITS = 2**25
 
@@ -50,8 +56,7 @@ class OpenVinoEngine(ChatEngine):
             properties: of OpenVINO's CPU device, such as `INFERENCE_PRECISION_HINT`.
         """
         super().__init__(tokenizer, name, settings, positions)
-        # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
-        self._folder, self._properties = folder, {"ENABLE_CPU_PINNING": False, **properties}
+        self._folder, self._properties = folder, {**OF_CPU, **properties}
         self._server = Server(load_pipeline(folder, positions, self._properties))
         self._scorer: Scorer | None = None
         self._compiling = threading.Lock()

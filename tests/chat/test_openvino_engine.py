@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -239,3 +241,13 @@ def test_it_reports_to_nobody(tmp_path):
     )
     assert done.returncode == 0 and done.stdout and not done.stderr
     assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells by Linux's /proc what is mapped")
+def test_what_is_written_over_the_export_later_is_not_the_running_engines(model_folder):
+    """Weights that are mapped from their file change with it, and end the process where it is cut short."""
+    with closing(load_engine(str(model_folder), engine="openvino")) as engine:
+        engine.log_probs([HELLO], "Hi!")
+        # The files of OpenVINO's tokenizer stay mapped, which nobody asks for anything.
+        mapped = Path("/proc/self/maps").read_text()
+        assert str(engine._folder / "openvino_model.bin") not in mapped
