@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WEIGHTS = "int8"
-OF_CPU = {
+CPU_PROPERTIES = {
     # Pinned to its core, a thread of OpenVINO waits for whatever else runs there.
     "ENABLE_CPU_PINNING": False,
     # Else weights are read from the files as they are then: one that is written over would end the process.
@@ -56,7 +56,7 @@ class OpenVinoEngine(ChatEngine):
             properties: of OpenVINO's CPU device, such as `INFERENCE_PRECISION_HINT`.
         """
         super().__init__(tokenizer, name, settings, positions)
-        self._folder, self._properties = folder, {**OF_CPU, **properties}
+        self._folder, self._properties = folder, {**CPU_PROPERTIES, **properties}
         self._server = Server(load_pipeline(folder, positions, self._properties))
         self._scorer: Scorer | None = None
         self._compiling = threading.Lock()
