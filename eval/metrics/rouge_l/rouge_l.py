@@ -2,7 +2,7 @@
 
 import datasets
 import evaluate
-from rouge_score import rouge_scorer
+from rouge_score import rouge_scorer, tokenizers
 
 _DESCRIPTION = """
 ROUGE-L (Lin, 2004): the F-measure of the longest common subsequence of words of reply and human reply, the
@@ -33,7 +33,8 @@ class RougeL(evaluate.Metric):
         )
 
     def _compute(self, predictions, references):
-        scorer = rouge_scorer.RougeScorer(["rougeL"])
+        # Its own default; where none is given it logs that it takes it, each time.
+        scorer = rouge_scorer.RougeScorer(["rougeL"], tokenizer=tokenizers.DefaultTokenizer())
         scores = [
             scorer.score(human, own)["rougeL"].fmeasure
             for own, human in zip(predictions, references, strict=True)

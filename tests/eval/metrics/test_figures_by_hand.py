@@ -1,5 +1,6 @@
 """The metrics against figures worked out by hand, loaded offline by path as users load them."""
 
+import logging
 import math
 
 import pytest
@@ -145,6 +146,14 @@ def test_rouge_l_by_hand():
 
 def test_rouge_l_does_not_stem():
     assert compute("rouge_l", predictions=["cats sat"], references=["cat sat"])["rouge_l"] == 1 / 2
+
+
+def test_rouge_l_says_nothing_of_its_tokeniser(caplog):
+    """In a terminal it would stand between the lines of progress."""
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "absl")
+    compute("rouge_l", predictions=["a"], references=["a"])
+    assert not caplog.messages
 
 
 def test_bleu_is_sacrebleus():
