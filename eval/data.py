@@ -12,6 +12,7 @@ from pathlib import Path
 from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue
+from chat.hub.path_or_id import is_local, looks_like_path
 from chat.sequences import is_reply
 
 
@@ -52,6 +53,12 @@ def read_views(
 
 
 def _read(path: str, splits: list[str]) -> Iterable[tuple[str, Iterable[Dialogue]]]:
+    if not is_local(path) and Path(path).suffix != ".jsonl":
+        remedy = "make a dataset with `python -m data_scripts.prepare`"
+        if "/" in path and not looks_like_path(path):
+            # Training takes it so; the dialogues lie beside its rows.
+            remedy += f", or fetch the Hub's: `hf download {path} --repo-type dataset --local-dir FOLDER`"
+        raise UserError(f"--data {path}: no such file or folder; {remedy}")
     if not Path(path).is_dir():
         return [("", _of_splits(path, splits))]
     files = {split: Path(path) / "dialogues" / f"{split}.jsonl" for split in splits}

@@ -79,7 +79,9 @@ def test_the_fingerprint_knows_every_word(tmp_path):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"data": ["nowhere.jsonl"]}, "--data nowhere.jsonl: no such file"),
+        ({"data": ["nowhere.jsonl"]}, "--data nowhere.jsonl: no such file; give a file of dialogues"),
+        ({"data": ["made_by_prepare"]}, "no such file or folder; make a dataset with `python -m"),
+        ({"data": ["user/dialogues"]}, "`hf download user/dialogues --repo-type dataset --local-dir FOLDER`"),
         ({"data": ["FOLDER"]}, "has no `dialogues/val.jsonl`"),
         ({"data": ["EMPTY"]}, "has no dialogue"),
         ({"data": ["LEARNT"]}, "are marked as of another split than --splits val; give --splits train, or"),
