@@ -119,7 +119,8 @@ def _title(axes: Axes, title: str) -> None:
     axes.set_title(title)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    low, high = axes.get_ylim()
+    # Around zeros alone the library puts a range of its own, half of it below 0.
+    low, high = axes.get_ylim() if axes.dataLim.intervaly.any() else (0, 1)
     axes.set_ylim(min(low, 0), max(high, 1e-9))
 
 

@@ -250,6 +250,16 @@ def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
     assert seconds == {"median": 1, "95th percentile": 1.5}
 
 
+def test_where_all_is_zero_the_axis_begins_there(tmp_path, monkeypatch):
+    """A page's first days, without likes and fallbacks: no share is below 0 %."""
+    drawn = []
+    monkeypatch.setattr("chat.analytics.plot._write", lambda figure, *_: drawn.append(figure))
+    day = datetime(2026, 3, 2, tzinfo=UTC)
+    quiet = Figures.of([Reply(day, "a", 2, 7, 0.5, False)], [])
+    draw({day: quiet}, "day", tmp_path / "chat.png", "")
+    assert [axes.get_ylim()[0] for axes in drawn[0].axes] == [0] * 5
+
+
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
