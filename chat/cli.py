@@ -200,7 +200,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     """
     _ready_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr"):
+    for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr", "torch"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -191,6 +191,13 @@ def test_what_the_user_did_wrong_is_told_on_a_full_disk_too(unbuffered):
         ("print('Hi')", 0, ""),
         ("print('Hi'); sys.exit(143)", 143, ""),
         ("print('Hi'); raise KeyboardInterrupt", 130, "interrupted\n"),
+        # As PyTorch does at the end where its import was interrupted: it is what makes it quiet.
+        (
+            "import logging; print('Hi'); logging.getLogger('torch.any').info('cache_hits: 0'); "
+            "raise KeyboardInterrupt",
+            130,
+            "interrupted\n",
+        ),
         (
             "print('Hi'); import accelerated.utils",
             2,
