@@ -68,6 +68,8 @@ def parse_arguments(
     arguments, _, unknown = parser.parse_args_into_dataclasses(
         from_file + argv, return_remaining_strings=True, look_for_args_file=False
     )
+    if unknown and not unknown[0].startswith("-"):
+        raise UserError(f"{unknown[0]}: stands behind no flag; see --help")
     if unknown:
         flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
         raise UserError(f"{unknown[0]}: no such flag{suggestion(unknown[0], flags)}; see --help")

@@ -115,6 +115,7 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
     ("argv", "message"),
     [
         (["--step", "5"], "--step: no such flag (did you mean `--steps`?)"),
+        (["Hi there"], "Hi there: stands behind no flag; see --help"),
         (["--steps", "x"], "--steps: invalid int value: 'x'"),
         (["--config", "nowhere.yaml"], "--config nowhere.yaml: no such file"),
         (
