@@ -2,10 +2,13 @@
 
 import json
 import re
+import shlex
+from itertools import pairwise
 
 import pytest
 
 from tests.conftest import ROOT
+from training.arguments import TrainArguments
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
@@ -40,6 +43,19 @@ def test_its_examples_of_a_dialogue_and_of_marks_are_such(tmp_path):
     (tmp_path / "marks.jsonl").write_text(marks_line)
     [marks] = read_marks(tmp_path / "marks.jsonl")
     assert marks.conversation.persona and (len(marks.good), len(marks.bad)) == (1, 2)
+
+
+def test_its_commands_for_dialogues_of_one_s_own_hand_on_what_they_make():
+    """And take the place of no model or checkpoints of the commands above them."""
+    [block] = re.findall(r"```\n(python -m data_scripts.prepare --corpora jsonl=.*?)```", README, re.DOTALL)
+    commands = map(shlex.split, block.replace("\\\n", " ").splitlines())
+    prepare, train, evaluate, chat = (dict(pairwise(command)) for command in commands)
+    assert prepare["--output"] == train["--data"] == evaluate["--data"]
+    assert prepare["--tokenizer"] == train["--base"] == evaluate["--base"]
+    assert train["--final-model-dir"] == evaluate["--model"] == chat["--model"]
+    defaults = TrainArguments()
+    assert train["--output-dir"] != defaults.output_dir
+    assert train["--final-model-dir"] != defaults.final_model_dir
 
 
 def test_its_score_of_the_best_reply_is_the_one_in_use():
