@@ -58,6 +58,11 @@ def test_its_commands_for_dialogues_of_one_s_own_hand_on_what_they_make():
     assert train["--final-model-dir"] != defaults.final_model_dir
 
 
+def test_its_flags_are_written_as_those_of_the_commands():
+    of_accelerate = {"--config_file", "--num_processes", "--machine_rank", "--main_process_ip"}
+    assert {*re.findall(r"--\w+_\w+", README)} == of_accelerate
+
+
 def test_its_score_of_the_best_reply_is_the_one_in_use():
     from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
 
