@@ -14,7 +14,7 @@ def escaped(text: str) -> str:
     """The text in a paragraph, a heading or a table's cell."""
     with_entities = html.escape(on_one_line(text), quote=False)
     # An underscore within a word is no emphasis, and corpora and settings are full of them.
-    return re.sub(r"(?<!\w)_|_(?!\w)|[\\`*\[\]|~#$!]", r"\\\g<0>", with_entities)
+    return re.sub(r"(?<!\w)_|_(?!\w)|[\\`*\[\]|~#$]", r"\\\g<0>", with_entities)
 
 
 def code_span(text: str) -> str:
