@@ -72,7 +72,7 @@ def whole_folder(output: str | Path, contents: Contents, flag: str) -> Iterator[
             raise not_writable(output, flag, error) from None
         try:
             yield scratch
-        except Exception as error:
+        except BaseException as error:
             shutil.rmtree(scratch, ignore_errors=True)
             if not is_write_failure(error):
                 raise
@@ -194,7 +194,7 @@ def is_whole(folder: Path, expected: dict[str, int]) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
-def is_write_failure(error: Exception) -> bool:
+def is_write_failure(error: BaseException) -> bool:
     """Whether the error says that a disk is full or takes no more.
 
     Python says OSError, safetensors an error of its own, torch's archive writer and OpenVINO RuntimeError.

@@ -49,12 +49,13 @@ def test_what_killed_runs_left_beside_it_is_in_nobodys_way(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "done.txt"]
 
 
-def test_an_error_leaves_the_earlier_one(tmp_path):
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_leaves_the_earlier_one(tmp_path, error):
     output = tmp_path / "out"
     write(output, "one")
-    with pytest.raises(ZeroDivisionError), whole_folder(output, DONE, "--output") as folder:
+    with pytest.raises(error), whole_folder(output, DONE, "--output") as folder:
         (folder / "done.txt").write_text("half")
-        1 / 0  # noqa: B018
+        raise error
     assert (output / "done.txt").read_text() == "one"
     assert [*tmp_path.iterdir()] == [output]
     write(output, "two")
