@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chat.best_of import preference
 from chat.dialogue import ASSISTANT, Dialogue
 from chat.reply_checks import ReplyChecks
-from eval.intervals import ratio_of_sums
 
 if TYPE_CHECKING:
     from evaluate import Metric
 
 METRICS = Path(__file__).parent / "metrics"
+RESAMPLES = 1000
+CONFIDENCE = 0.95
 Figures = dict[str, dict[str, float]]
 
 
@@ -118,6 +120,31 @@ def _over_dialogues(
         of_dialogue[0] += numerator
         of_dialogue[1] += denominator
     return ratio_of_sums(*zip(*sums.values(), strict=True))
+
+
+def ratio_of_sums(numerators: ArrayLike, denominators: ArrayLike) -> dict[str, float]:
+    """sum(numerators) / sum(denominators) with its 95 % interval by resampling dialogues (Efron, 1979).
+
+    Args:
+        numerators, denominators: per dialogue, of the same length.
+
+    Returns:
+        `value`, `low`, `high`; 0 where the denominators are all 0. Of fewer than two dialogues the value
+        alone: one does not tell how much others differ from it.
+    """
+    numerators, denominators = np.asarray(numerators, float), np.asarray(denominators, float)
+    value = numerators.sum() / denominators.sum() if denominators.sum() else 0.0
+    if len(numerators) < 2:
+        return {"value": float(value)}
+    rng = np.random.default_rng(0)
+    ratios = []
+    for _ in range(RESAMPLES):
+        drawn = rng.integers(0, len(numerators), len(numerators))
+        total = denominators[drawn].sum()
+        ratios.append(numerators[drawn].sum() / total if total else 0.0)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(ratios, [tail, 1 - tail])
+    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
 
 
 @dataclass(frozen=True)
