@@ -1,9 +1,10 @@
-"""The models that are compared, each with the format in which it sees dialogues."""
+"""The models that are compared, the format in which each sees dialogues, and how long these may be."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, SYSTEM, USER
+from chat.template import extends_vocabulary, fit_positions
 from eval.processes import this_process
 
 if TYPE_CHECKING:
@@ -89,7 +91,6 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
         model_from_config,
         positions_of,
     )
-    from chat.template import extends_vocabulary
     from eval.formats import PlainFormat, TemplateFormat
 
     tokenizer = load_chat_tokenizer(model, "--model")
@@ -148,3 +149,29 @@ def _with_vocabulary(model: PreTrainedModel, size: int) -> PreTrainedModel:
 def same_reply_ids(contenders: list[Contender]) -> bool:
     """Whether the replies have the same ids for model and base, so that their perplexities compare."""
     return any(contender.row == "base_in_template" for contender in contenders)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many tokens every contender is given: one measure for all, so that the comparison is fair.
+
+    Attributes:
+        positions: the fewest that a contender has; the longest sequence that is scored.
+        max_prompt_tokens: before a generated reply.
+        max_new_tokens: of a generated reply.
+        max_ranked_prompt_tokens: before the candidates of a ranking, which no decoding setting changes.
+        max_candidate_tokens: of each candidate.
+    """
+
+    positions: int
+    max_prompt_tokens: int
+    max_new_tokens: int
+    max_ranked_prompt_tokens: int
+    max_candidate_tokens: int
+
+    @classmethod
+    def of(cls, contenders: Iterable[Contender], decoding: DecodingSettings) -> Lengths:
+        positions = min(each.positions for each in contenders)
+        generated = fit_positions(positions, decoding.max_new_tokens)
+        ranked_prompt, _ = fit_positions(positions, DecodingSettings.max_new_tokens)
+        return cls(positions, *generated, ranked_prompt, positions - ranked_prompt)

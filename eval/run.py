@@ -20,9 +20,8 @@ from chat.decoding import check_seed
 from chat.dialogue import SPLITS, Dialogue
 from chat.folders import Contents, check_replaceable, whole_folder
 from chat.published_paths import without_folders
-from eval.contenders import load_contenders, same_reply_ids
+from eval.contenders import Lengths, load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
-from eval.lengths import Lengths
 from eval.processes import this_process
 from eval.report import render, write_reports
 from eval.results_file import FORMAT_VERSION, REPLIES_FILE, RESULTS_FILE

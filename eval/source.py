@@ -11,11 +11,10 @@ from chat.decoding import DecodingSettings
 from chat.dialogue import Dialogue
 from chat.sequences import is_reply
 from eval import figures
-from eval.contenders import Contender
+from eval.contenders import Contender, Lengths
 from eval.formats import prompt_ids
 from eval.generation import generate_replies
 from eval.latency import time_replies
-from eval.lengths import Lengths
 from eval.processes import by_first
 from eval.ranking import rankable, score_candidates
 from eval.scoring import score_views

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from chat.decoding import DecodingSettings
-from eval.lengths import Lengths
+from eval.contenders import Lengths
 
 
 def lengths(*positions: int, **decoding: int) -> Lengths:
