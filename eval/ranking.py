@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from chat.best_of import reply_log_probs
 from chat.dialogue import ASSISTANT, Dialogue
 from chat.template import encode_texts
-from eval.batches import in_batches
 from eval.formats import Format, prompt_ids
-from eval.processes import this_process
+from eval.processes import in_batches, this_process
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

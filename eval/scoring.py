@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from chat.dialogue import Dialogue
 from chat.padding import padded
-from eval.batches import in_batches
 from eval.formats import Format, ScoredSequence, scored_sequences
+from eval.processes import in_batches
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from chat import jsonl
 from chat.dialogue import Dialogue, Turn
 from chat.sequences import is_reply
 from chat.template import add_chat_format
-from eval import batches
+from eval import processes
 from eval.figures import metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences
 from eval.scoring import score_replies, score_views
@@ -152,7 +152,7 @@ def test_order_batch_size_and_padding_side_do_not_change_it(
 ):
     order = data.draw(st.permutations(range(len(sequences))))
     with (
-        mock.patch.object(batches, "MAX_BATCH_TOKENS", batch_tokens),
+        mock.patch.object(processes, "MAX_BATCH_TOKENS", batch_tokens),
         mock.patch.object(tokenizer, "padding_side", data.draw(st.sampled_from(["left", "right"]))),
     ):
         found = score_replies(model, [sequences[index] for index in order])
@@ -164,10 +164,10 @@ def test_order_batch_size_and_padding_side_do_not_change_it(
 
 def test_no_batch_with_its_padding_is_larger_than_the_memory_is_meant_for():
     lengths = [900, 5, 300, 1024, 7, 5000, 512, 6] * 30
-    found = batches.by_length(lengths)
+    found = processes.by_length(lengths)
     assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
     padded = [max(lengths[index] for index in batch) * len(batch) for batch in found]
-    assert all(size <= batches.MAX_BATCH_TOKENS for size in padded[30:]) and padded[:30] == [5000] * 30
+    assert all(size <= processes.MAX_BATCH_TOKENS for size in padded[30:]) and padded[:30] == [5000] * 30
     assert len(found) < len(lengths) / 2
 
 
