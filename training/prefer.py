@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import sha256_of
 from chat.model_files import PREFER_STATE_FILE, STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
-from training.final_folder import check_place, final_folder
+from training.final_model import check_place, final_folder, save_state, save_weights
 from training.prefer_arguments import PreferArguments
 from training.resuming import (
     alone,
@@ -243,7 +243,6 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """The tuned model as a chat model's folder: what `--base` says of its own training, and of this one."""
     from chat.hub.loading import model_folder
-    from training.final_model import save_state, save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():

@@ -21,7 +21,7 @@ from chat.cli import UserError, parse_arguments, run
 from chat.hub.publishing import ATTEMPTS
 from chat.model_files import STATISTICS_FILE, TRAINER_STATE_FILE
 from training.arguments import TrainArguments
-from training.final_folder import check_place, final_folder
+from training.final_model import check_place, final_folder, save_state, save_weights
 from training.resuming import (
     alone,
     check_and_save,
@@ -222,7 +222,6 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
     from chat.hub.loading import statistics_file
-    from training.final_model import save_state, save_weights
 
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():

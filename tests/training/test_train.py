@@ -16,7 +16,7 @@ from chat.cli import UserError
 from tests.conftest import ROOT
 from tests.processes import contents
 from training.checkpoints import checkpoints, last_whole_checkpoint
-from training.final_folder import check_place, model_folder_contents
+from training.final_model import check_place, model_folder_contents
 from training.train import train
 from training.trainer import DialogueTrainer
 
@@ -208,7 +208,7 @@ def test_a_model_that_cannot_be_saved_after_all_is_saved_by_its_checkpoints(shor
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("training.final_model.save_weights", full)
+        disk.setattr("training.train.save_weights", full)
         with pytest.raises(UserError) as refused:
             train(short_run(max_steps=2))
     assert str(refused.value) == (
