@@ -73,7 +73,6 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
 
     from chat.template import padding_id
     from training.callbacks import RotateCheckpoints, StopOnSigterm
-    from training.devices import settle
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
     from training.preferences import read_marks
 
@@ -89,7 +88,6 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
             "--calibrate true: ZeRO-3 divides the weights that it would change; leave it out, or launch with "
             "ZeRO-2 or FSDP"
         )
-    settle(training_arguments)
     set_seed(arguments.seed)
     return PreferenceTrainer(
         model=model,

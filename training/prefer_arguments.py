@@ -9,8 +9,7 @@ from chat.cli import UserError, check_numbers
 from chat.decoding import LIMITS, check_seed, span
 from chat.model_files import PREFER_ARGUMENTS_FILE
 from chat.published_paths import with_last_parts
-from training.devices import PRECISION_HELP, Precision
-from training.trainer_arguments import trainer_arguments
+from training.trainer_arguments import PRECISION_HELP, Precision, trainer_arguments
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

@@ -127,13 +127,11 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     from training import data_digest
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.collator import PaddedCollator
-    from training.devices import settle
     from training.model import build_model
     from training.trainer import DialogueTrainer
 
     dataset, tokenizer = load_tokenized(arguments.data)
     training_arguments = arguments.to_training_arguments()
-    settle(training_arguments)
     set_seed(arguments.seed)
     lengths = np.asarray(dataset["train"].with_format("numpy")["length"][:])
     model = build_model(

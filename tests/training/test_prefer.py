@@ -109,7 +109,7 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
 def test_before_the_first_step_no_reply_has_gained_in_any_precision(
     tmp_path, marks, model_folder, monkeypatch
 ):
-    monkeypatch.setattr("training.devices.computes_in_bfloat16", lambda _: True)
+    monkeypatch.setattr("training.trainer_arguments.computes_in_bfloat16", lambda _: True)
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path))
     given = arguments(tmp_path, marks, model_folder, mixed_precision="bf16", held_out_share=0.5)
     trainer = build_trainer(given)

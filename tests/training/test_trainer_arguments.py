@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from training.devices import settle, usable_precision
+from training.arguments import TrainArguments
+from training.trainer_arguments import settle, usable_precision
 
 
 def test_a_process_takes_one_gpu_of_several(tmp_path):
@@ -22,16 +23,13 @@ def test_a_process_takes_one_gpu_of_several(tmp_path):
 @pytest.mark.parametrize(("cores", "processes", "threads"), [(8, 1, 8), (8, 2, 4), (2, 4, 1)])
 def test_processes_share_the_cores_that_are_left_to_them(tmp_path, monkeypatch, cores, processes, threads):
     """As by `taskset`, of a machine with 64."""
-    from transformers import TrainingArguments
-
     used = []
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    arguments = TrainingArguments(str(tmp_path), use_cpu=True)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    settle(arguments)
+    TrainArguments(output_dir=str(tmp_path)).to_training_arguments()
     assert used == [threads]
 
 
