@@ -223,13 +223,14 @@ def _validation_loss(model: torch.nn.Module, sequences: list[dict]) -> float:
     return nats / tokens
 
 
-def flops_per_token(config: PretrainedConfig, length: int) -> float:
+def flops_per_token(config: PretrainedConfig, length: int, reply_share: float) -> float:
     """Training FLOPs per token: 6 per weight that multiplies it, 12 x layers x width x length of attention.
 
-    Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing.
+    Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing, the head
+    only the tokens of replies.
     """
     width, layers = config.hidden_size, config.num_hidden_layers
-    weights = layers * 12 * width**2 + config.vocab_size * width
+    weights = layers * 12 * width**2 + config.vocab_size * width * reply_share
     return 6 * weights + 12 * layers * width * length
 
 
@@ -249,7 +250,8 @@ def _machine(variants: list[Variant]) -> dict:
     name = torch.cuda.get_device_name()
     kinds = (kind for kind in PEAK_FLOPS if re.search(rf"\b{kind}\b", name))
     peak = PEAK_FLOPS.get(max(kinds, key=len, default=""))
-    achieved = flops_per_token(last.model.config, REFERENCE_LENGTH) * last.computed / last.seconds
+    per_token = flops_per_token(last.model.config, REFERENCE_LENGTH, last.replies / last.computed)
+    achieved = per_token * last.computed / last.seconds
     return machine | {
         "device": name,
         "parameters": parameters,

@@ -50,8 +50,9 @@ def test_flops_by_hand():
     """GPT-2: 12 layers x 12 x 768^2 weights and the head of 50,257 x 768; PaLM's term for attention."""
     from transformers import GPT2Config
 
-    weights = 12 * 12 * 768**2 + 50257 * 768
-    assert flops_per_token(GPT2Config(), 1024) == 6 * weights + 12 * 12 * 768 * 1024
+    inside, head = 12 * 12 * 768**2, 50257 * 768
+    assert flops_per_token(GPT2Config(), 1024, 1.0) == 6 * (inside + head) + 12 * 12 * 768 * 1024
+    assert flops_per_token(GPT2Config(), 1024, 0.25) == 6 * (inside + head / 4) + 12 * 12 * 768 * 1024
 
 
 def test_memory_by_hand():
