@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from chat.markdown import code_span, escaped
-from eval.results_file import check_version, load_replies, load_results, results_path
+from eval.results_file import load_replies, load_results, results_path
 from eval.table import (
     FIRST_TABLE,
     FURTHER_TABLES,
@@ -40,11 +40,7 @@ class ReportArguments:
 
 
 def render(results: dict) -> str:
-    """Markdown: per corpus tables of all figures, and what they were measured on.
-
-    Raises:
-        UserError: results of another version of their format.
-    """
+    """Markdown: per corpus tables of all figures, and what they were measured on."""
     return _render(results, corpus_tables)
 
 
@@ -54,7 +50,6 @@ def summary(results: dict) -> str:
 
 
 def _render(results: dict, tables: Callable[[dict, str], list[str]]) -> str:
-    check_version(results, "results")
     lines = [" ".join(describe_model(role, results["models"][role]) for role in ("model", "base"))]
     lines += ["", *notes(results)]
     for source in results["figures"]:

@@ -37,7 +37,11 @@ def load_results(path: Path, flag: str) -> dict:
         raise UserError(f"{flag} {path}: not results of `python -m eval.run` ({error})") from None
     if not isinstance(results, dict) or "format_version" not in results:
         raise UserError(f"{flag} {path}: not results of `python -m eval.run` (no `format_version`)")
-    check_version(results, f"{flag} {path}")
+    if (version := results["format_version"]) != FORMAT_VERSION:
+        raise UserError(
+            f"{flag} {path}: results of format version {version!r}, this reads {FORMAT_VERSION}; evaluate "
+            "anew with `python -m eval.run`, or use the checkout that wrote them"
+        )
     try:
         _check_shape(results)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -45,15 +49,6 @@ def load_results(path: Path, flag: str) -> dict:
             f"{flag} {path}: not whole results of `python -m eval.run` ({error!r}); evaluate anew"
         ) from None
     return results
-
-
-def check_version(results: dict, what: str) -> None:
-    version = results.get("format_version")
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{what}: results of format version {version!r}, this reads {FORMAT_VERSION}; evaluate anew with "
-            "`python -m eval.run`, or use the checkout that wrote them"
-        )
 
 
 def _check_shape(results: dict) -> None:
@@ -68,9 +63,7 @@ def _check_shape(results: dict) -> None:
         for groups in rows.values():
             for figures in groups.values():
                 for entry in figures.values():
-                    _check_numbers(
-                        *(entry[name] for name in ("value", "low", "high") if name in ("value", *entry))
-                    )
+                    entry["value"], _check_numbers(*entry.values())
 
 
 def _check_numbers(*values: Any) -> None:

@@ -79,12 +79,6 @@ def test_the_summary_is_a_part_of_the_report():
     assert not any(line.startswith("| BLEU") for line in short)
 
 
-@pytest.mark.parametrize("version", [0, 2, 4, "3", None])
-def test_an_unknown_version_is_an_error(version):
-    with pytest.raises(UserError, match="this reads 3; evaluate anew"):
-        render({**sample_results(), "format_version": version})
-
-
 def test_the_command_writes_both_reports_beside_the_results(tmp_path):
     folder = write_run(tmp_path / "run", sample_results(), sample_replies())
     done = in_process(main, "--results", folder)
