@@ -9,14 +9,10 @@ it does. (The widget of `evaluate` that such Spaces used to show does not run wi
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -129,19 +125,12 @@ def write_space(name: str, user: str, folder: Path) -> None:
 
 
 def requirements(source: Path) -> list[str]:
-    """The distributions that a module imports from, the standard library's aside."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    imported = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    packages = {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names)
-    known = _distributions()
-    return sorted(known[package][0] for package in packages)
+    """The packages that `evaluate` finds a module to import, the standard library's aside; pip has them all
+    by these names.
+    """
+    from evaluate.loading import get_imports
 
-
-@cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Of each package that can be imported; finding them out takes half a second."""
-    return packages_distributions()
+    return sorted({name for _, name, *_ in get_imports(str(source))} - sys.stdlib_module_names)
 
 
 def _flowing(text: str) -> str:
