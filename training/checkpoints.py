@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
 
 DOOMED_PREFIX = ".deleting-"
+# In a checkpoint: the id that its run got at its beginning.
+RUN_FILE = "run.json"
 # Where neither FSDP nor DeepSpeed divides it, in ways of their own.
 OF_EVERY_CHECKPOINT = ("*.safetensors", "optimizer.pt", "scheduler.pt")
 
@@ -36,6 +38,12 @@ def is_whole(checkpoint: Path) -> bool:
 
 def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
+
+
+def run_id_of(checkpoint: Path) -> str | None:
+    """By which no run goes on from another's checkpoints, or takes their place; None where none was noted."""
+    file = checkpoint / RUN_FILE
+    return json.loads(file.read_text(encoding="utf-8")).get("id") if file.is_file() else None
 
 
 def checkpoints(output_dir: str | Path) -> list[Path]:

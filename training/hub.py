@@ -27,9 +27,15 @@ from chat.hub.repositories import (
     tried,
 )
 from chat.model_files import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
-from training.checkpoints import checkpoints, is_whole, last_whole_checkpoint, step_of
+from training.checkpoints import (
+    RUN_FILE,
+    checkpoints,
+    is_whole,
+    last_whole_checkpoint,
+    run_id_of,
+    step_of,
+)
 from training.resuming import AGAIN
-from training.runs import RUN_FILE, Run, run_of
 
 if TYPE_CHECKING:
     from training.arguments import TrainArguments
@@ -104,7 +110,7 @@ def refuse_other_run(destination: Destination, here: Path | None) -> list[int]:
             f"--resume, name another repository, or delete them by `hf repos branch delete "
             f"{destination.repo_id} {BRANCH}`"
         )
-    if steps and not _run_on_hub(destination, steps[-1]).may_be(run_of(here)):
+    if steps and _run_id_on_hub(destination, steps[-1]) != run_id_of(here):
         raise OtherRunError(
             f"{destination}: holds another run (to step {steps[-1]}) than --output-dir {here.parent} (to "
             f"step {step_of(here)}); name another repository, or another --output-dir to go on with that run"
@@ -112,11 +118,10 @@ def refuse_other_run(destination: Destination, here: Path | None) -> list[int]:
     return steps
 
 
-def _run_on_hub(destination: Destination, step: int) -> Run:
+def _run_id_on_hub(destination: Destination, step: int) -> str | None:
     with TemporaryDirectory() as folder:
-        names = [f"checkpoint-{step}/{name}" for name in (RUN_FILE, TRAINER_STATE_FILE)]
-        download(destination, BRANCH, Path(folder), allow=names)
-        return run_of(Path(folder) / f"checkpoint-{step}")
+        download(destination, BRANCH, Path(folder), allow=[f"checkpoint-{step}/{RUN_FILE}"])
+        return run_id_of(Path(folder) / f"checkpoint-{step}")
 
 
 def fetch_checkpoints(destination: Destination, output_dir: str) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,9 @@ from transformers.trainer_callback import ExportableState
 from chat.cli import UserError, first_line
 from chat.folders import is_write_failure
 from chat.hub.loading import without_bars
-from training import data_digest, runs
+from training import data_digest
 from training.callbacks import StopEarly, StopOnSigterm
-from training.checkpoints import is_whole
+from training.checkpoints import RUN_FILE, is_whole, run_id_of
 
 LOSS_WINDOW_FILE = "loss_window.json"
 
@@ -50,7 +51,7 @@ class ResumableTrainer(Trainer):
         """
         super().__init__(**arguments)
         self.data_digests = data_digests or {}
-        self._run_id: str | None = runs.new_id()
+        self._run_id = uuid.uuid4().hex
 
     @property
     def stopped_at_step(self) -> int | None:
@@ -128,14 +129,14 @@ class ResumableTrainer(Trainer):
             window = {"loss_sum": loss_sum, "logged_step": self._globalstep_last_logged}
             (Path(output_dir) / LOSS_WINDOW_FILE).write_text(json.dumps(window), encoding="utf-8")
             data_digest.write(self.data_digests, Path(output_dir))
-            runs.write_id(self._run_id, Path(output_dir))
+            (Path(output_dir) / RUN_FILE).write_text(json.dumps({"id": self._run_id}), encoding="utf-8")
         self.accelerator.wait_for_everyone()
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
         if not checkpoint:
             return
-        self._run_id = runs.run_of(Path(checkpoint)).id
+        self._run_id = run_id_of(Path(checkpoint)) or self._run_id
         window = Path(checkpoint) / LOSS_WINDOW_FILE
         if window.is_file():
             saved = json.loads(window.read_text(encoding="utf-8"))

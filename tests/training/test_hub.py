@@ -421,16 +421,6 @@ def test_a_resumed_run_leaves_another_ones_repository_alone(
     assert contents(tmp_path / "run") == before
 
 
-def test_a_run_of_an_older_version_leaves_another_ones_repository_alone(on_hub, tmp_path):
-    """Which has no id, and is told by its first loss."""
-    from training import hub as pushes
-
-    write_checkpoints(on_hub, 8, log_history=[{"step": 1, "loss": 4.0}])
-    write_checkpoints(tmp_path / "run", 4, log_history=[{"step": 1, "loss": 5.0}])
-    with pytest.raises(UserError, match=r"holds another run \(to step 8\) than"):
-        pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path / "run"))
-
-
 def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
     short_run, on_hub, tmp_path, monkeypatch
 ):

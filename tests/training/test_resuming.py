@@ -10,6 +10,7 @@ import pytest
 from chat.cli import UserError
 from chat.hub.cards import RepositoryState
 from training import hub
+from training.checkpoints import run_id_of
 from training.resuming import (
     alone,
     as_resumed,
@@ -20,6 +21,7 @@ from training.resuming import (
     refuse_earlier_run,
     save,
 )
+from training.train import train
 
 
 def test_whoever_trains_by_kept_arguments_pushes_nowhere(short_run, tmp_path):
@@ -214,3 +216,13 @@ def test_arguments_that_cannot_be_written_are_an_error_and_those_of_before_stay(
         with pytest.raises(UserError, match=r"^--output-dir .*run: cannot be written \(No space left"):
             check_and_save(trainer, short_run(max_steps=9), None)
     assert (tmp_path / "run" / "train_arguments.json").read_bytes() == kept
+
+
+def test_a_run_has_one_id_however_often_it_is_resumed(short_run, tmp_path):
+    def found(step: int, folder: str = "run") -> str | None:
+        return run_id_of(tmp_path / folder / f"checkpoint-{step}")
+
+    train(short_run(max_steps=2))
+    train(short_run(max_steps=4, resume=True))
+    train(short_run(max_steps=2, output_dir=str(tmp_path / "other")))
+    assert found(2) == found(4) != found(2, "other")
