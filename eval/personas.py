@@ -6,11 +6,11 @@ text: a sentence a line, an empty line between two personas.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from chat.cli import UserError
+from chat.jsonl import parsed
 from chat.session import MAX_PERSONA_SENTENCE_CHARACTERS, MAX_PERSONA_SENTENCES
 
 OWN_PERSONAS = Path(__file__).parent / "personas.jsonl"
@@ -30,9 +30,10 @@ def read_personas(path: str | Path) -> list[tuple[str, ...]]:
         raise UserError(f"--personas {path}: {error.strerror}; give a file of personas") from None
     except UnicodeDecodeError as error:
         raise UserError(f"--personas {path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
-    read = _from_json_lines if Path(path).suffix == ".jsonl" else _from_text
+    is_json = Path(path).suffix == ".jsonl"
+    read = _from_json_lines(lines, f"--personas {path}") if is_json else _from_text(lines)
     try:
-        personas = list(dict.fromkeys(_within_limits(persona) for persona in read(lines)))
+        personas = list(dict.fromkeys(map(_within_limits, read)))
     except ValueError as error:
         raise UserError(f"--personas {path}: {error}; mend it") from None
     if len(personas) < 2:
@@ -40,13 +41,10 @@ def read_personas(path: str | Path) -> list[tuple[str, ...]]:
     return personas
 
 
-def _from_json_lines(lines: list[str]) -> Iterator[list[NumberedLine]]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield [(number, sentence) for sentence in _sentences(json.loads(line))]
-            except ValueError as error:
-                raise ValueError(f"line {number} is not a persona ({error})") from None
+def _from_json_lines(lines: list[str], source: str) -> Iterator[list[NumberedLine]]:
+    numbers = (number for number, line in enumerate(lines, start=1) if line.strip())
+    for number, sentences in zip(numbers, parsed(lines, _sentences, source, "a persona"), strict=True):
+        yield [(number, sentence) for sentence in sentences]
 
 
 def _sentences(record: object) -> list[str]:
@@ -56,8 +54,6 @@ def _sentences(record: object) -> list[str]:
     sentences = [" ".join(sentence.split()) for sentence in persona if sentence.strip()]
     if not sentences:
         raise ValueError("it has no sentence")
-    # JSON can spell half of a surrogate pair, which no tokenizer takes.
-    "".join(sentences).encode("utf-8")
     return sentences
 
 

@@ -37,6 +37,7 @@ GOOD = '{"persona": ["I sail."]}'
         ("p.jsonl", '{"persona": "I sail."}', "line 1 is not a persona (expected"),
         ("p.jsonl", '{"persona": [" "]}', "line 1 is not a persona (it has no sentence)"),
         ("p.jsonl", '{"persona": ["\\ud800"]}', "line 1 is not a persona"),
+        pytest.param("p.jsonl", "[" * 100_000, "line 1 is not a persona", id="nested too deeply"),
         ("p.jsonl", json.dumps({"persona": ["I sail."] * 9}), "line 1 goes beyond 8 sentences"),
         ("p.txt", "I sail.\n\n" + "I row.\n" * 9, "line 11 goes beyond 8 sentences"),
         ("p.txt", f"I sail.\n\nI row.\n{'x' * 201}", "line 4 has a sentence of 201 characters"),
