@@ -1,4 +1,4 @@
-"""`eval.compare`: runs of all format versions in one table per corpus."""
+"""`eval.compare`: runs in one table per corpus."""
 
 import sys
 

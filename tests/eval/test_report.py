@@ -1,4 +1,4 @@
-"""`eval.report`: tables from results of every format version, the command, its errors."""
+"""`eval.report`: tables, the command, its errors."""
 
 import json
 from functools import reduce
