@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from chat.cli import UserError
@@ -56,7 +57,8 @@ def listed(texts: Any) -> list[str]:
 
 
 def cleaner(keep_raw_text: bool) -> Callable[[str], str]:
-    return str.strip if keep_raw_text else clean_spaced_text
+    """Cleans a text that comes again once: PersonaChat offers each reply as a false one in many places."""
+    return str.strip if keep_raw_text else cache(clean_spaced_text)
 
 
 def turns_of_two(texts: Iterable[str], dropped: Counter) -> tuple[Turn, ...]:
