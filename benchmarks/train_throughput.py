@@ -223,21 +223,21 @@ def _validation_loss(model: torch.nn.Module, sequences: list[dict]) -> float:
     return nats / tokens
 
 
-def flops_per_token(config: PretrainedConfig, length: int, reply_share: float) -> float:
-    """Training FLOPs per token: 6 per weight that multiplies it, 12 x layers x width x length of attention.
+def training_flops(config: PretrainedConfig, length: int, tokens: int, predictions: int) -> float:
+    """6 per token and weight that multiplies it, 12 x layers x width x length per token for attention.
 
-    Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing, the head
-    only the tokens of replies.
+    Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing, and the
+    output layer only what a reply's token is predicted from (`reply_logits_only`).
     """
     width, layers = config.hidden_size, config.num_hidden_layers
-    weights = layers * 12 * width**2 + config.vocab_size * width * reply_share
-    return 6 * weights + 12 * layers * width * length
+    of_token = 6 * layers * 12 * width**2 + 12 * layers * width * length
+    return tokens * of_token + predictions * 6 * config.vocab_size * width
 
 
 def _machine(variants: list[Variant]) -> dict:
     """Where it ran, and on a known GPU the model FLOPs utilisation of the last variant.
 
-    MFU = FLOPs per token x computed tokens per second / the device's peak.
+    MFU = training FLOPs per second / the device's peak.
     """
     import torch
 
@@ -250,8 +250,8 @@ def _machine(variants: list[Variant]) -> dict:
     name = torch.cuda.get_device_name()
     kinds = (kind for kind in PEAK_FLOPS if re.search(rf"\b{kind}\b", name))
     peak = PEAK_FLOPS.get(max(kinds, key=len, default=""))
-    per_token = flops_per_token(last.model.config, REFERENCE_LENGTH, last.replies / last.computed)
-    achieved = per_token * last.computed / last.seconds
+    flops = training_flops(last.model.config, REFERENCE_LENGTH, last.computed, last.replies)
+    achieved = flops / last.seconds
     return machine | {
         "device": name,
         "parameters": parameters,

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.train_throughput import ThroughputArguments, benchmark, flops_per_token, render
+from benchmarks import train_throughput
+from benchmarks.train_throughput import ThroughputArguments, benchmark, render, training_flops
 from benchmarks.training_memory import memory, parameters_of
 from chat.cli import UserError
 from chat.devices import computes_in_bfloat16
@@ -47,12 +49,26 @@ def test_the_table_has_a_row_for_each(results):
 
 
 def test_flops_by_hand():
-    """GPT-2: 12 layers x 12 x 768^2 weights and the head of 50,257 x 768; PaLM's term for attention."""
+    """GPT-2: 12 layers x 12 x 768^2 weights and PaLM's term for attention of all 10 tokens; the head of
+    50,257 x 768 of the 4 that a reply's token is predicted from.
+    """
     from transformers import GPT2Config
 
-    inside, head = 12 * 12 * 768**2, 50257 * 768
-    assert flops_per_token(GPT2Config(), 1024, 1.0) == 6 * (inside + head) + 12 * 12 * 768 * 1024
-    assert flops_per_token(GPT2Config(), 1024, 0.25) == 6 * (inside + head / 4) + 12 * 12 * 768 * 1024
+    layers, attention = 12 * 12 * 768**2, 12 * 12 * 768 * 1024
+    expected = 10 * (6 * layers + attention) + 4 * 6 * 50257 * 768
+    assert training_flops(GPT2Config(), 1024, tokens=10, predictions=4) == expected
+
+
+def test_a_gpus_utilisation_is_of_what_was_computed(monkeypatch):
+    from transformers import GPT2Config
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
+    model = SimpleNamespace(config=GPT2Config(), device=torch.device("cuda"), parameters=lambda: [])
+    last = SimpleNamespace(model=model, computed=5000, replies=2000, seconds=2.0)
+    flops = training_flops(model.config, 256, tokens=5000, predictions=2000)
+    found = train_throughput._machine([last])
+    assert found["model_flops_per_second"] == flops / 2
+    assert found["model_flops_utilisation"] == flops / 2 / 989e12
 
 
 def test_memory_by_hand():
