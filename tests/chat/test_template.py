@@ -1,5 +1,6 @@
 """The prompt format: one definition for data, training, evaluation and chat, and for foreign clients."""
 
+from io import StringIO
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue, Turn
+from chat.engine import MAX_RETRIES
 from chat.sequences import IGNORED_LABEL, encode_dialogues
 from chat.template import (
     PAD_TOKEN,
@@ -170,6 +172,26 @@ def test_the_session_sends_the_chat_templates_messages(tokenizer):
     turns = [{"role": turn.role, "content": turn.text} for turn in TURNS[:-1]]
     session = ChatSession(None, PERSONA, turns)
     assert session.messages() == dialogue().messages()[:-1]
+
+
+def test_terminal_and_page_draw_from_the_chat_templates_ids(tokenizer, engine, monkeypatch):
+    from chat.page.replies import answerer
+    from chat.session import ChatSession
+    from chat.terminal.conversation import Conversation
+    from chat.terminal.lines import PipedLines
+    from chat.terminal.screen import PlainScreen
+
+    *before, last = dialogue().messages()[1:-1]
+    prompts = []
+    monkeypatch.setattr(engine, "draw", lambda prompt, *_: prompts.append(prompt) or iter([]))
+    settings = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 8, "best_of": 1}
+    page = answerer(engine, None)
+    assert [*page(last["content"], before, "\n".join(PERSONA), *settings.values(), 7, False, {})]
+    session = ChatSession(engine, PERSONA, [*before], engine.settings.changed(**settings))
+    screen = PlainScreen(StringIO())
+    Conversation(session, PipedLines(StringIO(), screen), screen).answer(last["content"])
+    expected = template_ids(tokenizer, dialogue().messages()[:-1], add_generation_prompt=True)
+    assert len(prompts) == 2 * (1 + MAX_RETRIES) and all(each == expected["input_ids"] for each in prompts)
 
 
 @pytest.mark.parametrize("forged", SPECIAL_TOKENS)
