@@ -223,7 +223,7 @@ def _validation_loss(model: torch.nn.Module, sequences: list[dict]) -> float:
     return nats / tokens
 
 
-def training_flops(config: PretrainedConfig, length: int, tokens: int, predictions: int) -> float:
+def training_flops(config: PretrainedConfig, length: int, tokens: float, predictions: float) -> float:
     """6 per token and weight that multiplies it, 12 x layers x width x length per token for attention.
 
     Source: Chowdhery et al., 2022 (PaLM), appendix B. The position embedding multiplies nothing, and the

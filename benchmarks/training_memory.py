@@ -1,4 +1,4 @@
-"""The memory that training GPT-2 takes, computed from its sizes: what fits which GPU, and how.
+"""The memory and computation that training GPT-2 takes, from its sizes: what fits which GPU, and how.
 
     python -m benchmarks.training_memory --output benchmarks/results/training_memory.json
 
@@ -9,9 +9,14 @@ context and fragmentation come on top, about 1 to 2 GB.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from benchmarks.reports import report
+from benchmarks.train_throughput import training_flops
 from chat.cli import check_numbers, parse_arguments, run
+
+if TYPE_CHECKING:
+    from transformers import GPT2Config
 
 SIZES = {
     "distilgpt2": (6, 768, 12),
@@ -28,6 +33,8 @@ CHECKPOINTED_BYTES_PER_LAYER = 2
 # Of a reply's token: bf16 logits, their float32 copy and its gradient.
 LOGIT_BYTES = 2 + 4 + 4
 REPLY_SHARE = 0.5
+# Of the recipes for GPUs; attention costs by it.
+ROW_LENGTH = 1024
 
 
 @dataclass(frozen=True)
@@ -42,19 +49,27 @@ class MemoryArguments:
         check_numbers(self, at_least_one=("tokens", "gpus"))
 
 
-def parameters_of(layers: int, width: int, heads: int) -> int:
+def config_of(layers: int, width: int, heads: int) -> GPT2Config:
+    from transformers import GPT2Config
+
+    return GPT2Config(n_layer=layers, n_embd=width, n_head=heads, vocab_size=VOCABULARY)
+
+
+def parameters_of(config: GPT2Config) -> int:
     """Counted on the model itself, without storage."""
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2LMHeadModel
 
-    config = GPT2Config(n_layer=layers, n_embd=width, n_head=heads, vocab_size=VOCABULARY)
     with torch.device("meta"):
         return GPT2LMHeadModel(config).num_parameters()
 
 
-def memory(layers: int, width: int, heads: int, tokens: int, gpus: int) -> dict:
-    """GB (10^9 bytes) per GPU: the model's state by how it is divided, and a micro-batch's activations."""
-    parameters = parameters_of(layers, width, heads)
+def needs(layers: int, width: int, heads: int, tokens: int, gpus: int) -> dict:
+    """GB (10^9 bytes) per GPU: the model's state by how it is divided, and a micro-batch's activations; and
+    PFLOP (10^15) to compute a million tokens.
+    """
+    config = config_of(layers, width, heads)
+    parameters = parameters_of(config)
     one = BYTES_PER_PARAMETER
     whole = sum(one.values())
     # ZeRO-2 divides gradients and optimizer; ZeRO-3 and FSDP divide the weights too.
@@ -69,6 +84,7 @@ def memory(layers: int, width: int, heads: int, tokens: int, gpus: int) -> dict:
         "zero3_fsdp_gb": parameters * whole / gpus / 1e9,
         "activations_gb": (layers * layer + logits) / 1e9,
         "activations_checkpointed_gb": (layers * checkpointed + layer + logits) / 1e9,
+        "petaflop_per_million_tokens": training_flops(config, ROW_LENGTH, 10**6, 10**6 * REPLY_SHARE) / 1e15,
     }
 
 
@@ -77,19 +93,19 @@ def render(results: dict) -> str:
     gpus, tokens = results["gpus"], results["tokens"]
     lines = [
         f"| model | parameters | one GPU or DDP | ZeRO-2, {gpus} GPUs | FSDP or ZeRO-3, {gpus} GPUs "
-        f"| + activations of {tokens:,} tokens | with gradient checkpointing |",
-        "|---|---|---|---|---|---|---|",
+        f"| + activations of {tokens:,} tokens | with gradient checkpointing | computing a million tokens |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, figures in results["models"].items():
-        values = [figures[key] for key in figures if key != "parameters"]
-        cells = " | ".join(f"{value:.1f} GB" for value in values)
-        lines.append(f"| {name} | {figures['parameters'] / 1e6:,.0f}M | {cells} |")
+        cells = " | ".join(f"{value:.1f} GB" for key, value in figures.items() if key.endswith("_gb"))
+        computing = f"{figures['petaflop_per_million_tokens']:.1f} PFLOP"
+        lines.append(f"| {name} | {figures['parameters'] / 1e6:,.0f}M | {cells} | {computing} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     arguments = parse_arguments(MemoryArguments, description=__doc__.splitlines()[0])
-    models = {name: memory(*size, arguments.tokens, arguments.gpus) for name, size in SIZES.items()}
+    models = {name: needs(*size, arguments.tokens, arguments.gpus) for name, size in SIZES.items()}
     results = {"tokens": arguments.tokens, "gpus": arguments.gpus, "models": models}
     report(results, render, arguments.output)
 

@@ -130,3 +130,13 @@ def test_its_figures_of_preparing_are_those_of_the_results():
     cold = results["variants"]["gpt2 tokenizer"]["cold"]
     told = " ".join(README.split())
     assert f"take {cold['seconds']:.0f} s and {cold['peak_memory_bytes'] / 1e9:.1f} GB on two cores" in told
+
+
+def test_its_time_of_training_on_a_gpu_is_that_of_its_table():
+    results = json.loads((ROOT / "benchmarks/results/training_memory.json").read_text(encoding="utf-8"))
+    seconds = results["models"]["gpt2"]["petaflop_per_million_tokens"] * 1e15 / (0.4 * 312e12)
+    prepared = json.loads((ROOT / "benchmarks/results/prepare_throughput.json").read_text(encoding="utf-8"))
+    millions = prepared["variants"]["gpt2 tokenizer"]["total"]["train"]["tokens"] / 1e6
+    told = " ".join(README.split())
+    assert f"GPT-2 takes {seconds:.0f} seconds for a million tokens; an epoch" in told
+    assert f"our copy of PersonaChat has {millions:.0f} million." in told

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import train_throughput
 from benchmarks.train_throughput import ThroughputArguments, benchmark, render, training_flops
-from benchmarks.training_memory import memory, parameters_of
+from benchmarks.training_memory import config_of, needs, parameters_of
 from chat.cli import UserError
 from chat.devices import computes_in_bfloat16
 from tests.conftest import ROOT
@@ -72,9 +72,9 @@ def test_a_gpus_utilisation_is_of_what_was_computed(monkeypatch):
 
 
 def test_memory_by_hand():
-    parameters = parameters_of(12, 768, 12)
+    parameters = parameters_of(config_of(12, 768, 12))
     assert parameters == 124_439_808 + 4 * 768
-    figures = memory(12, 768, 12, tokens=1000, gpus=4)
+    figures = needs(12, 768, 12, tokens=1000, gpus=4)
     assert figures["ddp_gb"] == pytest.approx(parameters * 18 / 1e9)
     assert figures["zero2_gb"] == pytest.approx(parameters * (6 + 12 / 4) / 1e9)
     assert figures["zero3_fsdp_gb"] == pytest.approx(parameters * 18 / 4 / 1e9)
@@ -83,6 +83,8 @@ def test_memory_by_hand():
     assert figures["activations_checkpointed_gb"] == pytest.approx(
         (12 * 2 * 1000 * 768 + 34 * 1000 * 768 + logits) / 1e9
     )
+    weights = 12 * 12 * 768**2 + 50_261 * 768 / 2
+    assert figures["petaflop_per_million_tokens"] == pytest.approx((6 * weights + 12 * 12 * 768 * 1024) / 1e9)
 
 
 @pytest.mark.slow
