@@ -256,7 +256,7 @@ def test_where_all_is_zero_the_axis_begins_there(tmp_path, monkeypatch):
     monkeypatch.setattr("chat.analytics.plot._write", lambda figure, *_: drawn.append(figure))
     day = datetime(2026, 3, 2, tzinfo=UTC)
     quiet = Figures.of([Reply(day, "a", 2, 7, 0.5, False)], [])
-    draw({day: quiet}, "day", tmp_path / "chat.png", "")
+    draw({day: quiet}, "day", tmp_path / "chat.png")
     assert [axes.get_ylim()[0] for axes in drawn[0].axes] == [0] * 5
 
 
