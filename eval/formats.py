@@ -46,6 +46,10 @@ class TemplateFormat:
         text = self.tokenizer.decode(generated_ids, skip_special_tokens=True).strip()
         return text if self.tokenizer.eos_token_id in generated_ids else _until_last_end(text)
 
+    def has_ended(self, generated_ids: list[int]) -> bool:
+        """Whether no more of them can be the reply's."""
+        return self.tokenizer.eos_token_id in generated_ids
+
     def reply_length(self, generated_ids: list[int]) -> int:
         """How many of the tokens are the reply's, its end among them."""
         return len(generated_ids)
@@ -83,10 +87,14 @@ class PlainFormat:
         has_ended = further or self.tokenizer.eos_token_id in generated_ids
         return line.strip() if has_ended else _until_last_end(line.strip())
 
+    def has_ended(self, generated_ids: list[int]) -> bool:
+        """Whether no more of them can be the reply's: after the line's end."""
+        return "\n" in self.tokenizer.decode(generated_ids).lstrip()
+
     def reply_length(self, generated_ids: list[int]) -> int:
         """How many of the tokens are the reply's, its end among them: up to the line's end."""
         for length in range(1, len(generated_ids)):
-            if "\n" in self.tokenizer.decode(generated_ids[:length]).lstrip():
+            if self.has_ended(generated_ids[:length]):
                 return length
         return len(generated_ids)
 

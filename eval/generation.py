@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from chat.best_of import Candidate, draw_candidates, rank, reply_log_probs
 from chat.decoding import DecodingSettings
@@ -13,6 +14,7 @@ from eval.formats import Format
 from eval.processes import spread
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 BATCH_SIZE = 16
@@ -52,6 +54,7 @@ def generate_replies(
             "attention_mask": mask,
             "generation_config": generation_config,
             "logits_processor": settings.logits_processors(input_ids.shape[1]),
+            "stopping_criteria": [_after_reply(format_, input_ids.shape[1])],
         }
         if number_of_draws > 1:
             drawn = draw_candidates(model, input_ids, number=number_of_draws, **given)
@@ -67,6 +70,15 @@ def generate_replies(
         for index, text in zip(indices, texts, strict=True):
             replies[index] = text
     return replies
+
+
+def _after_reply(format_: Format, prompt_tokens: int) -> Callable[..., torch.Tensor]:
+    """A criterion that ends a row of `generate` with its reply: a base would write on, for both speakers."""
+
+    def has_ended(ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        return ids.new_tensor([format_.has_ended(row) for row in ids[:, prompt_tokens:].tolist()]).bool()
+
+    return has_ended
 
 
 def _batches(prompts: list[list[int]], size: int) -> list[tuple[int, list[int]]]:

@@ -30,7 +30,7 @@ from eval.stages import Stages
 from eval.training_log import read_curves
 
 LIBRARIES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "sacrebleu", "rouge-score")
-QUICK = {"max_dialogues": 60, "generated_replies": 40, "ranked_replies": 60, "timed_replies": 5}
+QUICK = {"max_dialogues": 60, "generated_replies": 16, "ranked_replies": 60, "timed_replies": 5}
 ZERO_IS_ALL = ("max_dialogues", "ranked_replies")
 EVALUATION = Contents(RESULTS_FILE, (REPLIES_FILE, "report.md", "report.html"))
 

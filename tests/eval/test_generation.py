@@ -72,6 +72,27 @@ def test_a_base_is_judged_by_its_first_line_alone(model, tokenizer):
     assert first == again and not any("\n" in reply for reply in first)
 
 
+def test_a_base_writes_no_further_than_its_line(model, tokenizer, monkeypatch):
+    """What comes after it is thrown away: it costs time, and changes no reply."""
+    [line_end] = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    passes = []
+
+    def likely_to_end(module, inputs, output):
+        passes.append(module)
+        output.logits[..., line_end] += 5
+
+    prompts = [tokenizer(f"A:\nHi {i}\nB:\n", add_special_tokens=False)["input_ids"] for i in range(3)]
+    settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=100)
+    hook = model.register_forward_hook(likely_to_end)
+    try:
+        short = generated(model, PlainFormat(tokenizer), prompts, settings, seed=1)
+        assert len(passes) < 100 and any(short)
+        monkeypatch.setattr(PlainFormat, "has_ended", lambda *_: False)
+        assert generated(model, PlainFormat(tokenizer), prompts, settings, seed=1) == short
+    finally:
+        hook.remove()
+
+
 def test_a_reply_that_is_cut_ends_with_its_last_whole_sentence(tokenizer):
     ids = tokenizer("I am well. And I", add_special_tokens=False)["input_ids"]
     for format_, end in (
