@@ -63,7 +63,7 @@ def _check_shape(results: dict) -> None:
         for groups in rows.values():
             for figures in groups.values():
                 for entry in figures.values():
-                    entry["value"], _check_numbers(*entry.values())
+                    _check_numbers(entry["value"], *entry.values())
 
 
 def _check_numbers(*values: Any) -> None:
