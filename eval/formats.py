@@ -44,7 +44,7 @@ class TemplateFormat:
     def reply_text(self, generated_ids: list[int]) -> str:
         """As the chat gives it: one that was cut at the longest length ends with its last whole sentence."""
         text = self.tokenizer.decode(generated_ids, skip_special_tokens=True).strip()
-        return text if self.tokenizer.eos_token_id in generated_ids else _until_last_end(text)
+        return text if self.has_ended(generated_ids) else _until_last_end(text)
 
     def has_ended(self, generated_ids: list[int]) -> bool:
         """Whether no more of them can be the reply's."""
