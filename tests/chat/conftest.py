@@ -1,5 +1,8 @@
 """Engines over tiny models: of random weights, or of weights that say one thing whatever they are asked."""
 
+import threading
+import time
+
 import pytest
 
 
@@ -26,6 +29,47 @@ def openvino_engine(model_folder):
 @pytest.fixture(params=["torch", "openvino"])
 def any_engine(request):
     return request.getfixturevalue({"torch": "engine", "openvino": "openvino_engine"}[request.param])
+
+
+def serving_threads() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if each.name in ("chat-generate", "chat-serve")}
+
+
+def left_serving(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Threads that serve, but for these, and still do a while after what was asked."""
+    for each in serving_threads() - before:
+        each.join(timeout=5)
+    return serving_threads() - before
+
+
+class Wrapped:
+    """A pipeline, or a handle of it, but for what a subclass changes."""
+
+    def __init__(self, pipeline):
+        self._pipeline = pipeline
+
+    def __getattr__(self, name):
+        return getattr(self._pipeline, name)
+
+
+class Slow(Wrapped):
+    """A pipeline that takes its time, so that a reply is still being drawn when something else happens."""
+
+    def step(self):
+        time.sleep(0.05)
+        self._pipeline.step()
+
+
+@pytest.fixture
+def any_slow_engine(any_engine, monkeypatch):
+    """The same, at twenty tokens a second."""
+    if server := getattr(any_engine, "_server", None):
+        monkeypatch.setattr(server, "_pipeline", Slow(server._pipeline))
+        yield any_engine
+    else:
+        pauses = any_engine.model.register_forward_pre_hook(lambda *_: time.sleep(0.05))
+        yield any_engine
+        pauses.remove()
 
 
 @pytest.fixture

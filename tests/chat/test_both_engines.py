@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import zip_longest
@@ -12,7 +13,7 @@ from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.engine import load_engine
 from chat.template import encode_prompt, encode_texts
-from tests.chat.conftest import log_probs
+from tests.chat.conftest import left_serving, log_probs, serving_threads
 
 CONVERSATIONS = [
     [{"role": "user", "content": "Hello there"}],
@@ -26,11 +27,6 @@ CONVERSATIONS = [
 RANDOM = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12)
 LONG = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=120, min_new_tokens=120)
 DRAWS = 4000
-
-
-def serving_threads() -> list[str]:
-    names = ("chat-generate", "chat-serve")
-    return [thread.name for thread in threading.enumerate() if thread.name in names]
 
 
 @pytest.mark.parametrize("messages", CONVERSATIONS)
@@ -154,22 +150,23 @@ def test_a_reply_longer_than_half_of_the_positions_is_scored(any_engine):
 
 def test_replies_of_many_at_once_are_those_of_each_alone(any_engine):
     asked = [(CONVERSATIONS[number % 3], RANDOM.changed(seed=number)) for number in range(12)]
+    before = serving_threads()
     alone = [any_engine.reply(*each) for each in asked]
     with ThreadPoolExecutor(12) as pool:
         assert [*pool.map(lambda each: any_engine.reply(*each), asked)] == alone
-    assert len(set(alone)) > 6 and not serving_threads()
+    assert len(set(alone)) > 6 and not left_serving(before)
 
 
-def test_closing_the_stream_ends_the_computation(any_engine):
-    stream = any_engine.stream(CONVERSATIONS[0], LONG.changed(seed=0))
+def test_closing_the_stream_ends_the_computation(any_slow_engine):
+    before = serving_threads()
+    stream = any_slow_engine.stream(CONVERSATIONS[0], LONG.changed(seed=0))
     next(stream)
-    assert serving_threads()
+    assert serving_threads() - before
+    begun = time.monotonic()
     stream.close()
-    for thread in threading.enumerate():
-        if thread.name == "chat-serve":
-            thread.join(timeout=5)
-    assert not serving_threads()
-    assert any_engine.reply(CONVERSATIONS[0], RANDOM)
+    # What is left of 120 tokens takes more than 4 s.
+    assert not left_serving(before) and time.monotonic() - begun < 2
+    assert any_slow_engine.reply(CONVERSATIONS[0], RANDOM)
 
 
 def test_who_reads_two_replies_by_turns_does_not_wait_for_himself(any_engine):
@@ -197,6 +194,7 @@ def test_a_closed_engine_says_so(model_folder, name):
 
     # Of weights of which the other tests have an export already.
     options = {"weights": "fp32"} if name == "openvino" else {}
+    before = serving_threads()
     engine = load_engine(str(model_folder), engine=name, **options)
     assert engine.reply(CONVERSATIONS[0], RANDOM.changed(best_of=2)) and not engine.is_closed
     stream = engine.stream(CONVERSATIONS[0], LONG)
@@ -204,7 +202,7 @@ def test_a_closed_engine_says_so(model_folder, name):
     engine.close()
     with pytest.raises(EngineClosed):
         list(stream)
-    assert engine.is_closed and not serving_threads()
+    assert engine.is_closed and not left_serving(before)
     for ask in (engine.reply, lambda messages: engine.log_probs([messages], "Hello")):
         with pytest.raises(EngineClosed):
             ask(CONVERSATIONS[0])

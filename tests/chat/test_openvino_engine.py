@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,22 +14,12 @@ from chat.cli import UserError
 from chat.continuous_batching import Request
 from chat.decoding import DecodingSettings
 from chat.engine import load_engine
-from tests.chat.conftest import say_always
+from tests.chat.conftest import Slow, Wrapped, left_serving, say_always, serving_threads
 from tests.conftest import ROOT
 from tests.processes import own_home, started
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 SETTINGS = DecodingSettings(max_new_tokens=12, seed=1)
-
-
-class Wrapped:
-    """A pipeline, or a handle of it, but for what a subclass changes."""
-
-    def __init__(self, pipeline):
-        self._pipeline = pipeline
-
-    def __getattr__(self, name):
-        return getattr(self._pipeline, name)
 
 
 class Broken(Wrapped):
@@ -41,14 +30,6 @@ class Broken(Wrapped):
 
     def step(self):
         raise RuntimeError("the step failed")
-
-
-class Slow(Wrapped):
-    """A pipeline that takes its time, so that a reply is still being drawn when something else happens."""
-
-    def step(self):
-        time.sleep(0.05)
-        self._pipeline.step()
 
 
 @pytest.mark.parametrize(
@@ -76,14 +57,14 @@ def test_a_library_that_cannot_be_loaded_is_not_said_to_be_missing(
 
 
 def test_an_error_in_the_pipeline_reaches_every_caller(openvino_engine, monkeypatch):
-    server = openvino_engine._server
+    server, before = openvino_engine._server, serving_threads()
     monkeypatch.setattr(server, "_pipeline", Broken(server._pipeline))
     for _ in range(2):
         with pytest.raises(RuntimeError, match="the step failed"):
             openvino_engine.reply(HELLO, SETTINGS)
     monkeypatch.undo()
     assert openvino_engine.reply(HELLO, SETTINGS)
-    assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
+    assert not left_serving(before)
 
 
 class BrokenForGood(Wrapped):

@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from chat.hub import publishing
 from tests.hub_server import client_environment
 from tests.hub_server.store import Repositories
 from tests.processes import python
@@ -45,6 +47,17 @@ def folder(tmp_path) -> Path:
     (folder / "optimizer.pt").write_bytes(b"pickled")
     (folder / ".notes").write_text("hidden")
     return folder
+
+
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    """The seconds between the tries, which nobody waits for.
+
+    In that module alone: other threads here sleep as well, such as those of a page's clients, which poll.
+    """
+    found: list[float] = []
+    monkeypatch.setattr(publishing, "time", SimpleNamespace(sleep=found.append))
+    return found
 
 
 @pytest.fixture

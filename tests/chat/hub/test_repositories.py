@@ -131,9 +131,8 @@ def test_on_a_branch_what_is_to_stay_stays(client, tmp_path):
     assert changes_of(client) == ({"checkpoint-6/run.json"}, {"checkpoint-2/run.json"})
 
 
-def test_it_is_tried_again_after_growing_pauses_but_not_for_ever(monkeypatch):
-    pauses, tries = [], []
-    monkeypatch.setattr("chat.hub.publishing.time.sleep", pauses.append)
+def test_it_is_tried_again_after_growing_pauses_but_not_for_ever(pauses):
+    tries = []
 
     def fail():
         tries.append(1)
@@ -147,12 +146,10 @@ def test_it_is_tried_again_after_growing_pauses_but_not_for_ever(monkeypatch):
     assert pauses == [2, 4, 8, 16, 32, 60, 60] and len(tries) == 8
 
 
-def test_it_is_tried_again_when_the_hub_says(monkeypatch):
-    pauses = []
+def test_it_is_tried_again_when_the_hub_says(pauses):
     answer = httpx2.Response(
         429, headers={"Retry-After": "100"}, request=httpx2.Request("POST", "https://hub/api/models")
     )
-    monkeypatch.setattr("chat.hub.publishing.time.sleep", pauses.append)
     action = MagicMock(side_effect=[HfHubHTTPError("too many", response=answer), ConnectionError("down"), 7])
     assert publishing.persistently(action, Destination(CHAT), undone="it is not there") == 7
     assert pauses == [100, 4]
@@ -234,8 +231,8 @@ def test_whether_one_may_write_is_asked_before_the_work_and_what_fails_for_good_
         repositories.make_ready(Destination(CHAT))
 
 
-def test_a_tag_that_fails_is_told_apart_from_the_files_that_are_there(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("chat.hub.publishing.time.sleep", lambda _: None)
+@pytest.mark.usefixtures("pauses")
+def test_a_tag_that_fails_is_told_apart_from_the_files_that_are_there(client, tmp_path):
     client.list_repo_refs.return_value.tags = []
     client.create_tag.side_effect = [ConnectionError("down"), ValueError("no tag")]
     told = "m is on the Hub, but without the tag v1 .no tag.; mend that, then give the same command again"
@@ -275,9 +272,9 @@ def test_a_space_of_ones_own_is_made_before_the_work_and_anothers_is_refused(cli
         make_space_ready(space, "ours")
 
 
+@pytest.mark.usefixtures("pauses")
 def test_a_page_that_starts_waits_not_long_for_a_hub_that_is_down(client, monkeypatch, tmp_path):
     monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
-    monkeypatch.setattr("chat.hub.publishing.time.sleep", lambda _: None)
     client.create_repo.side_effect = ConnectionError("down")
     with pytest.raises(UserError, match="then start again, or unset FEEDBACK_DATASET"):
         feedback_scheduler("someone/talks", tmp_path / "kept.jsonl", 5, "FEEDBACK_DATASET")

@@ -78,7 +78,8 @@ def test_at_the_end_what_was_kept_is_pushed_once_nobody_is_served_any_more(monke
     def interrupted(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(server.time, "sleep", interrupted)
+    # In that module alone: other threads here sleep as well.
+    monkeypatch.setattr(server, "time", SimpleNamespace(sleep=interrupted))
     all_of_it = MagicMock()
     wait_for_end(all_of_it.page, all_of_it.engine, all_of_it.log)
     assert [name for name, *_ in all_of_it.method_calls] == ["page.close", "log.close", "engine.close"]
