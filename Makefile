@@ -44,10 +44,11 @@ demo: $(VENV)/.train
 		--output demo_run/eval --quick true
 	$(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
 
-# Each process with one thread of its own: two of two threads each would wait for each other on two cores.
+# Each process with one thread of its own: two of two threads each would wait for each other on two cores. A test
+# takes seconds; one that hangs fails, and tells where each thread was.
 test: $(VENV)/.dev
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" \
-		--numprocesses logical --maxprocesses 4 --dist loadfile
+		--numprocesses logical --maxprocesses 4 --dist loadfile --timeout 300
 
 test-slow: $(VENV)/.dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
