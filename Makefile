@@ -45,10 +45,12 @@ demo: $(VENV)/.train
 	$(BIN)/python -m chat --model demo_run/model --persona "I have two cats." "I work as a nurse."
 
 # Each process with one thread of its own: two of two threads each would wait for each other on two cores. A test
-# takes seconds; one that hangs fails, and tells where each thread was.
+# takes seconds; one that hangs fails, and tells where each thread was; where it hangs on, as in waiting for a pool
+# of threads whose work never ends, its process ends, and the run with it: a new process would begin with that test.
 test: $(VENV)/.dev
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" \
-		--numprocesses logical --maxprocesses 4 --dist loadfile --timeout 300
+		--numprocesses logical --maxprocesses 4 --max-worker-restart 0 --dist loadfile --timeout 300 \
+		-o faulthandler_timeout=360 -o faulthandler_exit_on_timeout=true
 
 test-slow: $(VENV)/.dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
