@@ -2,6 +2,8 @@
 
 import gc
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,6 +29,14 @@ os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_scripts" / "sample"
 SAMPLE_CORPORA = [f"cornell={SAMPLE / 'movie-corpus'}", f"personachat={SAMPLE / 'persona-chat'}"]
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
+    """Waits for what another thread or process brings about."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
+        time.sleep(0.01)
 
 
 # What collecting the tests imports stays: looking through two million such objects takes the collector half a

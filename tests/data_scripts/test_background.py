@@ -9,17 +9,11 @@ import pytest
 
 from chat.cli import UserError
 from data_scripts.background import collector_paused, in_process
+from tests.conftest import wait_until
 
 
 def fail(problem: str) -> None:
     raise UserError(problem)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_result_comes_from_another_process():
@@ -35,7 +29,7 @@ def test_an_error_is_raised_where_the_result_is_waited_for():
 
 def test_a_killed_process_is_an_error_not_an_endless_wait(tmp_path):
     with in_process(_write_process_id_and_sleep, tmp_path / "pid") as wait:
-        wait_for((tmp_path / "pid").exists)
+        wait_until((tmp_path / "pid").exists)
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
         with pytest.raises(UserError, match=r"--num-proc: .*killed.*; give --num-proc 1"):
             wait()
@@ -43,7 +37,7 @@ def test_a_killed_process_is_an_error_not_an_endless_wait(tmp_path):
 
 def test_leaving_the_block_ends_the_process(tmp_path):
     with in_process(_write_process_id_and_sleep, tmp_path / "pid"):
-        wait_for((tmp_path / "pid").exists)
+        wait_until((tmp_path / "pid").exists)
         left = time.monotonic()
     assert time.monotonic() - left < 30
     assert (tmp_path / "cleaned up").exists()

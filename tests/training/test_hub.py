@@ -14,7 +14,7 @@ import pytest
 from chat.cli import UserError, command_line
 from chat.hub.cards import RepositoryState
 from chat.hub.repositories import Destination
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_until
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import contents, mentions, python, started
@@ -495,8 +495,9 @@ def test_a_new_run_that_has_pushed_once_goes_on_to_push(commits, tmp_path):
     push = PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None)
     for step in (4, 6):
         of_run(tmp_path / "run", "mine", step)
+        before = len(commits)
         push.on_save(**at_step(step))
-        push._pushes._thread.join(0.3)
+        wait_until(lambda before=before: len(commits) > before)
     push.close()
     assert [sorted({path.split("/")[0] for path in each}) for each in commits] == [
         ["checkpoint-4", "train_arguments.json"],

@@ -11,6 +11,7 @@ from chat.cli import UserError
 from chat.hub import background
 from chat.hub.background import NewestPush, Push
 from chat.hub.repositories import Destination
+from tests.conftest import wait_until
 
 
 class Hub:
@@ -40,7 +41,10 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def pushes():
-    return NewestPush(Destination("someone/chat"))
+    found = NewestPush(Destination("someone/chat"))
+    yield found
+    # Else a test that fails would leave the thread, and all others without progress bars.
+    found.close(attempts=1)
 
 
 def test_what_waits_gives_way_to_what_is_newer(hub, pushes):
@@ -78,10 +82,10 @@ def test_a_failure_is_logged_and_tried_again(hub, pushes, caplog):
     )
 
 
-def test_a_newer_one_takes_the_place_of_one_that_failed(hub, pushes):
+def test_a_newer_one_takes_the_place_of_one_that_failed(hub, pushes, caplog):
     hub.failures = [UserError("--push-to-hub someone/chat: no rights; ask for them")]
     pushes.submit(hub.push("first"))
-    assert hub.begun.wait(10)
+    wait_until(lambda: caplog.messages)
     # Nothing is tried till there is something new.
     pushes._thread.join(0.2)
     assert not hub.taken
@@ -113,15 +117,10 @@ def test_the_end_does_not_wait_as_long_as_an_outage_had_made_it_wait(hub, pushes
 def test_after_an_outage_the_next_failure_is_tried_again_as_soon_as_the_first(hub, pushes):
     pushes._pause_seconds = 600.0
     pushes.submit(hub.push("first"))
-    while not hub.taken:
-        pushes._thread.join(0.01)
-    hub.begun.clear()
+    wait_until(lambda: hub.taken)
     hub.failures = [ConnectionError("down")]
     pushes.submit(hub.push("second"))
-    assert hub.begun.wait(10)
-    begun = time.monotonic()
-    while len(hub.taken) < 2 and time.monotonic() - begun < 5:
-        pushes._thread.join(0.01)
+    wait_until(lambda: len(hub.taken) == 2)
     assert hub.taken == ["first", "second"] and pushes.close() is None
 
 
@@ -142,8 +141,7 @@ def test_the_hub_says_how_long_to_wait_and_a_user_is_told_what_to_do(hub, pushes
     )
     hub.failures = [HfHubHTTPError("too many", response=answer)]
     pushes.submit(hub.push("first"))
-    while not caplog.messages:
-        pushes._thread.join(0.01)
+    wait_until(lambda: caplog.messages)
     assert caplog.messages[0].endswith("too many requests to the Hub (429)); trying again in 70 s")
     hub.failures = [UserError("no rights; ask for them")]
     pushes.submit(hub.push("second"))
@@ -158,16 +156,15 @@ def test_at_the_end_it_is_tried_so_often_where_that_may_help(hub, pushes, caplog
     pushes._pause_seconds = 600.0
     hub.failures = [error] * 9
     pushes.submit(hub.push("first"))
-    while not caplog.messages:
-        pushes._thread.join(0.01)
+    wait_until(lambda: caplog.messages)
     assert pushes.close(attempts=3) is not None
     assert len(hub.failures) == 9 - tries
 
 
-def test_an_interval_is_kept_but_not_at_the_end(hub):
-    pushes = NewestPush(Destination("someone/chat"), every_seconds=3600)
+def test_an_interval_is_kept_but_not_at_the_end(hub, pushes):
+    pushes.every_seconds = 3600
     pushes.submit(hub.push("first"))
-    assert hub.begun.wait(10)
+    wait_until(lambda: hub.taken)
     pushes.submit(hub.push("second"))
     pushes._thread.join(0.2)
     assert hub.taken == ["first"]
@@ -176,11 +173,9 @@ def test_an_interval_is_kept_but_not_at_the_end(hub):
     assert hub.taken == ["first", "third"]
 
 
-def test_what_failed_is_tried_again_before_the_interval_is_over(hub):
-    pushes = NewestPush(Destination("someone/chat"), every_seconds=3600)
+def test_what_failed_is_tried_again_before_the_interval_is_over(hub, pushes):
+    pushes.every_seconds = 3600
     hub.failures = [ConnectionError("down")]
     pushes.submit(hub.push("first"))
-    begun = time.monotonic()
-    while not hub.taken and time.monotonic() - begun < 10:
-        pushes._thread.join(0.01)
+    wait_until(lambda: hub.taken)
     assert hub.taken == ["first"] and pushes.close() is None
