@@ -52,23 +52,40 @@ class Wrapped:
         return getattr(self._pipeline, name)
 
 
+class Pace:
+    """Takes its time for each step, so that a reply is still being drawn when something else happens."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def __call__(self, *_):
+        self.steps += 1
+        time.sleep(0.05)
+
+
 class Slow(Wrapped):
-    """A pipeline that takes its time, so that a reply is still being drawn when something else happens."""
+    """A pipeline that takes its time."""
+
+    def __init__(self, pipeline):
+        super().__init__(pipeline)
+        self.pace = Pace()
 
     def step(self):
-        time.sleep(0.05)
+        self.pace()
         self._pipeline.step()
 
 
 @pytest.fixture
-def any_slow_engine(any_engine, monkeypatch):
-    """The same, at twenty tokens a second."""
+def pace(any_engine, monkeypatch):
+    """Of the engine, which draws twenty tokens a second."""
     if server := getattr(any_engine, "_server", None):
-        monkeypatch.setattr(server, "_pipeline", Slow(server._pipeline))
-        yield any_engine
+        slow = Slow(server._pipeline)
+        monkeypatch.setattr(server, "_pipeline", slow)
+        yield slow.pace
     else:
-        pauses = any_engine.model.register_forward_pre_hook(lambda *_: time.sleep(0.05))
-        yield any_engine
+        pace = Pace()
+        pauses = any_engine.model.register_forward_pre_hook(pace)
+        yield pace
         pauses.remove()
 
 
