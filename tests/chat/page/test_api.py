@@ -2,13 +2,14 @@
 
 import json
 import re
-import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.chat.page.conftest import served
+from tests.chat.conftest import left_serving, serving_threads
+from tests.chat.page.conftest import SECONDS, served
 from tests.test_readme import README
 
 
@@ -170,6 +171,14 @@ def test_wrong_types_get_an_error_or_a_safe_answer_and_the_next_one_is_answered(
     assert client.predict("Hi!", max_new_tokens=5, api_name="/chat")
 
 
+def told(events) -> Iterator[str]:
+    """The lines of a stream of events, whose heartbeats would go on for ever."""
+    deadline = time.monotonic() + SECONDS
+    for line in events.iter_lines():
+        assert time.monotonic() < deadline, "no answer"
+        yield line
+
+
 class Session:
     """The page's own requests, as somebody sends them who has read its code."""
 
@@ -186,7 +195,7 @@ class Session:
             return self.http.post("gradio_api/run/predict", json=asked).json()
         self.http.post("gradio_api/queue/join", json=asked).raise_for_status()
         with self.http.stream("GET", "gradio_api/queue/data", params={"session_hash": self.name}) as events:
-            for line in events.iter_lines():
+            for line in told(events):
                 if '"process_completed"' in line:
                     return json.loads(line.removeprefix("data:"))["output"]
         raise AssertionError("no answer")
@@ -334,8 +343,8 @@ def test_odd_values_are_answered(address, odd):
     own = ["Hi!", "I sing.", 1.0, 0.9, 50, 5, 1, 1]
     asked = [[*own[:place], odd, *own[place + 1 :]] for place in range(len(own))]
     with ThreadPoolExecutor(len(asked)) as pool:
-        for told in pool.map(lambda values: outcome(address, "ask", values), asked):
-            assert "complete" in told
+        for answer in pool.map(lambda values: outcome(address, "ask", values), asked):
+            assert "complete" in answer
 
 
 def outcome(address: str, name: str, data: list) -> str:
@@ -344,7 +353,8 @@ def outcome(address: str, name: str, data: list) -> str:
 
     calls = f"{address}/gradio_api/call/{name}"
     event = httpx.post(calls, json={"data": data}).json()["event_id"]
-    return httpx.get(f"{calls}/{event}", timeout=60).text
+    with httpx.stream("GET", f"{calls}/{event}", timeout=SECONDS) as events:
+        return "\n".join(told(events))
 
 
 @pytest.mark.parametrize("name", ["chat", "ask"])
@@ -409,33 +419,26 @@ def test_the_page_says_which_model_it_is_and_what_it_learnt_from(engine):
     assert not chatbot.render_markdown and chatbot.sanitize_html
 
 
-def ends_soon(what: str, seconds: float) -> bool:
-    """Whether no thread of this name is left after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while any(thread.name == what for thread in threading.enumerate()):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
+# Of ten seconds, on the slow engine.
 LONG_REPLY = {"temperature": 1.5, "top_p": 1.0, "top_k": 0, "max_new_tokens": 200}
 
 
 def test_stopping_ends_the_computation(slow_address):
     import gradio_client
 
+    before = serving_threads()
     job = gradio_client.Client(slow_address, verbose=False).submit("Hi!", "", **LONG_REPLY, api_name="/chat")
     for _ in job:
         break
-    assert not ends_soon("chat-generate", 0.1)
+    assert serving_threads() - before
     job.cancel()
-    assert ends_soon("chat-generate", 4.0)
+    assert not left_serving(before)
 
 
 def test_a_lost_connection_ends_the_computation(slow_address):
     import httpx
 
+    before = serving_threads()
     with httpx.Client(base_url=slow_address, timeout=30) as http:
         config = http.get("config").json()
         [chat] = [each for each in config["dependencies"] if each["api_name"] == "chat"]
@@ -444,10 +447,11 @@ def test_a_lost_connection_ends_the_computation(slow_address):
         asked = {"data": values, "fn_index": chat["id"], "session_hash": "lost"}
         http.post("gradio_api/queue/join", json=asked).raise_for_status()
         with http.stream("GET", "gradio_api/queue/data", params={"session_hash": "lost"}) as events:
-            for line in events.iter_lines():
+            for line in told(events):
                 if "process_generating" in line:
+                    assert serving_threads() - before
                     break
-    assert ends_soon("chat-generate", 4.0)
+    assert not left_serving(before)
 
 
 def kept(folder) -> list[dict]:
