@@ -6,8 +6,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -62,14 +62,16 @@ def launched(*arguments: object, timeout: float) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def started(*arguments: object, environment: dict[str, str]) -> subprocess.Popen:
-    """The same, while it runs; all it says is in its `stdout`."""
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        **_settings(environment),
-    )
+@contextmanager
+def started(*arguments: object, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """The same, while it runs, which it does no longer than the block; all it says is in its `stdout`."""
+    command = [sys.executable, *map(str, arguments)]
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **_settings(environment)}
+    with subprocess.Popen(command, **settings) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def in_process(main: Callable[[], None], *flags: object) -> subprocess.CompletedProcess:

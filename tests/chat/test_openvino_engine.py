@@ -151,8 +151,12 @@ def test_an_export_that_was_made_is_taken(openvino_engine, model_folder, capsys)
 def test_two_processes_make_one_export_between_them(model_folder, tmp_path):
     environment = {"GPT2_CHAT_CACHE": str(tmp_path / "cache")}
     command = ("-m", "chat", "--model", model_folder, "--engine", "openvino", "--once", "Hi!", "--seed", "1")
-    both = [started(*command, environment=environment) for _ in range(2)]
-    said = [process.communicate(timeout=300)[0] for process in both]
+    with (
+        started(*command, environment=environment) as first,
+        started(*command, environment=environment) as second,
+    ):
+        both = [first, second]
+        said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sum(each.count("Exporting") for each in said) == 1
     assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == ["", ".lock"]

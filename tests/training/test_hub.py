@@ -597,10 +597,10 @@ def test_what_is_killed_goes_on_from_the_hub_to_the_same_weights(
 
         fault = repositories.faults.add("POST .*/commit/checkpoints", hangs=True, skip=1)
         first = machine("first", endpoint, data="someone/talk")
-        process = started(*first["arguments"], environment=first["environment"])
-        assert fault.reached.wait(timeout=400)
-        process.send_signal(signal.SIGKILL)
-        output = process.communicate(timeout=60)[0]
+        with started(*first["arguments"], environment=first["environment"]) as process:
+            assert fault.reached.wait(timeout=400)
+            process.send_signal(signal.SIGKILL)
+            output = process.communicate(timeout=60)[0]
         repositories.faults.clear()
         there = steps_on_branch(repositories)
         assert there and "checkpoint-6" not in there and not repositories.contents(CHAT)
@@ -670,12 +670,12 @@ def test_sigterm_pushes_the_checkpoint_and_the_rest_is_trained_elsewhere(reposit
         unbroken = machine("unbroken", endpoint, push_to_hub=None, max_steps=12)
         assert trained(unbroken).returncode == 0
         first = machine("first", endpoint, max_steps=12)
-        process = started(*first["arguments"], environment=first["environment"])
-        for line in process.stdout:
-            if "loss" in line:
-                process.send_signal(signal.SIGTERM)
-                break
-        output = process.communicate(timeout=300)[0]
+        with started(*first["arguments"], environment=first["environment"]) as process:
+            for line in process.stdout:
+                if "loss" in line:
+                    process.send_signal(signal.SIGTERM)
+                    break
+            output = process.communicate(timeout=300)[0]
         assert process.returncode == 128 + signal.SIGTERM, output
         there = steps_on_branch(repositories)
         assert there and "checkpoint-12" not in there and not repositories.contents(CHAT)

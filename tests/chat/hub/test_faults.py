@@ -105,10 +105,10 @@ def test_killed_in_mid_push(moment, repositories, folder, publish, tmp_path):
     before = contents(folder)
     with hub(repositories) as endpoint:
         environment = client_environment(endpoint, tmp_path / "home", TOKEN)
-        process = started("-c", PUBLISH, folder, "v1", environment=environment)
-        assert fault.reached.wait(timeout=60)
-        process.send_signal(signal.SIGKILL)
-        said = process.communicate(timeout=60)[0]
+        with started("-c", PUBLISH, folder, "v1", environment=environment) as process:
+            assert fault.reached.wait(timeout=60)
+            process.send_signal(signal.SIGKILL)
+            said = process.communicate(timeout=60)[0]
         repositories.faults.clear()
         assert not repositories.exists(MODEL) or not repositories.contents(MODEL)
         assert contents(folder) == before
