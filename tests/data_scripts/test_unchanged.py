@@ -33,7 +33,7 @@ def unchanged(prepared, tmp_path, base_tokenizer_folder, monkeypatch):
 
 def test_where_nothing_changed_nothing_is_done_and_it_is_said(unchanged, caplog):
     arguments, written = unchanged
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "data_scripts"):
         stats = prepare(arguments)
     assert not written and stats["total"]["train"]["sequences"] and "inputs" in stats
     [line] = caplog.messages
@@ -47,7 +47,7 @@ def test_what_is_downloaded_is_said_to_be_known_by_name(unchanged, caplog, monke
     monkeypatch.setattr(fingerprint, "of_inputs", lambda *_: found)
     path = Path(arguments.output) / "stats.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "inputs": found}))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "data_scripts"):
         prepare(arguments)
     assert not written
     assert caplog.messages[0].endswith("(--corpora cornell by name only; --refresh prepares anew)")
@@ -88,7 +88,7 @@ def test_every_other_option_prepares_anew(unchanged, option, tmp_path):
 def test_a_dataset_that_lost_something_is_prepared_anew(unchanged, part, damage, caplog):
     arguments, written = unchanged
     damage(f"{arguments.output}/{part}")
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "data_scripts"):
         prepare(arguments)
     assert len(written) == 1 and "since this has changed: files of the dataset itself" in caplog.text
 

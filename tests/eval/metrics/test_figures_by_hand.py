@@ -150,7 +150,6 @@ def test_rouge_l_does_not_stem():
 
 def test_rouge_l_says_nothing_of_its_tokeniser(caplog):
     """In a terminal it would stand between the lines of progress."""
-    caplog.set_level(logging.INFO)
     caplog.set_level(logging.INFO, "absl")
     compute("rouge_l", predictions=["a"], references=["a"])
     assert not caplog.messages
