@@ -133,6 +133,7 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
     # A resumed run pushes at once what it goes on from, which may be what is there.
     push._commit(tmp_path, 700)
     assert committed == [1, 1]
+    push.close()
 
 
 def test_a_new_run_asks_again_before_its_first_push_whose_the_branch_is(tmp_path, monkeypatch):
@@ -148,6 +149,7 @@ def test_a_new_run_asks_again_before_its_first_push_whose_the_branch_is(tmp_path
     push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None, is_ours=True)
     with pytest.raises(UserError, match="holds checkpoints of an earlier run, up to step 4"):
         push._commit(tmp_path, 6)
+    push.close()
 
 
 def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(tmp_path, monkeypatch):
@@ -180,6 +182,7 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
     branch.clear()
     push._commit(tmp_path, 6)
     assert tries[-1] == ([f"checkpoint-4/{WEIGHTS}", f"checkpoint-6/{WEIGHTS}"], []) and branch == [4, 6]
+    push.close()
 
 
 def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(short_run, monkeypatch):
