@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,14 @@ def no_accelerator():
     with pytest.MonkeyPatch.context() as session:
         session.setattr(torch.accelerator, "is_available", lambda *_: False)
         yield
+
+
+@pytest.fixture
+def sigterm():
+    """What the test makes of this signal ends with it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

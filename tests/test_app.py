@@ -1,6 +1,5 @@
 """`app.py`: what the variables say reaches engine, page and server."""
 
-import signal
 import sys
 
 import pytest
@@ -9,6 +8,7 @@ import app
 from chat.cli import UserError
 
 
+@pytest.mark.usefixtures("sigterm")
 def test_what_is_asked_for_reaches_its_place(monkeypatch):
     given = {"MODEL_ID": "m", "ENGINE": "torch", "CONCURRENT_REPLIES": "3", "FEEDBACK_FOLDER": "off"}
     for name, value in given.items():
@@ -30,11 +30,7 @@ def test_what_is_asked_for_reaches_its_place(monkeypatch):
             return name
 
         monkeypatch.setattr(place, note)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        app.main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    app.main()
 
     assert called["load_engine"] == (("m",), {"flag": "MODEL_ID", "engine": "torch"})
     assert called["build_page"] == (("load_engine", "feedback_log", 3, "corpora_of"), {})

@@ -133,6 +133,7 @@ def logged(folder) -> list[dict]:
     return [{name: entry[name] for name in figures if name in entry} for entry in log]
 
 
+@pytest.mark.usefixtures("sigterm")
 def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(
     tmp_path, marks, model_folder, prepared
 ):
