@@ -70,7 +70,7 @@ LATENCY = (
     Figure("time_to_first_token_p50", "seconds to the first token, median", better=LOWER),
     Figure("time_to_first_token_p95", "seconds to the first token, 95th percentile", better=LOWER),
     Figure("tokens_per_second_p50", "tokens per second, median", "{:.1f}", HIGHER),
-    Figure("tokens_per_second_p95", "tokens per second, 95th percentile", "{:.1f}", HIGHER),
+    Figure("tokens_per_second_p95", "tokens per second that 95 % of replies reach", "{:.1f}", HIGHER),
 )
 GROUPS = {
     "likelihood": LIKELIHOOD,

@@ -7,9 +7,10 @@ from operator import getitem
 import pytest
 
 from chat.cli import UserError
+from eval.figures import metric
 from eval.report import main, render, summary
 from eval.results_file import load_replies, load_results
-from eval.table import GROUPS
+from eval.table import GROUPS, LATENCY
 from tests.eval.samples import sample_replies, sample_results, sparse_results, write_run
 from tests.processes import in_process
 
@@ -27,6 +28,13 @@ def test_the_tables_hold_every_figure_in_reading_order():
     assert places == sorted(places)
     assert all(f"| {each.label} |" in unranked for each in GROUPS["unranked"])
     assert all(f"| {each.label} |" in greedy for each in GROUPS["greedy"])
+
+
+def test_what_is_called_a_95th_percentile_is_no_less_than_the_median():
+    found = metric("latency").compute(predictions=[0.1, 0.2, 1.0], references=[[0.1], [0.2], [0.5]])
+    for each in LATENCY:
+        is_larger = found[each.key] > found[each.key.replace("_p95", "_p50")]
+        assert is_larger == ("95th percentile" in each.name)
 
 
 def test_intervals_arrows_and_amounts_are_written_out():
