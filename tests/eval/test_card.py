@@ -247,6 +247,8 @@ def test_a_chat_model_that_another_was_compared_with_is_no_base(model, statistic
         told = {**statistics, "options": {**statistics["options"], "plain_text": plain_text}}
         written = render_card(sample_results(), model, told, model_id="m", row="base")
         assert ("which does not chat" in written.text) is plain_text
+        assert ("Persona, conversation and reply together" in written.text) is not plain_text
+        assert f"at most {model.positions:,} tokens" in written.text
 
 
 def test_random_weights_are_no_base_model(model):
