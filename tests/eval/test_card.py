@@ -259,6 +259,15 @@ def test_random_weights_are_no_base_model(model):
     assert written.data.base_model is None
 
 
+@pytest.mark.parametrize(
+    ("base", "has_read_the_web"), [("distilbert/distilgpt2", True), ("models/pocket-base", False)]
+)
+def test_only_of_a_base_named_gpt2_it_is_said_what_gpt2_has_read(base, has_read_the_web, model):
+    tuned = replace(model, train_arguments={**model.train_arguments, "base": base})
+    text = render_card(None, tuned, model_id="m").text
+    assert "what its base was trained on" in text and ("web text" in text) is has_read_the_web
+
+
 def test_paths_of_this_machine_are_not_published(model, tmp_path):
     results = sample_results()
     for role in ("model", "base"):
