@@ -142,6 +142,26 @@ def test_the_shares_that_are_told_are_those_of_the_judgements():
     assert facts.format(**asked) in told
 
 
+def test_what_the_marks_share_with_the_transcripts_is_told():
+    kept, marks = (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in (POCKET / "transcripts.jsonl", ROOT / "training" / "marks" / "pocket.jsonl")
+    )
+    sentences, marked = ({sentence for each in of for sentence in each["persona"]} for of in (kept, marks))
+    shared = sum(not sentences.isdisjoint(each["persona"]) for each in marks)
+    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"has {len(marks):,} conversations that wait for a reply" in told
+    good, bad = (sum(len(each[side]) for each in marks) for side in ("good", "bad"))
+    assert f"{good:,} that make sense in their place and {bad:,} that do not" in told
+    assert f"though of other conversations; in {shared} of those stood sentences of these personas" in told
+    assert f"{len(sentences & marked)} of the {len(sentences)} in all" in told
+    said = [
+        {turn[text] for each in of for turn in each["turns"] if turn["role"] == "user"}
+        for of, text in ((kept, "content"), (marks, "text"))
+    ]
+    assert said[0].isdisjoint(said[1])
+
+
 def test_what_leaving_corpora_out_costs_is_what_was_measured():
     measured = ROOT / "benchmarks" / "results"
     paths = (
