@@ -99,6 +99,26 @@ def test_its_figures_are_those_of_its_results():
     ranked, likely = (100 * model["ranking"][f"persona_gain{by}"]["value"] for by in ("_best_of_n", ""))
     told = " ".join(readme.split())
     assert f"raises it by {ranked:.1f}, by likelihood alone it raises it by {likely:.1f};" in told
+    assert (
+        "is {sampled} % below ({unranked} % with one draft each".format(**below_human(results, "personachat"))
+        in told
+    )
+    films = {
+        row: results["figures"]["cornell"][row]["likelihood"]["perplexity"]["value"]
+        for row in ("model", "base")
+    }
+    worse = f"perplexity is {100 * (films['model'] / films['base'] - 1):.0f} % higher, and distinct-2 is"
+    assert f"{worse} {below_human(results, 'cornell')['sampled']} % below the human replies'" in told
+
+
+def below_human(results: dict, corpus: str) -> dict[str, str]:
+    """How far distinct-2 of the model's replies is below that of the human ones, in percent."""
+    rows = results["figures"][corpus]
+    human = rows["human"]["sampled"]["distinct_2"]["value"]
+    return {
+        way: f"{100 * (1 - rows['model'][way]['distinct_2']['value'] / human):.0f}"
+        for way in ("sampled", "unranked")
+    }
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
