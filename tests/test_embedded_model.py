@@ -8,11 +8,13 @@ from dataclasses import asdict
 
 import pytest
 
+from chat.cli import parse_arguments
 from chat.engine import load_engine
 from chat.export.cache import fingerprint
 from chat.session import ChatSession
 from chat.template import ROLE_TOKENS, extends_vocabulary, has_chat_format
 from tests.conftest import ROOT
+from training.arguments import TrainArguments
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 POCKET, BASE = ROOT / "models" / "pocket", ROOT / "models" / "pocket-base"
@@ -75,6 +77,16 @@ def test_its_card_is_rendered_from_its_results(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["card", *flags, "--output", str(output)])
     card.main()
     assert output.read_text(encoding="utf-8") == (folder / "README.md").read_text(encoding="utf-8")
+
+
+@FOLDERS
+def test_who_trains_by_its_arguments_again_begins_anew(folder):
+    from training.resuming import NOT_KEPT
+
+    path = folder / TrainArguments.FILE
+    kept = asdict(parse_arguments(TrainArguments, ["--config", str(path)]))
+    assert {name: kept[name] for name in NOT_KEPT} == NOT_KEPT
+    assert kept["seed"] == 0 and kept["optimizer"] == "muon"
 
 
 @pytest.mark.parametrize("benchmark", ["pocket_experiments", "decoding_defaults"])
