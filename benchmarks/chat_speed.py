@@ -53,7 +53,7 @@ class SpeedArguments:
     new_tokens: int = field(default=64, metadata={"help": "Tokens of a reply."})
     rounds: int = field(default=5, metadata={"help": "Turns that each contender takes."})
     seed: int = field(default=0, metadata={"help": "Seed of the weights and the prompts."})
-    output: str = field(default="benchmarks/results/chat_speed.json", metadata={"help": "File for the JSON."})
+    output: str | None = field(default=None, metadata={"help": "File for the JSON."})
 
     def __post_init__(self):
         for name, least in (("new_tokens", 2), ("rounds", 2)):

@@ -78,9 +78,7 @@ class DecodingArguments:
     )
     replies: int = field(default=300, metadata={"help": "Replies to draw with each setting."})
     seed: int = field(default=0, metadata={"help": "Seed of the choice of contexts and of the replies."})
-    output: str = field(
-        default="benchmarks/results/decoding_defaults.json", metadata={"help": "File for the JSON."}
-    )
+    output: str | None = field(default=None, metadata={"help": "File for the JSON."})
 
     def __post_init__(self):
         check_numbers(self, at_least_one=("replies",))

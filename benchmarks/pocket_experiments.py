@@ -64,7 +64,8 @@ class ExperimentArguments:
     dialogues: int = field(default=100, metadata={"help": "Dialogues of each corpus that are scored."})
     seed: int = field(default=0, metadata={"help": "Seed of weights, order and choice of dialogues."})
     output: str = field(
-        default="benchmarks/results/pocket_experiments.json", metadata={"help": "File for the JSON."}
+        default="runs/pocket/experiments.json",
+        metadata={"help": "File for the JSON; what an earlier run left there is not made again."},
     )
 
     def __post_init__(self):

@@ -1,9 +1,34 @@
-"""How a benchmark names the CPU that it ran on."""
+"""How a benchmark names the CPU that it ran on, and where it leaves its figures."""
+
+from dataclasses import fields
 
 import pytest
 import torch
 
+from benchmarks.chat_speed import SpeedArguments
+from benchmarks.decoding_defaults import DecodingArguments
+from benchmarks.pocket_experiments import ExperimentArguments
+from benchmarks.prepare_throughput import BenchmarkArguments
 from benchmarks.reports import describe_cpu
+from benchmarks.train_throughput import ThroughputArguments
+from benchmarks.training_memory import MemoryArguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        SpeedArguments,
+        DecodingArguments,
+        ExperimentArguments,
+        BenchmarkArguments,
+        ThroughputArguments,
+        MemoryArguments,
+    ],
+    ids=lambda arguments: arguments.__module__,
+)
+def test_the_figures_of_this_repository_are_neither_taken_nor_replaced_unasked(arguments):
+    [output] = (each.default for each in fields(arguments) if each.name == "output")
+    assert output is None or not output.startswith("benchmarks/results")
 
 
 @pytest.mark.parametrize(
