@@ -2,9 +2,11 @@
 
 import json
 import re
+import shlex
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
+from itertools import pairwise
 
 import pytest
 
@@ -96,6 +98,21 @@ def test_its_tables_are_rendered_from_what_was_measured(benchmark):
     results = json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text(encoding="utf-8"))
     table = importlib.import_module(f"benchmarks.{benchmark}").render(results)
     assert table in (POCKET.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_that_made_them_leave_what_the_folders_hold():
+    readme = (POCKET.parent / "README.md").read_text(encoding="utf-8")
+    commands = [
+        shlex.split(line)
+        for block in re.findall(r"```\n(.*?)```", readme, re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    [evaluation] = (dict(pairwise(each)) for each in commands if "eval.run" in each)
+    results = f"{evaluation['--output']}/results.json"
+    for model in (evaluation["--model"], evaluation["--base"]):
+        assert ["cp", results, model] in commands
+        [card] = (dict(pairwise(each)) for each in commands if "eval.card" in each and model in each)
+        assert card["--model"] == card["--model-id"] == model and card["--results"] == model
 
 
 def test_its_figures_are_those_of_its_results():
