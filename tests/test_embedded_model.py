@@ -211,6 +211,15 @@ def test_what_the_marks_share_with_the_transcripts_is_told():
     assert said[0].isdisjoint(said[1])
 
 
+def test_how_much_of_the_public_corpora_it_saw_is_told():
+    counted = json.loads((POCKET / "stats.json").read_text(encoding="utf-8"))["corpora"]["personachat"]
+    rows = counted["train"]["dialogues"] - counted["swapped_copies"]
+    plain = json.loads((BASE / "stats.json").read_text(encoding="utf-8"))["corpora"]
+    sessions = plain["multi_session_chat"]["train"]["dialogues"]
+    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"{rows:,} of PersonaChat's 17,878 rows for training, {sessions:,} conversations of" in told
+
+
 def test_what_leaving_corpora_out_costs_is_what_was_measured():
     measured = ROOT / "benchmarks" / "results"
     paths = (
