@@ -105,6 +105,7 @@ def _evaluation(results: dict, row: str) -> dict:
             escaped(source): "\n".join(corpus_tables(results, source)) for source in results["figures"]
         },
         "has_replies": any("human" in rows for rows in results["figures"].values()),
+        "has_base_in_template": any("base_in_template" in rows for rows in results["figures"].values()),
         "decoding": _written(results["settings"].get("decoding") or {}),
         "libraries": _written(results["libraries"]),
         "device": escaped(str(results.get("device") or "")),

@@ -155,6 +155,13 @@ def test_of_replies_that_were_not_generated_nothing_is_told(model, row):
     assert re.search(r"(called base here|parameters\))\. Only the words of the replies are scored", text)
 
 
+def test_the_column_of_the_base_in_the_chat_format_is_explained(model):
+    for results, has_column in ((sample_results(), True), (sparse_results(), False)):
+        text = str(render_card(results, model, model_id="m"))
+        assert ("| base in our template |" in text) is has_column
+        assert ("In the column `base in our template` the base got the chat format" in text) is has_column
+
+
 def test_corpora_by_split_stay_apart_and_what_is_not_finite_is_left_out(model):
     results = sample_results()
     results["settings"]["splits"] = ["train", "val"]
