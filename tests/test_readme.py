@@ -87,6 +87,24 @@ def test_its_benchmark_tables_are_rendered_from_the_results(benchmark):
     assert importlib.import_module(f"benchmarks.{benchmark}").render(results) in page
 
 
+def test_its_table_of_batches_is_of_the_data_that_it_names():
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from chat.template import ROLE_TOKENS
+
+    results = json.loads((ROOT / "benchmarks/results/train_throughput.json").read_text(encoding="utf-8"))
+    told = " ".join(README.split())
+    [vocabulary] = re.findall(r"PersonaChat, prepared with `--train-tokenizer-vocab-size (\d+)`, all", told)
+    # Role tokens and padding come on top.
+    config = AutoConfig.from_pretrained(
+        ROOT / "training/configs/models/gpt2-7m.json", vocab_size=int(vocabulary) + len(ROLE_TOKENS) + 1
+    )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert model.num_parameters() == results["parameters"]
+
+
 def test_its_speeds_are_those_of_the_results():
     from benchmarks.chat_report import OURS, TARGETS
 
