@@ -100,6 +100,17 @@ def test_its_tables_are_rendered_from_what_was_measured(benchmark):
     assert table in (POCKET.parent / "README.md").read_text(encoding="utf-8")
 
 
+def test_why_the_default_of_lambda_is_no_lower_is_what_was_measured():
+    path = ROOT / "benchmarks" / "results" / "decoding_defaults.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
+    [too_low] = map(float, re.findall(r"with a lambda of ([\d.]+) or less it is not", told))
+    for row in results["settings"]:
+        if row["best_of"] > 1:
+            is_near = row["distinct_2"] >= 0.85 * results["human"]["distinct_2"]
+            assert is_near == (row["generic_weight"] > too_low)
+
+
 def test_the_commands_that_made_them_leave_what_the_folders_hold():
     readme = (POCKET.parent / "README.md").read_text(encoding="utf-8")
     commands = [
