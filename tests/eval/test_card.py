@@ -316,6 +316,14 @@ def test_every_corpus_that_can_be_prepared_is_described(name, model, statistics)
     assert ("| this project |" if name == "persona_questions" else "| the public source |") in text
 
 
+@pytest.mark.parametrize("name", ["daily_dialog", "personachat"])
+def test_who_would_sell_it_is_told_of_the_licence_that_forbids_it(name, model, statistics):
+    statistics["corpora"] = {name: statistics["corpora"]["cornell"]}
+    statistics["options"]["corpora"] = [name]
+    licence = render_card(None, model, statistics, model_id="m").text.partition("## Licence")[2]
+    assert ("DailyDialog allows no commercial use." in licence) is (name == "daily_dialog")
+
+
 @pytest.mark.parametrize(
     "name", [HOSTILE, "a|b_c_ *d* [e](f) #", "`` x `", "two\nlines", '"quoted" \\ Łódź 🙂']
 )
