@@ -185,6 +185,11 @@ def first_line(error: BaseException) -> str:
     return " ".join(lines[: 1 + len([*announcing])])
 
 
+def typed_line(error: BaseException) -> str:
+    """Its type and its first line. Its `repr` would repeat all that could not be decoded, a whole file."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The error, what it was raised from, and so on."""
     seen: set[int] = set()

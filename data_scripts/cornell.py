@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from chat.cli import UserError
+from chat.cli import UserError, typed_line
 from chat.dialogue import Dialogue, alternating_turns
 from data_scripts.cleaning import clean_film_text
 
@@ -104,7 +104,9 @@ def _read(convokit: ModuleType, path: Path, scratch: Path) -> Corpus:
     try:
         return convokit.Corpus(filename=str(found.parent))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{flag}: ConvoKit cannot read it ({error!r}); download the corpus again") from error
+        raise UserError(
+            f"{flag}: ConvoKit cannot read it ({typed_line(error)}); download the corpus again"
+        ) from error
 
 
 def _download(convokit: ModuleType) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chat.cli import UserError
+from chat.cli import UserError, typed_line
 from chat.dialogue import ASSISTANT, USER, Dialogue, Turn
 from data_scripts.swaps import interchangeable_words
 
@@ -61,8 +61,8 @@ def load(path: str | None, keep_raw_text: bool, dropped: Counter) -> Iterator[Di
             yield _Conversation(sentences, classes, random_).dialogue()
     except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"--corpora {NAME}={path}: no sentences like those of data_scripts/{SENTENCES.name} ({error!r}); "
-            "give such a file"
+            f"--corpora {NAME}={path}: no sentences like those of data_scripts/{SENTENCES.name} "
+            f"({typed_line(error)}); give such a file"
         ) from None
 
 

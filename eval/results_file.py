@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chat.cli import UserError
+from chat.cli import UserError, typed_line
 
 RESULTS_FILE = "results.json"
 REPLIES_FILE = "replies.jsonl"
@@ -79,20 +79,21 @@ def load_replies(results: Path, flag: str) -> list[dict]:
         return []
     replies: list[dict] = []
     try:
-        with path.open(encoding="utf-8") as lines:
+        # In bytes, so that a line of another encoding is named, too.
+        with path.open("rb") as lines:
             for line in lines:
                 replies.append(_read_reply(line))
     except OSError as error:
         raise UserError(f"{flag} {path}: {error.strerror}; make it readable") from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{flag} {path}: line {len(replies) + 1} is no reply of `python -m eval.run` ({error!r}); "
-            "evaluate anew, or move the file away"
+            f"{flag} {path}: line {len(replies) + 1} is no reply of `python -m eval.run` "
+            f"({typed_line(error)}); evaluate anew, or move the file away"
         ) from None
     return replies
 
 
-def _read_reply(line: str) -> dict:
+def _read_reply(line: bytes) -> dict:
     record = json.loads(line)
     reply = {
         "source": str(record["source"]),

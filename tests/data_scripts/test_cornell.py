@@ -75,6 +75,8 @@ def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
     empty = movie_corpus({}, "empty")
     broken = movie_corpus(FILMS, "broken")
     (broken / "conversations.json").write_text("{")
+    in_latin_1 = movie_corpus(FILMS, "in latin 1")
+    (in_latin_1 / "conversations.json").write_bytes(b'{"secret": "caf\xe9"}')
     with zipfile.ZipFile(tmp_path / "cut.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("utterances.jsonl", "some text " * 99)
     content = bytearray((tmp_path / "cut.zip").read_bytes())
@@ -94,13 +96,14 @@ def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
         tmp_path / "folder": "has no `utterances.jsonl`",
         empty: "the corpus is empty",
         broken: "ConvoKit cannot read it",
+        in_latin_1: "ConvoKit cannot read it (UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9",
     }
     for path, problem in cases.items():
         with pytest.raises(UserError) as error:
             load(path)
         message = str(error.value)
         assert message.startswith(f"--corpora cornell={path}: ") and problem in message
-        assert "\n" not in message
+        assert "\n" not in message and "secret" not in message
 
 
 def test_no_room_to_unpack_it_is_told(tmp_path, monkeypatch):

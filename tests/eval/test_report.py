@@ -170,3 +170,12 @@ def test_no_replies_are_no_error_but_broken_ones_are(tmp_path):
             UserError, match=rf"replies.jsonl: line 3 is no reply .*{problem}.*; evaluate anew"
         ):
             load_replies(folder / "results.json", "--results")
+
+
+def test_replies_in_another_encoding_are_named_by_their_line_and_not_repeated(tmp_path):
+    write_run(tmp_path, sparse_results(), sample_replies(2))
+    with open(tmp_path / "replies.jsonl", "ab") as replies:
+        replies.write(b'{"human": "caf\xe9"}')
+    with pytest.raises(UserError, match=r"replies.jsonl: line 3 is no reply .*'utf-8' codec") as error:
+        load_replies(tmp_path / "results.json", "--results")
+    assert "caf" not in str(error.value)
