@@ -36,11 +36,17 @@ def model_folder_contents(marker: str) -> Contents:
 
 
 def check_place(arguments: TrainArguments | PreferArguments) -> None:
-    """Raises UserError where the model could not be saved in the end, or would take the place of its run."""
+    """Raises UserError where the model could not be saved in the end, would take the place of its run, or the
+    run would write its arguments over those of another model.
+    """
     final_model_dir, output_dir = arguments.final_model_dir, arguments.output_dir
     check_replaceable(final_model_dir, model_folder_contents(arguments.FILE), "--final-model-dir")
     if Path(output_dir).is_file():
         raise UserError(f"--output-dir {output_dir}: is a file; give a folder")
+    if Path(output_dir, "config.json").is_file():
+        raise UserError(
+            f"--output-dir {output_dir}: holds a model, and is to hold checkpoints; give another folder"
+        )
     if Path(os.path.realpath(output_dir)).is_relative_to(os.path.realpath(final_model_dir)):
         raise UserError(
             f"--final-model-dir {final_model_dir}: would take the place of --output-dir {output_dir}; give "

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -225,6 +226,15 @@ def test_an_output_of_links_in_a_circle_is_named(short_run, tmp_path):
     (tmp_path / "around").symlink_to(tmp_path / "around")
     with pytest.raises(UserError, match=r"^--output-dir .*around: cannot be written \("):
         train(short_run(output_dir=str(tmp_path / "around")))
+
+
+def test_a_run_does_not_write_its_arguments_over_those_of_a_model(short_run, model_folder, tmp_path):
+    for earlier in ("train_arguments.json", "prefer_arguments.json"):
+        folder = shutil.copytree(model_folder, tmp_path / earlier)
+        (folder / earlier).write_text("{}")
+        with pytest.raises(UserError, match=rf"--output-dir .*{earlier}: holds a model, .* another folder"):
+            train(short_run(output_dir=str(folder)))
+        assert (folder / earlier).read_text() == "{}" and not [*folder.glob("checkpoint-*")]
 
 
 def test_a_model_does_not_take_the_place_of_a_run(short_run, tmp_path):
