@@ -71,7 +71,7 @@ def publish_metrics(arguments: PublishMetricsArguments) -> list[Destination]:
     Raises:
         UserError: a folder cannot be written, a name is that of another Space, or the Hub refuses.
     """
-    names = arguments.metrics or metric_names()
+    names = list(dict.fromkeys(arguments.metrics)) or metric_names()
     destinations = [arguments.destination(name) for name in names] if arguments.push_to_hub else []
     for destination in destinations:
         make_space_ready(destination, WRITTEN_BY_US)

@@ -60,6 +60,24 @@ def test_a_written_space_is_loaded_by_evaluate(spaces):
     assert figures["distinct_1"] == 3 / 4
 
 
+@pytest.fixture
+def published(monkeypatch) -> list:
+    """What would be published: the Space, and what the user knows it by."""
+    found = []
+
+    def publish_folder(folder, destination, **options):
+        found.append((destination.repo_id, options.get("what")))
+
+    monkeypatch.setattr(publish_metrics, "make_space_ready", lambda *_: None)
+    monkeypatch.setattr(publish_metrics, "publish_folder", publish_folder)
+    return found
+
+
+def test_a_metric_that_is_named_twice_is_published_once(monkeypatch, published):
+    run(monkeypatch, "--push-to-hub", "someone", "--metrics", "distinct_n", "latency", "distinct_n")
+    assert [space for space, _ in published] == ["someone/distinct_n", "someone/latency"]
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
