@@ -83,7 +83,9 @@ def publish_metrics(arguments: PublishMetricsArguments) -> list[Destination]:
             (folder / ALL_FILE).write_text("".join(f"{name}\n" for name in names))
         refuse_tokens(output)
         for destination, name in zip(destinations, names, strict=False):
-            publish_folder(output / name, destination, message=f"Publish {name}", ours=("*.py", "*.html"))
+            publish_folder(
+                output / name, destination, message=f"Publish {name}", ours=("*.py", "*.html"), what=name
+            )
     return destinations
 
 

@@ -47,7 +47,7 @@ def make_space(arguments: SpaceArguments) -> tuple[SpaceModel, Destination | Non
 
 def _publish(folder: Path, destination: Destination, model: SpaceModel) -> None:
     def upload() -> None:
-        publish_folder(folder, destination, message="Publish the chat page", ours=OURS)
+        publish_folder(folder, destination, message="Publish the chat page", ours=OURS, what="the page")
 
     def name_model() -> None:
         set_variable(destination, MODEL_VARIABLE, model.name)

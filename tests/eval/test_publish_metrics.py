@@ -78,6 +78,11 @@ def test_a_metric_that_is_named_twice_is_published_once(monkeypatch, published):
     assert [space for space, _ in published] == ["someone/distinct_n", "someone/latency"]
 
 
+def test_a_metric_is_told_of_by_its_name_and_not_by_a_folder_that_is_gone_then(monkeypatch, published):
+    run(monkeypatch, "--push-to-hub", "someone", "--metrics", "distinct_n")
+    assert published == [("someone/distinct_n", "distinct_n")]
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [

@@ -216,7 +216,7 @@ def test_the_page_finds_its_model_at_any_moment(monkeypatch, model, expected):
     """One that is uploaded is there before the page looks for it, and gone only after."""
     steps = []
 
-    def upload(folder, destination, *, message, ours):
+    def upload(folder, destination, *, message, ours, what):
         assert destination.space_sdk == "gradio" and destination.public
         assert {"app.py", "chat/*", "final_model/*", "models/pocket/*", "pre-requirements.txt"} <= {*ours}
         assert 'Client("someone/chat")' in (folder / "README.md").read_text(encoding="utf-8")

@@ -62,6 +62,7 @@ def test_a_space_is_created_updated_and_given_its_model(served, tmp_path):
     repositories.faults.add(f"POST /api/spaces/{SPACE[1]}/commit", status=503, times=1)
     done = publish(environment, *name, "--model", MODEL[1], "--title", "My chat")
     assert done.returncode == 0, done.stderr
+    assert "the page is not on the Hub, but whole on this machine" in done.stderr
     assert "trying again" in done.stderr and "is private" not in done.stdout
     after = repositories.contents(SPACE)
     expected = {path for path in made if not path.startswith("models/")} | {"packages.txt"}
