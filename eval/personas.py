@@ -25,7 +25,8 @@ def read_personas(path: str | Path) -> list[tuple[str, ...]]:
             or fewer than two personas.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        # Windows may put a mark before the first character, which would be a part of the first sentence.
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise UserError(f"--personas {path}: {error.strerror}; give a file of personas") from None
     except UnicodeDecodeError as error:

@@ -45,7 +45,7 @@ def read_marks(path: str | Path) -> list[Marks]:
         UserError: no such file, a line that is none (named by its number), or no place with both kinds.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise UserError(

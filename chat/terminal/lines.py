@@ -50,7 +50,8 @@ class PipedLines(Lines):
         line = self._stream.readline()
         if not line:
             raise EOFError
-        if text := line.strip():
+        # Windows may put a mark before the first character of a file.
+        if text := line.removeprefix("\ufeff").strip():
             self._screen.said(PROMPT, text)
         return text
 

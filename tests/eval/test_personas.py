@@ -26,6 +26,13 @@ def test_text_and_json_lines_say_the_same(tmp_path):
     assert read_personas(tmp_path / "mine.txt") == read_personas(tmp_path / "mine.jsonl") == expected
 
 
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_a_persona(tmp_path):
+    (tmp_path / "mine.txt").write_text("I have two cats.\n\nI sail.", encoding="utf-8-sig")
+    (tmp_path / "mine.jsonl").write_text(f'{{"persona": ["I have two cats."]}}\n{GOOD}', encoding="utf-8-sig")
+    for name in ("mine.txt", "mine.jsonl"):
+        assert read_personas(tmp_path / name) == [("I have two cats.",), ("I sail.",)]
+
+
 GOOD = '{"persona": ["I sail."]}'
 
 

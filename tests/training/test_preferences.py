@@ -45,6 +45,12 @@ def test_a_line_may_hold_separators_of_other_kinds(tmp_path):
     assert marks.conversation.turns[0].text == "Hi\u2028there!"
 
 
+def test_the_mark_that_windows_puts_before_a_text_is_passed_over(tmp_path):
+    path = tmp_path / "marks.jsonl"
+    path.write_text(json.dumps(record("Hi!")) + "\n", encoding="utf-8-sig")
+    assert read_marks(path)[0].conversation.turns[0].text == "Hi!"
+
+
 def test_a_long_conversation_loses_its_oldest_turns(tmp_path, tokenizer):
     said = [f"{word} " * 30 for word in ("one", "two", "three")]
 

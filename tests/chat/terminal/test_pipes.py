@@ -118,6 +118,11 @@ def test_whoever_types_is_told_the_persona_first(engine, monkeypatch, is_keyboar
     assert ("It says of itself: I sing.\n" in output.getvalue()) is is_keyboard
 
 
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_the_first_line():
+    lines = PipedLines(StringIO("\ufeff/persona I sing.\nHi!\n"), PlainScreen(StringIO()))
+    assert [lines.read(), lines.read()] == ["/persona I sing.", "Hi!"]
+
+
 def test_once_needs_a_text():
     with pytest.raises(UserError, match=r"^--once: has no text; give a message, such as"):
         parse_arguments(ChatArguments, ["--once", " "])
