@@ -96,6 +96,10 @@ class EvalArguments:
         for split in self.splits:
             if split not in SPLITS:
                 raise UserError(f"--splits {split}: give val, train or both")
+        for flag, given in (("--data", self.data), ("--splits", self.splits)):
+            # Its dialogues would count twice, and the intervals would be too narrow.
+            if twice := next((each for each in given if given.count(each) > 1), None):
+                raise UserError(f"{flag} {twice}: comes twice; give it once")
         self.shares()
 
     def shares(self) -> dict[str, float]:

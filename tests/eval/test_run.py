@@ -352,6 +352,8 @@ def test_the_table_says_when_perplexities_do_not_compare(finished):
         ({"base": "nowhere.json"}, "--base nowhere.json: no such file or folder"),
         ({"data": ["nowhere"]}, "--data nowhere: no such file"),
         ({"splits": ["test"]}, "--splits test: give val, train or both"),
+        ({"splits": ["val", "train", "val"]}, "--splits val: comes twice; give it once"),
+        ({"data": ["a.jsonl", "b.jsonl", "a.jsonl"]}, "--data a.jsonl: comes twice; give it once"),
         ({"share": ["cornell"]}, "--share cornell: give NAME=NUMBER"),
         ({"share": ["cornell=2"]}, "--share cornell=2.0: give at most 1"),
         ({"timed_replies": -1}, "--timed-replies -1: give 0 or more"),
