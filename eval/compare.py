@@ -31,6 +31,7 @@ COMPARED = (
 )
 CUT_TO_POSITIONS = ("likelihood", "ranking")
 OTHER_DATA = "\\*"
+FIRST_LINE = f"{ARROWS}. Bold: the best of the runs that compare."
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def compare(runs: dict[str, dict]) -> str:
     for name, results in runs.items():
         for source in results["figures"]:
             by_source.setdefault(source, []).append(Row.of(name, results, source))
-    lines = [f"{ARROWS}. Bold: the best of the runs that compare."]
+    lines = [FIRST_LINE]
     for source, rows in by_source.items():
         lines += ["", f"### {escaped(source)}", "", *_table(rows)]
     return "\n".join(lines) + "\n"
@@ -165,11 +166,22 @@ def _names(paths: list[Path]) -> dict[str, Path]:
     }
 
 
+def _check_output(output: Path) -> None:
+    """Raises UserError where the tables would take the place of something else, such as a run's results."""
+    if output.is_dir():
+        raise UserError(f"--output {output}: is a folder; give a file, such as leaderboard.md")
+    if output.is_file() and not output.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE):
+        raise UserError(
+            f"--output {output}: is there and was not written by `python -m eval.compare`; move it away, or "
+            "give another file"
+        )
+
+
 def main() -> None:
     arguments = parse_arguments(CompareArguments, description=__doc__.splitlines()[0], positional="results")
     paths = list(dict.fromkeys(results_path(given) for given in arguments.results))
-    if arguments.output and Path(arguments.output).is_dir():
-        raise UserError(f"--output {arguments.output}: is a folder; give a file, such as leaderboard.md")
+    if arguments.output:
+        _check_output(Path(arguments.output))
     table = compare({name: load_results(path, "--results") for name, path in _names(paths).items()})
     if arguments.output:
         write_text(Path(arguments.output), table, "--output")

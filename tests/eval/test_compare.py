@@ -110,6 +110,16 @@ def test_the_command_names_runs_by_their_folders(tmp_path):
     assert all(f"| {name} " in done.stdout for name in (one, same_name, "a\\|b"))
 
 
+def test_only_tables_of_an_earlier_comparison_are_written_over(tmp_path):
+    folder = write_run(tmp_path / "run", sample_results())
+    output, before = tmp_path / "leaderboard.md", (folder / "results.json").read_bytes()
+    for _ in range(2):
+        assert in_process(main, folder, "--output", output).returncode == 0
+    refused = in_process(main, folder, "--output", folder / "results.json")
+    assert refused.returncode == 2 and "was not written by `python -m eval.compare`" in refused.stderr
+    assert (folder / "results.json").read_bytes() == before
+
+
 def test_the_command_reports_errors_in_one_line(tmp_path):
     folder = write_run(tmp_path / "run", sample_results())
     newer = write_run(tmp_path / "newer", {**sample_results(), "format_version": 4})
