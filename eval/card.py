@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chat.cli import UserError, parse_arguments, run
 from eval.card_rendering import OTHER_LICENSE, OWN_PART, render_card
-from eval.model_folder import evaluated_as, load_statistics, own_statistics, read_model_folder
+from eval.model_folder import ModelFolder, evaluated_as, load_statistics, own_statistics, read_model_folder
 from eval.report import write_text
 from eval.results_file import load_results, results_path
 
@@ -85,13 +85,30 @@ def _check_output(output: Path) -> None:
         )
 
 
+def _statistics(data: str | None, model: ModelFolder) -> dict | None:
+    """Of the dataset that was given, else those that the model's folder keeps.
+
+    Raises:
+        UserError: there are none in the dataset, or it is not the one that the model was trained on.
+    """
+    own = own_statistics(model, "--model")
+    if data is None:
+        return own
+    given = load_statistics(data, "--data")
+    if own and own["corpora"] != given["corpora"]:
+        raise UserError(
+            f"--data {data}: has other counts than the data that --model {model.path} was trained on, by its "
+            "stats.json; leave the flag out, or give that dataset"
+        )
+    return given
+
+
 def main() -> None:
     arguments = parse_arguments(CardArguments, description=__doc__.splitlines()[0])
     model = read_model_folder(arguments.model, "--model")
     path = results_path(arguments.results)
     results = load_results(path, "--results")
-    data = arguments.data
-    statistics = load_statistics(data, "--data") if data else own_statistics(model, "--model")
+    statistics = _statistics(arguments.data, model)
     output = Path(arguments.output) if arguments.output else model.path / "README.md"
     _check_output(output)
     row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))

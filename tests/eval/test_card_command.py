@@ -1,5 +1,6 @@
 """`python -m eval.card`: what it writes, and its errors."""
 
+import json
 import shutil
 import sys
 
@@ -39,6 +40,23 @@ def test_the_command_writes_the_folders_readme(trained_folder, prepared, tmp_pat
     write_run(run, results)
     run_card(monkeypatch, "--model", str(trained_folder), "--results", str(run))
     assert "It is the column `base`" in (trained_folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_dataset_that_the_model_was_not_trained_on_is_refused(
+    model_folder, prepared, tmp_path, monkeypatch
+):
+    folder, run = tmp_path / "model", write_run(tmp_path / "run", sparse_results())
+    shutil.copytree(model_folder, folder)
+    flags = ("--model", str(folder), "--results", str(run), "--data", str(prepared))
+    shutil.copyfile(prepared / "stats.json", folder / "stats.json")
+    run_card(monkeypatch, *flags)
+    written = (folder / "README.md").read_bytes()
+    statistics = json.loads((folder / "stats.json").read_text())
+    statistics["corpora"]["cornell"]["train"]["dialogues"] += 1
+    (folder / "stats.json").write_text(json.dumps(statistics))
+    with pytest.raises(UserError, match=r"^--data \S+: has other counts than the data that --model \S+ was"):
+        run_card(monkeypatch, *flags)
+    assert (folder / "README.md").read_bytes() == written
 
 
 def test_the_command_reports_errors_in_one_line(trained_folder, model_folder, tmp_path, monkeypatch):
