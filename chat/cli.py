@@ -61,7 +61,7 @@ def parse_arguments(
     config_parser.add_argument("--config")
     known, _ = config_parser.parse_known_args(argv)
     from_file = []
-    if known.config:
+    if known.config is not None:
         from chat.config_file import config_flags
 
         from_file = config_flags(parser, Path(known.config))
@@ -73,7 +73,7 @@ def parse_arguments(
     if unknown:
         flags = sorted(option for option in parser._option_string_actions if option.startswith("--"))
         raise UserError(f"{unknown[0]}: no such flag{suggestion(unknown[0], flags)}; see --help")
-    return _at_home(arguments)
+    return _at_home(_not_empty(arguments))
 
 
 def _program() -> str | None:
@@ -95,6 +95,18 @@ def _help_formatter(positional: str) -> type[argparse.HelpFormatter]:
             return text
 
     return HelpFormatter
+
+
+def _not_empty(arguments: Arguments) -> Arguments:
+    """The arguments, none of which may be empty, as of a shell's variable that is not set: it would be taken
+    for a flag that was not given.
+
+    Raises:
+        UserError: one is.
+    """
+    if empty := next((name for name, value in vars(arguments).items() if value == ""), None):
+        raise UserError(f"--{empty.replace('_', '-')}: is empty; give a value, or leave the flag out")
+    return arguments
 
 
 def _at_home(arguments: Arguments) -> Arguments:

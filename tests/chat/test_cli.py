@@ -23,6 +23,7 @@ class Arguments:
     dry_run: bool = field(default=False, metadata={"help": "Do nothing."})
     precision: Literal["no", "bf16"] = field(default="bf16", metadata={"help": "Precision."})
     seed: int | None = field(default=None, metadata={"help": "Seed."})
+    push_to_hub: str | None = field(default=None, metadata={"help": "USER/MODEL."})
 
 
 def parse(*argv: str) -> Arguments:
@@ -123,6 +124,8 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
             "--config /proc/self/mem: cannot be read (Input/output error); give",
         ),
         (["--steps"], "--steps: expected one argument"),
+        (["--push-to-hub", ""], "--push-to-hub: is empty; give a value, or leave the flag out"),
+        (["--config", ""], "--config .: no such file"),
     ],
 )
 def test_a_bad_flag_is_named_in_one_line(argv, message):
