@@ -61,7 +61,7 @@ def parse_arguments(
     config_parser.add_argument("--config")
     known, _ = config_parser.parse_known_args(argv)
     from_file = []
-    if known.config is not None:
+    if _not_empty(known).config:
         from chat.config_file import config_flags
 
         from_file = config_flags(parser, Path(known.config))

@@ -125,7 +125,7 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
         ),
         (["--steps"], "--steps: expected one argument"),
         (["--push-to-hub", ""], "--push-to-hub: is empty; give a value, or leave the flag out"),
-        (["--config", ""], "--config .: no such file"),
+        (["--config", ""], "--config: is empty; give a value, or leave the flag out"),
     ],
 )
 def test_a_bad_flag_is_named_in_one_line(argv, message):
