@@ -38,7 +38,7 @@ def serving_threads() -> set[threading.Thread]:
 def left_serving(before: set[threading.Thread]) -> set[threading.Thread]:
     """Threads that serve, but for these, and still do a while after what was asked."""
     for each in serving_threads() - before:
-        each.join(timeout=5)
+        each.join(timeout=4)
     return serving_threads() - before
 
 

@@ -122,7 +122,7 @@ def test_a_draft_that_nobody_has_begun_to_read_is_cancelled_too(openvino_engine,
     assert serving_threads() - before
     for draft in drafts:
         draft.close()
-    assert not left_serving(before) and slow.pace.steps < 60
+    assert not left_serving(before) and slow.pace.steps < 30
 
 
 @pytest.fixture

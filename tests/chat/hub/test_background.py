@@ -120,7 +120,7 @@ def test_after_an_outage_the_next_failure_is_tried_again_as_soon_as_the_first(hu
     wait_until(lambda: hub.taken)
     hub.failures = [ConnectionError("down")]
     pushes.submit(hub.push("second"))
-    wait_until(lambda: len(hub.taken) == 2)
+    wait_until(lambda: len(hub.taken) == 2, seconds=5)
     assert hub.taken == ["first", "second"] and pushes.close() is None
 
 
@@ -177,5 +177,5 @@ def test_what_failed_is_tried_again_before_the_interval_is_over(hub, pushes):
     pushes.every_seconds = 3600
     hub.failures = [ConnectionError("down")]
     pushes.submit(hub.push("first"))
-    wait_until(lambda: hub.taken)
+    wait_until(lambda: hub.taken, seconds=10)
     assert hub.taken == ["first"] and pushes.close() is None
