@@ -20,6 +20,9 @@ from training.arguments import TrainArguments
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 POCKET, BASE = ROOT / "models" / "pocket", ROOT / "models" / "pocket-base"
+MODELS_README = (ROOT / "models" / "README.md").read_text(encoding="utf-8")
+# Without the ends of its lines.
+TOLD = " ".join(MODELS_README.split())
 MESSAGES = [
     "Hi! How are you today?",
     "Do you have any pets?",
@@ -97,14 +100,13 @@ def test_its_tables_are_rendered_from_what_was_measured(benchmark):
 
     results = json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text(encoding="utf-8"))
     table = importlib.import_module(f"benchmarks.{benchmark}").render(results)
-    assert table in (POCKET.parent / "README.md").read_text(encoding="utf-8")
+    assert table in MODELS_README
 
 
 def test_why_the_default_of_lambda_is_no_lower_is_what_was_measured():
     path = ROOT / "benchmarks" / "results" / "decoding_defaults.json"
     results = json.loads(path.read_text(encoding="utf-8"))
-    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
-    [too_low] = map(float, re.findall(r"with a lambda of ([\d.]+) or less it is not", told))
+    [too_low] = map(float, re.findall(r"with a lambda of ([\d.]+) or less it is not", TOLD))
     for row in results["settings"]:
         if row["best_of"] > 1:
             is_near = row["distinct_2"] >= 0.85 * results["human"]["distinct_2"]
@@ -112,10 +114,9 @@ def test_why_the_default_of_lambda_is_no_lower_is_what_was_measured():
 
 
 def test_the_commands_that_made_them_leave_what_the_folders_hold():
-    readme = (POCKET.parent / "README.md").read_text(encoding="utf-8")
     commands = [
         shlex.split(line)
-        for block in re.findall(r"```\n(.*?)```", readme, re.DOTALL)
+        for block in re.findall(r"```\n(.*?)```", MODELS_README, re.DOTALL)
         for line in block.replace("\\\n", " ").splitlines()
     ]
     [evaluation] = (dict(pairwise(each)) for each in commands if "eval.run" in each)
@@ -131,24 +132,22 @@ def test_its_figures_are_those_of_its_results():
 
     results = json.loads((POCKET / "results.json").read_text(encoding="utf-8"))
     assert results == json.loads((BASE / "results.json").read_text(encoding="utf-8"))
-    readme = (POCKET.parent / "README.md").read_text(encoding="utf-8")
-    assert summary(results) in readme
+    assert summary(results) in MODELS_README
     model, base = (results["figures"]["personachat"][row] for row in ("model", "base"))
     perplexities = [row["likelihood"]["perplexity"]["value"] for row in (model, base)]
-    assert f"is {100 * (1 - perplexities[0] / perplexities[1]):.0f} % below the base's" in readme
+    assert f"is {100 * (1 - perplexities[0] / perplexities[1]):.0f} % below the base's" in MODELS_README
     ranked, likely = (100 * model["ranking"][f"persona_gain{by}"]["value"] for by in ("_best_of_n", ""))
-    told = " ".join(readme.split())
-    assert f"raises it by {ranked:.1f}, by likelihood alone it raises it by {likely:.1f};" in told
+    assert f"raises it by {ranked:.1f}, by likelihood alone it raises it by {likely:.1f};" in TOLD
     assert (
         "is {sampled} % below ({unranked} % with one draft each".format(**below_human(results, "personachat"))
-        in told
+        in TOLD
     )
     films = {
         row: results["figures"]["cornell"][row]["likelihood"]["perplexity"]["value"]
         for row in ("model", "base")
     }
     worse = f"perplexity is {100 * (films['model'] / films['base'] - 1):.0f} % higher, and distinct-2 is"
-    assert f"{worse} {below_human(results, 'cornell')['sampled']} % below the human replies'" in told
+    assert f"{worse} {below_human(results, 'cornell')['sampled']} % below the human replies'" in TOLD
 
 
 def below_human(results: dict, corpus: str) -> dict[str, str]:
@@ -189,17 +188,16 @@ def test_the_shares_that_are_told_are_those_of_the_judgements():
     replies = [reply for each in judged for reply in each["replies"]]
     assert len(replies) == 240
     share = f"{100 * sum(each['sense'] for each in replies) / 240:.1f}"
-    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
-    assert f"found {share} % to make sense" in " ".join(README.split()) and f": {share} %" in told
+    assert f"found {share} % to make sense" in " ".join(README.split()) and f": {share} %" in TOLD
     marks = {True: [], False: []}
     lines = (POCKET / "transcripts.jsonl").read_text(encoding="utf-8").splitlines()
     for line, each in zip(lines, judged, strict=True):
         marks[bool(json.loads(line)["persona"])] += [reply["sense"] for reply in each["replies"]]
     known, unknown = (f"{100 * sum(found) / len(found):.1f} %" for found in marks.values())
-    assert f"{known} where there is a persona and {unknown} where there is none" in told
+    assert f"{known} where there is a persona and {unknown} where there is none" in TOLD
     asked = Counter(each["fact"] for each in replies if each.get("fact"))
     facts = "told {told} times the fact, contradicted {contradicted} times, missed {missed} times"
-    assert facts.format(**asked) in told
+    assert facts.format(**asked) in TOLD
 
 
 def test_what_the_marks_share_with_the_transcripts_is_told():
@@ -209,12 +207,11 @@ def test_what_the_marks_share_with_the_transcripts_is_told():
     )
     sentences, marked = ({sentence for each in of for sentence in each["persona"]} for of in (kept, marks))
     shared = sum(not sentences.isdisjoint(each["persona"]) for each in marks)
-    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
-    assert f"has {len(marks):,} conversations that wait for a reply" in told
+    assert f"has {len(marks):,} conversations that wait for a reply" in TOLD
     good, bad = (sum(len(each[side]) for each in marks) for side in ("good", "bad"))
-    assert f"{good:,} that make sense in their place and {bad:,} that do not" in told
-    assert f"though of other conversations; in {shared} of those stood sentences of these personas" in told
-    assert f"{len(sentences & marked)} of the {len(sentences)} in all" in told
+    assert f"{good:,} that make sense in their place and {bad:,} that do not" in TOLD
+    assert f"though of other conversations; in {shared} of those stood sentences of these personas" in TOLD
+    assert f"{len(sentences & marked)} of the {len(sentences)} in all" in TOLD
     said = [
         {turn[text] for each in of for turn in each["turns"] if turn["role"] == "user"}
         for of, text in ((kept, "content"), (marks, "text"))
@@ -227,8 +224,7 @@ def test_how_much_of_the_public_corpora_it_saw_is_told():
     rows = counted["train"]["dialogues"] - counted["swapped_copies"]
     plain = json.loads((BASE / "stats.json").read_text(encoding="utf-8"))["corpora"]
     sessions = plain["multi_session_chat"]["train"]["dialogues"]
-    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
-    assert f"{rows:,} of PersonaChat's 17,878 rows for training, {sessions:,} conversations of" in told
+    assert f"{rows:,} of PersonaChat's 17,878 rows for training, {sessions:,} conversations of" in TOLD
 
 
 def test_what_leaving_corpora_out_costs_is_what_was_measured():
@@ -243,11 +239,10 @@ def test_what_leaving_corpora_out_costs_is_what_was_measured():
         [each[corpus]["model"]["likelihood"]["bits_per_byte"]["value"] for each in figures]
         for corpus in ("cornell", "personachat")
     )
-    told = " ".join((POCKET.parent / "README.md").read_text(encoding="utf-8").split())
     costs = "{:.3f} bits on PersonaChat and {:.3f} on the held-out films"
-    assert f"it costs {costs.format(chat[2] - chat[1], films[2] - films[1])}" in told
+    assert f"it costs {costs.format(chat[2] - chat[1], films[2] - films[1])}" in TOLD
     assert (
-        f"these and the tuning by marks cost {costs.format(chat[0] - chat[1], films[0] - films[1])}" in told
+        f"these and the tuning by marks cost {costs.format(chat[0] - chat[1], films[0] - films[1])}" in TOLD
     )
 
 
