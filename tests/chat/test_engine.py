@@ -21,6 +21,7 @@ from chat.engine import (
     default_model,
     load_engine,
 )
+from tests.chat.conftest import serving_threads
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 GREEDY = DecodingSettings(do_sample=False, max_new_tokens=12)
@@ -57,11 +58,11 @@ def test_the_same_seed_gives_the_same_reply(engine):
 
 
 def test_an_error_in_generate_reaches_the_caller(model_folder):
-    engine = load_engine(str(model_folder), engine="torch")
+    engine, before = load_engine(str(model_folder), engine="torch"), serving_threads()
     engine.model.transformer.wte = None
     with pytest.raises(Exception, match=r"wte|NoneType|callable"):
         engine.reply(HELLO)
-    assert "chat-generate" not in [thread.name for thread in threading.enumerate()]
+    assert not serving_threads() - before
 
 
 def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, monkeypatch):

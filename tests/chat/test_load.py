@@ -1,12 +1,12 @@
 """Many conversations at once: none changes another, all are answered or told "busy", memory comes back."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from chat.engine import FALLBACK_REPLY, MAX_REQUESTS, EngineBusy, load_engine
 from chat.session import ChatSession, persona_from
+from tests.chat.conftest import left_serving
 from tests.conftest import ROOT
 
 CONVERSATIONS, TURNS = 32, 10
@@ -65,7 +65,7 @@ def test_many_conversations_at_once_do_not_mix(engine):
         assert not any(marker.lower() in reply.lower() for marker in others for reply in replies)
     told = sum(JOBS[number % len(JOBS)] in " ".join(replies) for number, (replies, _) in enumerate(found))
     assert told >= 0.5 * CONVERSATIONS
-    assert not [thread for thread in threading.enumerate() if thread.name == "chat-serve"]
+    assert not left_serving(set())
     # Sums are rounded otherwise in a batch, which now and then draws another word.
     alone = [converse(engine, number) for number in range(0, CONVERSATIONS, 4)]
     assert sum(one == many for one, many in zip(alone, found[::4], strict=True)) >= 0.7 * len(alone)
