@@ -15,7 +15,7 @@ from pathlib import Path
 from chat.cli import UserError, parse_arguments, run
 from eval.card_rendering import OTHER_LICENSE, OWN_PART, render_card
 from eval.model_folder import ModelFolder, evaluated_as, load_statistics, own_statistics, read_model_folder
-from eval.report import write_text
+from eval.report import check_output, write_text
 from eval.results_file import load_results, results_path
 
 
@@ -74,17 +74,6 @@ def _check_model_id(model_id: str) -> None:
         raise UserError(f"--model-id {model_id}: no Hub id; give one such as user/name") from None
 
 
-def _check_output(output: Path) -> None:
-    """Raises UserError where the card would take the place of something that somebody else wrote."""
-    if output.is_dir():
-        raise UserError(f"--output {output}: is a folder; give a file, such as README.md")
-    if output.exists() and OWN_PART.begin not in output.read_text(encoding="utf-8", errors="replace"):
-        raise UserError(
-            f"--output {output}: is there and was not written by `python -m eval.card`; move it away, or "
-            "give another file"
-        )
-
-
 def _statistics(data: str | None, model: ModelFolder) -> dict | None:
     """Of the dataset that was given, else those that the model's folder keeps.
 
@@ -110,7 +99,7 @@ def main() -> None:
     results = load_results(path, "--results")
     statistics = _statistics(arguments.data, model)
     output = Path(arguments.output) if arguments.output else model.path / "README.md"
-    _check_output(output)
+    check_output(output, "python -m eval.card", "README.md", lambda text: OWN_PART.begin in text)
     row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
     destination = None
     if arguments.push_to_hub:

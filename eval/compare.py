@@ -13,9 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chat.cli import UserError, parse_arguments, run
+from chat.cli import parse_arguments, run
 from chat.markdown import escaped
-from eval.report import write_text
+from eval.report import check_output, write_text
 from eval.results_file import load_results, results_path
 from eval.table import ARROWS, HIGHER, LOWER, entry_of, figure
 
@@ -166,25 +166,15 @@ def _names(paths: list[Path]) -> dict[str, Path]:
     }
 
 
-def _check_output(output: Path) -> None:
-    """Raises UserError where the tables would take the place of something else, such as a run's results."""
-    if output.is_dir():
-        raise UserError(f"--output {output}: is a folder; give a file, such as leaderboard.md")
-    if output.is_file() and not output.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE):
-        raise UserError(
-            f"--output {output}: is there and was not written by `python -m eval.compare`; move it away, or "
-            "give another file"
-        )
-
-
 def main() -> None:
     arguments = parse_arguments(CompareArguments, description=__doc__.splitlines()[0], positional="results")
     paths = list(dict.fromkeys(results_path(given) for given in arguments.results))
     if arguments.output:
-        _check_output(Path(arguments.output))
+        output, command = Path(arguments.output), "python -m eval.compare"
+        check_output(output, command, "leaderboard.md", lambda text: text.startswith(FIRST_LINE))
     table = compare({name: load_results(path, "--results") for name, path in _names(paths).items()})
     if arguments.output:
-        write_text(Path(arguments.output), table, "--output")
+        write_text(output, table, "--output")
     print(table)
 
 

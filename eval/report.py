@@ -113,6 +113,25 @@ def describe_amount(results: dict, source: str) -> str:
     return sentence + (f", {generated['value']:,.0f} generated." if generated else ".")
 
 
+def check_output(path: Path, command: str, example: str, is_ours: Callable[[str], bool]) -> None:
+    """
+    Args:
+        command: writes the text that is to be there.
+        example: of a file's name.
+        is_ours: whether the command has written such a text.
+
+    Raises:
+        UserError: it would take the place of something that somebody else wrote.
+    """
+    if path.is_dir():
+        raise UserError(f"--output {path}: is a folder; give a file, such as {example}")
+    if path.is_file() and not is_ours(path.read_text(encoding="utf-8", errors="replace")):
+        raise UserError(
+            f"--output {path}: is there and was not written by `{command}`; move it away, or give another "
+            "file"
+        )
+
+
 def write_text(path: Path, text: str, flag: str) -> None:
     try:
         # A model may write half of a surrogate pair, which no file can hold.
