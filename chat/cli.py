@@ -221,6 +221,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr", "torch"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It has a handler of its own, and would say everything twice.
+    logging.getLogger("huggingface_hub").propagate = False
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     status: int | str | None = 0

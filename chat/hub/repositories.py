@@ -109,7 +109,15 @@ def make_ready(destination: Destination) -> Failure | None:
     """
     if not own_token():
         raise UserError(f"{destination}: no token; {NEW_TOKEN}")
-    return tried(lambda: make(destination), destination)
+
+    def ready() -> None:
+        is_private = make(destination)
+        if is_private and destination.public:
+            logger.warning(
+                "%s: is private and stays so; its settings on the Hub can change that", destination
+            )
+
+    return tried(ready, destination)
 
 
 def tried(action: Callable[[], None], destination: Destination) -> Failure | None:
@@ -130,8 +138,11 @@ def tried(action: Callable[[], None], destination: Destination) -> Failure | Non
     return None
 
 
-def make(destination: Destination) -> None:
-    """Makes the repository where there is none; raises what the Hub's client raises, and as `make_ready`."""
+def make(destination: Destination) -> bool:
+    """Makes the repository where there is none; whether it is private.
+
+    Raises what the Hub's client raises, and as `make_ready`.
+    """
     api = hub_api()
     api.create_repo(
         **destination.repository,
@@ -146,8 +157,7 @@ def make(destination: Destination) -> None:
             f"{destination}: is public on the Hub; make it private in its settings, or name another"
             + (f", or give {destination.public_flag} true" if destination.public_flag else "")
         )
-    if is_private and destination.public:
-        logger.warning("%s: is private and stays so; its settings on the Hub can change that", destination)
+    return is_private
 
 
 def hub_api() -> HfApi:

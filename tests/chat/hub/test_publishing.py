@@ -39,6 +39,7 @@ def test_a_model_is_published_changed_and_tagged(repositories, folder, publish, 
     assert "error: --hub-tag v1: someone/chat has this tag on another commit" in refused.stderr
     # Three commits for five calls: what is there as it is makes none.
     assert repositories.messages(MODEL) == ["Model"] * 3
+    assert again.stderr.count("No files have been modified") == 1
     assert repositories.get(MODEL).private
     assert {name: contents(folder)[name] for name in PUBLISHED} == repositories.contents(MODEL)
     assert set(repositories.contents(MODEL, "v2")) == PUBLISHED | {"tokenizer.json"}

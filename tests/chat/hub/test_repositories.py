@@ -69,11 +69,15 @@ def test_a_hub_that_never_answers_is_given_up_by_whatever_asks_it(monkeypatch):
         set_client_factory(default_client_factory)
 
 
-def test_a_repository_is_made_private_and_what_differs_from_what_is_wanted_is_said(client, caplog):
-    repositories.make(Destination(CHAT))
+def test_a_repository_is_made_private_and_what_differs_from_what_is_wanted_is_said_once(
+    client, caplog, monkeypatch
+):
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    repositories.make_ready(Destination(CHAT))
     assert client.create_repo.call_args.kwargs["private"] is True and not caplog.messages
-    repositories.make(Destination(CHAT, public=True))
+    repositories.make_ready(Destination(CHAT, public=True))
     assert client.create_repo.call_args.kwargs["private"] is False
+    repositories.make(Destination(CHAT, public=True))
     assert caplog.messages == [
         f"--push-to-hub {CHAT}: is private and stays so; its settings on the Hub can change that"
     ]
