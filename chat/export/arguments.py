@@ -19,9 +19,12 @@ class ExportArguments:
     weights: Literal["fp32", "int8", "int4"] = field(
         default="int8", metadata={"help": "Precision in which the weights are kept."}
     )
-    dialogues: str = field(
-        default=str(SAMPLE_DIALOGUES),
-        metadata={"help": "Validation dialogues as JSON lines, on which the export is compared with torch."},
+    dialogues: str | None = field(
+        default=None,
+        metadata={
+            "help": "Validation dialogues as JSON lines, on which the export is compared with torch (default: "
+            "our own)."
+        },
     )
     output: str | None = field(
         default=None,

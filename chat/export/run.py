@@ -32,10 +32,9 @@ def export_model(arguments: ExportArguments) -> tuple[Path, ExportCheck]:
     source = Path(os.path.abspath(model_folder(arguments.model, "--model")))
     default = source / SHIPPED if arguments.to == SHIPPED else source.with_name(f"{source.name}-onnx")
     output = Path(arguments.output) if arguments.output else default
+    dialogues = Path(arguments.dialogues) if arguments.dialogues else SAMPLE_DIALOGUES
     with whole_folder(output, EXPORT, "--output") as scratch:
-        found = write_export(
-            source, scratch, arguments.to, arguments.weights, "--model", Path(arguments.dialogues)
-        )
+        found = write_export(source, scratch, arguments.to, arguments.weights, "--model", dialogues)
         record(scratch, fingerprint(source), arguments.weights, check=found.to_json())
     return output, found
 
