@@ -22,8 +22,8 @@ class ExportArguments:
     dialogues: str | None = field(
         default=None,
         metadata={
-            "help": "Validation dialogues as JSON lines, on which the export is compared with torch (default: "
-            "our own)."
+            "help": "Validation dialogues as JSON lines, on which the export is compared with torch "
+            "(default: our own)."
         },
     )
     output: str | None = field(
