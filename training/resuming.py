@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.cli import UserError
 from chat.folders import locked, not_writable, write_whole
 from chat.hub import publishing
-from chat.model_files import FREE_TO_CHANGE
+from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
 from training.checkpoints import (
     check_same_model,
     check_undamaged,
@@ -170,13 +170,10 @@ def as_resumed(arguments: Arguments) -> Arguments:
         if name in KEPT_BY_CHECKPOINT:
             tell("--resume: %s %s: the checkpoint goes on with %s", flag, value, was)
             continue
-        tell(
-            "--resume: %s was %s and is %s now: the run goes on with the new value and will not end as an "
-            "unbroken one",
-            flag,
-            was,
-            value,
-        )
+        # Preferences are measured against the base itself.
+        is_replaced = name == "base" and arguments.FILE == TRAIN_ARGUMENTS_FILE
+        goes_on = "checkpoint's weights" if is_replaced else "new value and will not end as an unbroken one"
+        tell("--resume: %s was %s and is %s now: the run goes on with the %s", flag, was, value, goes_on)
     return replace(arguments, **{name: before[name] for name in KEPT_BY_CHECKPOINT if name in before})
 
 

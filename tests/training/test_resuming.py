@@ -115,6 +115,16 @@ def test_another_optimizer_is_refused_and_another_seed_is_told_once(short_run, t
     assert told.startswith("--resume: --seed was 0 and is 7 now: the run goes on with the new value and will")
 
 
+def test_weights_of_another_base_are_told_not_to_be_taken(short_run, tmp_path, caplog):
+    """As where the base lies elsewhere on the machine that goes on."""
+    save(short_run(base="moved"), tmp_path / "run")
+    as_resumed(given := short_run())
+    [told] = caplog.messages
+    assert told == (
+        f"--resume: --base was moved and is {given.base} now: the run goes on with the checkpoint's weights"
+    )
+
+
 @pytest.mark.parametrize(
     ("processes", "saved", "told"),
     [
