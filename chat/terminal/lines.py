@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from abc import ABC, abstractmethod
@@ -101,6 +102,9 @@ class Keyboard(Lines):
         before = termios.tcgetattr(keyboard)
         silent = [*before]
         silent[3] &= ~termios.ECHO
+        # Ctrl-D would be the end of a line that nobody reads; as a character it gets to the prompt.
+        silent[6] = [*before[6]]
+        silent[6][termios.VEOF] = bytes([os.fpathconf(keyboard, "PC_VDISABLE")])
         termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
         try:
             yield

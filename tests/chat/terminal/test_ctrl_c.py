@@ -3,12 +3,16 @@
 import asyncio
 import json
 import operator
+import os
 import pkgutil
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
+import tty
 from io import StringIO
 
 import psutil
@@ -20,7 +24,7 @@ from prompt_toolkit.output import DummyOutput
 from chat.terminal.conversation import LEAVING
 from chat.terminal.lines import Keyboard, PipedLines
 from chat.terminal.stopping import CtrlC
-from tests.chat.terminal.conftest import CTRL_C, CTRL_D, typist
+from tests.chat.terminal.conftest import CTRL_C, CTRL_D, ENTER, typist
 from tests.conftest import ROOT
 
 SLOW = ("--engine", "torch", "--temperature", "1.5", "--top-p", "1", "--max-new-tokens", "200", "--seed", "3")
@@ -177,6 +181,28 @@ def test_what_is_typed_during_a_reply_is_not_shown_in_it_but_at_the_next_prompt(
         user.keys("typed ahead")
         user.until(lambda: user.lines()[-1] == "You: typed ahead")
         assert "typed ahead" not in " ".join(replies(user)[0])
+
+
+def test_ctrl_d_during_a_reply_is_kept_for_the_prompt(monkeypatch):
+    ours, theirs = os.openpty()
+    with open(ours, "wb", buffering=0) as keyboard, open(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        before = termios.tcgetattr(terminal)
+        with Keyboard({}, StringIO()).unseen():
+            keyboard.write(f"{CTRL_D}{ENTER}".encode())
+            # The kernel hands it over by and by.
+            assert select.select([terminal], [], [], 60)[0]
+        assert termios.tcgetattr(terminal) == before
+        tty.setraw(terminal, termios.TCSADRAIN)
+        assert os.read(theirs, 1) == CTRL_D.encode()
+
+
+@pytest.mark.slow
+def test_ctrl_d_during_a_reply_leaves_after_it(slow_model):
+    with typist("--model", str(slow_model), *SLOW, "--max-new-tokens", "40") as user:
+        begin_a_reply(user)
+        user.keys(CTRL_D)
+        assert user.ends() == 0
 
 
 @pytest.mark.slow
