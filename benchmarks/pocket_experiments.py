@@ -124,7 +124,7 @@ def conduct(experiment: Experiment, arguments: ExperimentArguments) -> dict:
         seconds = time.perf_counter() - start
     tokens = trainer.args.max_steps * _tokens_per_step(trainer)
     return {
-        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "parameters": trainer.model.num_parameters(),
         "tokens": tokens,
         "tokens_per_second": tokens / seconds,
         "bits_per_byte": _bits_per_byte(trainer, experiment, arguments),

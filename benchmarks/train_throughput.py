@@ -243,7 +243,7 @@ def _machine(variants: list[Variant]) -> dict:
 
     machine: dict = {"torch": version("torch"), "transformers": version("transformers")}
     last = variants[-1]
-    parameters = sum(parameter.numel() for parameter in last.model.parameters())
+    parameters = last.model.num_parameters()
     if last.model.device.type != "cuda":
         threads = f"CPU, {torch.get_num_threads()} threads"
         return machine | {"device": threads, "cpu": describe_cpu(), "parameters": parameters}

@@ -45,7 +45,7 @@ class Contender:
             "name": self.name,
             "revision": getattr(self.model.config, "_commit_hash", None),
             "weights_sha256": weights_sha256(self.model),
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "parameters": self.model.num_parameters(),
             "tokenizer_sha256": tokenizer_sha256(self.format.tokenizer),
             "positions": self.positions,
             "format": self.format.name,

@@ -63,7 +63,7 @@ def test_a_gpus_utilisation_is_of_what_was_computed(monkeypatch):
     from transformers import GPT2Config
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
-    model = SimpleNamespace(config=GPT2Config(), device=torch.device("cuda"), parameters=lambda: [])
+    model = SimpleNamespace(config=GPT2Config(), device=torch.device("cuda"), num_parameters=lambda: 0)
     last = SimpleNamespace(model=model, computed=5000, replies=2000, seconds=2.0)
     flops = training_flops(model.config, 256, tokens=5000, predictions=2000)
     found = train_throughput._machine([last])
