@@ -18,7 +18,7 @@ from chat.hub.cards import refuse_anothers
 from chat.hub.errors import Failure
 from chat.hub.merged_cards import OwnPart, merged_card
 from chat.hub.publishing import persistently, publish_folder
-from chat.hub.repositories import Destination, make, make_ready, tried
+from chat.hub.repositories import Destination, make, make_ready
 from chat.markdown import code_span
 from chat.model_files import STATISTICS_FILE
 from data_scripts.arguments import PrepareArguments
@@ -57,7 +57,7 @@ def make_dataset_ready(destination: Destination) -> Failure | None:
     Raises:
         UserError: the Hub refuses, or it is another dataset.
     """
-    return make_ready(destination) or tried(lambda: refuse_anothers(destination, OWN_PART.begin), destination)
+    return make_ready(destination, lambda: refuse_anothers(destination, OWN_PART.begin))
 
 
 def publish(output: str | Path, destination: Destination) -> str:

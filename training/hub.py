@@ -24,7 +24,6 @@ from chat.hub.repositories import (
     files_on,
     make,
     make_ready,
-    tried,
 )
 from chat.model_files import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
 from training.checkpoints import (
@@ -60,10 +59,7 @@ def begin(arguments: TrainArguments, destination: Destination) -> bool:
     Raises:
         UserError: nothing can be pushed there, or it holds another run, or the tag that is to be set.
     """
-    failure = make_ready(destination) or tried(
-        lambda: _refuse_what_is_taken(arguments, destination), destination
-    )
-    if failure:
+    if failure := make_ready(destination, lambda: _refuse_what_is_taken(arguments, destination)):
         logger.warning("%s: %s; the run goes on, and tries again", destination, failure.reason)
     if arguments.resume:
         fetch_checkpoints(destination, arguments.output_dir)

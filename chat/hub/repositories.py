@@ -98,36 +98,28 @@ def state_of(destination: Destination) -> RepositoryState:
     return RepositoryState(info.sha, files, card)
 
 
-def make_ready(destination: Destination) -> Failure | None:
+def make_ready(destination: Destination, check: Callable[[], object] = lambda: None) -> Failure | None:
     """Makes the repository where there is none, before the work that is to be published there.
+
+    Args:
+        check: raises UserError where what is there must stay as it is.
 
     Returns:
         Why the Hub cannot be asked now, where a later try may succeed.
 
     Raises:
-        UserError: no token, one that may not write there, or a public repository for what is to be private.
+        UserError: no token, one that may not write there, a public repository for what is to be private, or
+            of `check`.
     """
     if not own_token():
         raise UserError(f"{destination}: no token; {NEW_TOKEN}")
-
-    def ready() -> None:
+    try:
         is_private = make(destination)
         if is_private and destination.public:
             logger.warning(
                 "%s: is private and stays so; its settings on the Hub can change that", destination
             )
-
-    return tried(ready, destination)
-
-
-def tried(action: Callable[[], None], destination: Destination) -> Failure | None:
-    """Asks the Hub; why it cannot be asked now, where a later try may succeed.
-
-    Raises:
-        UserError: of the action, or it failed for good.
-    """
-    try:
-        action()
+        check()
     except UserError:
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chat.cli import UserError
 from chat.hub.cards import refuse_anothers
 from chat.hub.publishing import persistently
-from chat.hub.repositories import Destination, hub_api, make_ready, tried
+from chat.hub.repositories import Destination, hub_api, make_ready
 
 
 def set_variable(destination: Destination, name: str, value: str) -> None:
@@ -33,5 +33,5 @@ def make_space_ready(destination: Destination, mark: str) -> None:
     Raises:
         UserError: the Hub refuses or cannot be reached, or it is another Space.
     """
-    if failure := make_ready(destination) or tried(lambda: refuse_anothers(destination, mark), destination):
+    if failure := make_ready(destination, lambda: refuse_anothers(destination, mark)):
         raise UserError(f"{destination}: {failure}")

@@ -198,7 +198,8 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
     monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
     monkeypatch.setattr(pushes, "make", made.append)
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
-    monkeypatch.setattr(pushes, "make_ready", lambda _: None)
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
     monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
     run, destination = short_run(), Destination("someone/chat")
@@ -253,8 +254,8 @@ def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, monkey
     from training import hub as pushes
 
     card, index = "---\na: [\n---\n# Mine", "---\nmodel-index: none\n---\n# Mine"
-    for module in (pushes, publish, spaces, publish_model):
-        monkeypatch.setattr(module, "make_ready", lambda _: None)
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
     monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), card))
     monkeypatch.setattr(publish_card, "changeable_card", lambda _: RepositoryState("c0ffee", (), index))
@@ -340,8 +341,9 @@ def on_hub(tmp_path, monkeypatch) -> Path:
             (folder / each.path_in_repo).parent.mkdir(parents=True, exist_ok=True)
             (folder / each.path_in_repo).write_bytes(Path(each.path_or_fileobj).read_bytes())
 
-    for name in ("training.hub.make_ready", "training.hub.make", "training.push_checkpoints.make"):
-        monkeypatch.setattr(name, lambda _: None)
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    for module in ("chat.hub.repositories", "training.hub", "training.push_checkpoints"):
+        monkeypatch.setattr(f"{module}.make", lambda _: None)
     monkeypatch.setattr(pushes, "files_on", lambda *_: contents(branch))
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(pushes, "download", download)

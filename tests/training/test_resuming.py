@@ -200,7 +200,8 @@ def test_a_run_that_sigterm_stopped_does_not_end_as_one_that_is_done():
 
 def test_the_checkpoints_on_the_hub_are_another_runs_unless_it_is_resumed(short_run, monkeypatch):
     fetched = []
-    monkeypatch.setattr(hub, "make_ready", lambda _: None)
+    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
+    monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
     monkeypatch.setattr(hub, "steps_on_hub", lambda _: [4])
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr(hub, "fetch_checkpoints", lambda *given: fetched.append(given))
