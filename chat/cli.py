@@ -19,6 +19,8 @@ from typing import Any, NoReturn, TextIO, TypeVar
 Arguments = TypeVar("Arguments")
 # How the system can refuse a path, other than by saying that nothing is there.
 UNUSABLE_PATH = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+# Libraries that log what is of no use to a user.
+LOUD = ["httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr", "torch", "matplotlib", "tensorboard"]
 
 
 class UserError(Exception):
@@ -219,8 +221,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     """
     _ready_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "httpx2", "httpcore", "datasets", "urllib3", "numexpr", "torch"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for library in LOUD:
+        logging.getLogger(library).setLevel(logging.WARNING)
     # It has a handler of its own, and would say everything twice.
     logging.getLogger("huggingface_hub").propagate = False
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

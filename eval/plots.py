@@ -5,7 +5,6 @@ Text stays text, colours are the page's CSS variables, and the same figures give
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from io import StringIO
@@ -113,7 +112,6 @@ def training_curves(curves: dict[str, list[tuple[int, float]]], title: str) -> s
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

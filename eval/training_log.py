@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from chat.cli import UserError
@@ -44,7 +43,6 @@ def read_curves(folder: str, flag: str) -> dict[str, Curve]:
 def _read_file(file: Path) -> dict[str, list]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logging.getLogger("tensorboard").setLevel(logging.WARNING)
     # 0 keeps every point; the default keeps a sample.
     log = EventAccumulator(str(file), size_guidance={"scalars": 0})
     log.Reload()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -56,7 +55,6 @@ def draw(periods: Periods, every: Every, output: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
