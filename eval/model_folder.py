@@ -84,13 +84,9 @@ class ModelFolder:
 
     def parameters(self) -> int:
         """The number of parameters in the weight files."""
-        from safetensors import safe_open
+        from huggingface_hub import get_local_safetensors_metadata
 
-        count = 0
-        for file in sorted(self.path.glob(WEIGHTS)):
-            with safe_open(file, framework="np") as saved:
-                count += sum(math.prod(saved.get_slice(name).get_shape()) for name in saved.keys())  # noqa: SIM118
-        return count
+        return sum(get_local_safetensors_metadata(self.path).parameter_count.values())
 
     def lowest_validation_loss(self) -> dict | None:
         """The log's entry of the best evaluation."""
