@@ -1,9 +1,8 @@
 """Latency: how long a reader waits for a reply to begin, and how fast it then grows."""
 
-import statistics
-
 import datasets
 import evaluate
+import numpy
 
 _DESCRIPTION = """
 time_to_first_token_p50 and _p95: the seconds from the request to the first token that half and 95 % of
@@ -20,11 +19,7 @@ tokens_per_second_p50, tokens_per_second_p95: 0.0 where there is nothing to meas
 
 
 def _percentile(values, percent):
-    if not values:
-        return 0.0
-    if len(values) == 1:
-        return values[0]
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+    return float(numpy.percentile(values, percent)) if values else 0.0
 
 
 class Latency(evaluate.Metric):
