@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+REMEDY = "make a tokenised dataset with `python -m data_scripts.prepare`"
+
 
 def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBase]:
     """A tokenised dataset of `data_scripts.prepare`, memory-mapped, and its tokenizer: a folder or a Hub id.
@@ -31,10 +33,7 @@ def load_tokenized(name: str) -> tuple[dict[str, Dataset], PreTrainedTokenizerBa
         missing = sorted({"input_ids", "labels", "length"} - set(columns))
         if missing or not len(dataset[split]):
             problem = f"has no column `{missing[0]}`" if missing else "is empty"
-            raise UserError(
-                f"--data {name}: split `{split}` {problem}; make a tokenised dataset with "
-                "`python -m data_scripts.prepare`"
-            )
+            raise UserError(f"--data {name}: split `{split}` {problem}; {REMEDY}")
     return dataset, tokenizer
 
 
@@ -42,17 +41,12 @@ def _tokenized_folder(path: str) -> tuple[dict[str, Dataset], PreTrainedTokenize
     from datasets import load_from_disk
 
     if not is_local(path):
-        raise UserError(
-            f"--data {path}: no such folder; make a tokenised dataset with `python -m data_scripts.prepare`"
-        )
+        raise UserError(f"--data {path}: no such folder; {REMEDY}")
     folder = Path(path)
     with explained("--data", path, "tokenised dataset"):
         for part in ("dataset_dict.json", "tokenizer", STATISTICS_FILE):
             if not (folder / part).exists():
-                raise UserError(
-                    f"--data {path}: it has no `{part}`; make a tokenised dataset with `python -m "
-                    "data_scripts.prepare`"
-                )
+                raise UserError(f"--data {path}: it has no `{part}`; {REMEDY}")
         return load_from_disk(str(folder)), load_tokenizer(str(folder / "tokenizer"), "--data")
 
 
