@@ -60,8 +60,8 @@ def make_dataset_ready(destination: Destination) -> Failure | None:
     return make_ready(destination, lambda: refuse_anothers(destination, OWN_PART.begin))
 
 
-def publish(output: str | Path, destination: Destination) -> str:
-    """Pushes a dataset that `data_scripts.prepare` wrote, as one commit; the commit's id.
+def publish(output: str | Path, destination: Destination) -> None:
+    """Pushes a dataset that `data_scripts.prepare` wrote, as one commit.
 
     Raises:
         UserError: it is not on the Hub, and why; the dataset is whole where it was.
@@ -75,7 +75,7 @@ def publish(output: str | Path, destination: Destination) -> str:
     undone = f"{output} is not on the Hub, but whole on this machine"
     persistently(refuse, destination, undone=undone, again=AGAIN)
     with _laid_out(Path(output), destination.repo_id) as folder:
-        return publish_folder(
+        publish_folder(
             folder,
             destination,
             message="Dataset of data_scripts.prepare",

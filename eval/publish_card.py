@@ -103,8 +103,8 @@ class CardToPublish:
 
 def push_card(
     destination: Destination, card: ModelCard, own_metadata: Iterable[str] = (), *, again: str = AGAIN
-) -> bool:
-    """Merges the card with the one on the Hub, as one commit; whether there was anything to change.
+) -> None:
+    """Merges the card with the one on the Hub, as one commit, where that changes it.
 
     Args:
         own_metadata: names of what the user has said of the metadata; else what is there stays.
@@ -120,4 +120,4 @@ def push_card(
         except UserError as error:
             raise UserError(f"{destination}: {error}") from error
 
-    return change_card(destination, merged, message="Results of eval.run", again=again)
+    change_card(destination, merged, message="Results of eval.run", again=again)

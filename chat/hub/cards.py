@@ -68,8 +68,8 @@ def changeable_card(destination: Destination) -> RepositoryState:
 
 def change_card(
     destination: Destination, change: Callable[[str | None], str], *, message: str, again: str
-) -> bool:
-    """Puts what `change` makes of a repository's card in its place, as one commit; whether it differs.
+) -> None:
+    """Puts what `change` makes of a repository's card in its place, as one commit, where it differs.
 
     Where somebody else changes the repository in between, it is read and changed anew.
 
@@ -82,11 +82,11 @@ def change_card(
     """
     from huggingface_hub import CommitOperationAdd
 
-    def try_once() -> bool:
+    def try_once() -> None:
         state = state_of(destination)
         text = change(state.card)
         if text == state.card:
-            return False
+            return
         hub_api().create_commit(
             **destination.repository,
             operations=[CommitOperationAdd(CARD_FILE, text.encode("utf-8"))],
@@ -94,9 +94,8 @@ def change_card(
             revision=MAIN,
             parent_commit=state.commit,
         )
-        return True
 
-    return persistently(try_once, destination, undone="the card is as it was", again=again)
+    persistently(try_once, destination, undone="the card is as it was", again=again)
 
 
 def checksums(destination: Destination, paths: Iterable[str]) -> dict[str, str]:

@@ -40,7 +40,7 @@ def publish_folder(
     what: str = "",
     again: str = AGAIN,
     merge_card: Callable[[str | None, str], str] | None = None,
-) -> str:
+) -> None:
     """Puts a folder's files into the repository's root as one commit; tries again where that may help.
 
     Args:
@@ -51,9 +51,6 @@ def publish_folder(
         what: what the user knows it by (default: the folder's path).
         again: how the user makes a second try, as an imperative.
         merge_card: makes one of the repository's card, None where there is none, and the folder's.
-
-    Returns:
-        The commit's id; of the last one, where nothing has changed.
 
     Raises:
         UserError: it is not on the Hub, and why; what is there is as it was. Or it lacks its tag.
@@ -73,7 +70,6 @@ def publish_folder(
         undone = f"{what} is on the Hub, but without the tag {tag}"
         persistently(lambda: set_tag(destination, tag, commit), destination, undone=undone, again=again)
     logger.info("%s is on the Hub: %s%s", what, destination.url, f" (tag {tag})" if tag else "")
-    return commit
 
 
 def _with_merged_card(
@@ -99,11 +95,9 @@ def _with_merged_card(
     return [merged(each) for each in additions], state.commit
 
 
-def publish_model(folder: str | Path, destination: Destination, **options: Any) -> str:
+def publish_model(folder: str | Path, destination: Destination, **options: Any) -> None:
     """`publish_folder` for a model's folder: weights as safetensors, tokenizer, settings, card."""
-    return publish_folder(
-        folder, destination, allow=(*MODEL_FILES, *MODEL_TEXTS), ours=MODEL_FILES, **options
-    )
+    publish_folder(folder, destination, allow=(*MODEL_FILES, *MODEL_TEXTS), ours=MODEL_FILES, **options)
 
 
 def persistently(
