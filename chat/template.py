@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ PROBE = ({"role": USER, "content": "quickly, \u00e9t\u00e9!"}, {"role": ASSISTAN
 Messages = Sequence[Mapping[str, Any]]
 
 
-@lru_cache(maxsize=1)
+@cache
 def chat_template() -> str:
     """The Jinja text that is saved with every tokenizer."""
     return (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8").strip()

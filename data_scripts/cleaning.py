@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _TAG = re.compile(r"</?(?:u|i|b|em|pre|html|cmdf)\s*/?>", re.IGNORECASE)
@@ -176,14 +176,14 @@ def _capitalised(text: str) -> str:
     return _SENTENCE_START.sub(lambda match: match.group(1) + match.group(2).upper(), text)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _proper_nouns() -> dict[str, str]:
     lines = (Path(__file__).parent / "proper_nouns.txt").read_text(encoding="utf-8").splitlines()
     words = (word.replace("_", " ") for line in lines if not line.startswith("#") for word in line.split())
     return {word.lower(): word for word in words if word.lower() != word}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _proper_noun_pattern() -> re.Pattern[str]:
     longest_first = sorted(_proper_nouns(), key=len, reverse=True)
     return re.compile(r"(?<![\w'])(?:" + "|".join(map(re.escape, longest_first)) + r")(?!\w)")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ def _exchange(text: str, exchanged: dict[str, str]) -> str:
     return _WORD.sub(other, text)
 
 
-@lru_cache(maxsize=1)
+@cache
 def interchangeable_words() -> dict[str, list[tuple[str, ...]]]:
     """By class, the forms of each of its words: singular and plural, or one form alone."""
     lines = WORDS.read_text(encoding="utf-8").splitlines()
@@ -102,7 +102,7 @@ def interchangeable_words() -> dict[str, list[tuple[str, ...]]]:
     return {name: [tuple(forms.split("/")) for forms in words] for name, *words in classes}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _classes() -> dict[str, tuple[tuple[str, ...], list[tuple[str, ...]]]]:
     """By lower-cased word, its forms and the forms of all words that can stand for it."""
     found = {}
