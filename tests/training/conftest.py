@@ -7,14 +7,14 @@ from training.arguments import TrainArguments
 
 @pytest.fixture
 def short_run(tmp_path, prepared, tiny_config_file):
-    """A function: the arguments of a run of six steps, in this test's own folders."""
+    """A function: the arguments of a run of six steps, in this test's own folders; of several, by name."""
 
-    def build(**changes) -> TrainArguments:
+    def build(name: str = "", **changes) -> TrainArguments:
         settings = {
             "data": str(prepared),
             "base": str(tiny_config_file),
-            "output_dir": str(tmp_path / "run"),
-            "final_model_dir": str(tmp_path / "final"),
+            "output_dir": str(tmp_path / name / "run"),
+            "final_model_dir": str(tmp_path / name / "final"),
             "max_steps": 6,
             "per_device_train_batch_size": 4,
             "learning_rate": 1e-3,

@@ -62,9 +62,8 @@ def test_divided_weights_learn_as_whole_ones_and_a_resume_goes_on(
     assert resumed_log == log
     assert all((resumed_weights[name] == each).all() for name, each in weights.items())
 
-    alone = {"output_dir": str(tmp_path / "alone"), "final_model_dir": str(tmp_path / "final-alone")}
-    train(short_run(**settings, **alone, per_device_train_batch_size=8))
-    expected_log, expected_weights = outcome(tmp_path / "final-alone")
+    train(short_run("alone", **settings, per_device_train_batch_size=8))
+    expected_log, expected_weights = outcome(tmp_path / "alone" / "final")
     assert weights.keys() == expected_weights.keys()
     assert [entry.keys() for entry in log] == [entry.keys() for entry in expected_log]
     for found, expected in zip(log, expected_log, strict=True):

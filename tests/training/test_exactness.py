@@ -35,9 +35,9 @@ def test_gradients_do_not_depend_on_how_the_batch_is_divided(
         output = tmp_path / name
         output.mkdir()
         arguments = short_run(
+            name,
             base=no_dropout,
             data=data,
-            output_dir=str(output / "run"),
             batching=batching,
             max_steps=1,
             per_device_train_batch_size=rows,
@@ -92,11 +92,7 @@ def test_a_run_that_is_killed_anywhere_ends_like_one_that_never_was(short_run, w
     )
 
     def arguments(name: str, **changes) -> dict:
-        folders = {
-            "output_dir": str(tmp_path / name / "run"),
-            "final_model_dir": str(tmp_path / name / "final"),
-        }
-        return dataclasses.asdict(short_run(**whole_run_settings, **folders, **changes))
+        return dataclasses.asdict(short_run(name, **whole_run_settings, **changes))
 
     def weights(name: str) -> bytes:
         return (tmp_path / name / "final" / "model.safetensors").read_bytes()
@@ -152,11 +148,7 @@ def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, tmp_pa
     settings = {"max_steps": 60, "save_every_steps": 50, "eval_every_steps": 50, "log_every_steps": 1}
 
     def arguments(name: str, **changes) -> dict:
-        folders = {
-            "output_dir": str(tmp_path / name / "run"),
-            "final_model_dir": str(tmp_path / name / "final"),
-        }
-        return dataclasses.asdict(short_run(**settings, **folders, **changes))
+        return dataclasses.asdict(short_run(name, **settings, **changes))
 
     assert run_worker("killed", moment="step", count=-1, arguments=arguments("unbroken")).returncode == 0
     flags = [item for key, value in arguments("stopped").items() if key in settings or key.endswith("_dir")

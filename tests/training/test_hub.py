@@ -50,8 +50,7 @@ def machine(tmp_path, short_run):
 
     def build(name: str, endpoint: str, token: str = TOKEN, **changes) -> dict:
         home = tmp_path / name
-        own = {"output_dir": str(home / "run"), "final_model_dir": str(home / "final")}
-        arguments = short_run(**{"push_to_hub": "someone/chat", **own, **changes})
+        arguments = short_run(name, **{"push_to_hub": "someone/chat", **changes})
         return {
             "arguments": flags_of(arguments),
             "environment": client_environment(endpoint, home / "cache", token),

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,8 +19,6 @@ from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.final_model import check_place, model_folder_contents
 from training.train import train
 from training.trainer import DialogueTrainer
-
-FOLDERS = ("output_dir", "final_model_dir")
 
 
 def logged(trainer, figure):
@@ -83,16 +80,16 @@ def test_a_run_that_is_resumed_at_its_end_saves_the_same_bytes(short_run, tmp_pa
         {"max_steps": 3, "eval_every_steps": 2},
         {"max_steps": 9, "eval_every_steps": 1, "early_stopping_patience": 1, "learning_rate": 3.0},
     ):
-        folders = {name: str(tmp_path / f"{name}-{changes['max_steps']}") for name in FOLDERS}
-        trainer = train(short_run(**folders, **changes))
-        saved = contents(Path(folders["final_model_dir"]))
-        train(short_run(**folders, **changes, resume=True))
-        assert contents(Path(folders["final_model_dir"])) == saved
+        name = f"{changes['max_steps']} steps"
+        trainer = train(short_run(name, **changes))
+        saved = contents(tmp_path / name / "final")
+        train(short_run(name, **changes, resume=True))
+        assert contents(tmp_path / name / "final") == saved
     assert trainer.state.best_global_step < trainer.state.global_step < 9
 
 
 def test_a_resumed_run_takes_the_last_whole_checkpoint_and_ends_like_an_unbroken_one(short_run, tmp_path):
-    unbroken = train(short_run(output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "final-a")))
+    unbroken = train(short_run("unbroken"))
     train(short_run(max_steps=6))
     (tmp_path / "run" / "checkpoint-6" / "trainer_state.json").unlink()
     assert last_whole_checkpoint(tmp_path / "run").name == "checkpoint-4"

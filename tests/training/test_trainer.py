@@ -98,7 +98,7 @@ def test_a_resumed_run_goes_by_its_own_cadences_and_patience(short_run, tmp_path
 def test_sample_replies_are_in_tensorboard_and_change_nothing(short_run, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    silent = train(short_run(output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "final-a")))
+    silent = train(short_run("silent"))
     talking = train(short_run(tensorboard=True, sample_prompts=["Hi!", "Any pets?"]))
     for a, b in zip(silent.model.parameters(), talking.model.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -321,9 +321,7 @@ def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
 
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler on the CPU")
-    eager = train(
-        short_run(max_steps=3, output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "fa"))
-    )
+    eager = train(short_run("eager", max_steps=3))
     compiled = train(short_run(max_steps=3, torch_compile=True))
     assert evaluations(compiled)[-1]["eval_loss"] == pytest.approx(
         evaluations(eager)[-1]["eval_loss"], abs=5e-2
@@ -333,10 +331,8 @@ def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
         assert torch.equal(saved.get_parameter(name), weights), name
 
 
-def test_gradient_checkpointing_changes_nothing_but_memory(short_run, tmp_path):
-    plain = train(
-        short_run(max_steps=2, output_dir=str(tmp_path / "a"), final_model_dir=str(tmp_path / "fa"))
-    )
+def test_gradient_checkpointing_changes_nothing_but_memory(short_run):
+    plain = train(short_run("plain", max_steps=2))
     saving = train(short_run(max_steps=2, gradient_checkpointing=True))
     for a, b in zip(plain.model.parameters(), saving.model.parameters(), strict=True):
         torch.testing.assert_close(a, b)
