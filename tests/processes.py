@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from chat.cli import run
@@ -72,6 +75,37 @@ def started(*arguments: object, environment: dict[str, str]) -> Iterator[subproc
             yield process
         finally:
             process.kill()
+
+
+def free_port() -> int:
+    """Of this machine, on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path], port: int, log: Path, within_seconds: float = 300, **options
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A server's address and process, from when its `/health` is well till the block's end."""
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + within_seconds
+    with open(log, "w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, **options)
+    try:
+        while not _is_healthy(address):
+            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield address, server
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def _is_healthy(address: str) -> bool:
+    try:
+        return httpx2.get(f"{address}/health").status_code == 200
+    except httpx2.HTTPError:
+        return False
 
 
 def in_process(main: Callable[[], None], *flags: object) -> subprocess.CompletedProcess:

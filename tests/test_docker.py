@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.processes import free_port
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 INSTRUCTIONS = re.findall(r"^([A-Z]+) (.+)$", re.sub(r"\\\n\s*", "", DOCKERFILE), re.MULTILINE)
@@ -139,8 +139,7 @@ def test_what_it_copies_serves_the_page_to_a_user_who_may_write_nothing_else(tmp
         for parent in [tmp_path, *tmp_path.parents][:3]:
             parent.chmod(0o755)
     before = files_in(app)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     # A proxy as Docker's own configuration sets it in each container, here one that is not there.
     own = {
         "GRADIO_SERVER_PORT": port,

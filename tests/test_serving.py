@@ -2,18 +2,15 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from chat.template import ROLE_TOKENS, encode_prompt
 from tests.conftest import ROOT
+from tests.processes import free_port, serving
 
 pytestmark = pytest.mark.slow
 
@@ -36,36 +33,13 @@ CONVERSATIONS = [
 GREEDY = {"temperature": 0, "seed": 0}
 
 
-@contextmanager
-def served(log: Path):
-    """`transformers serve` of the embedded model; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [TRANSFORMERS, "serve", POCKET, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    with open(log, "w") as output:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=offline)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(3000):
-            assert server.poll() is None, log.read_text()
-            try:
-                if httpx2.get(f"{address}/health").status_code == 200:
-                    break
-            except httpx2.HTTPError:
-                time.sleep(0.2)
-        else:
-            raise AssertionError(log.read_text())
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("serve") / "log.txt") as found:
+    """Of `transformers serve` with the embedded model."""
+    port, log = free_port(), tmp_path_factory.mktemp("serve") / "log.txt"
+    command = [TRANSFORMERS, "serve", POCKET, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    with serving(command, port, log, within_seconds=600, cwd=ROOT, env=offline) as (found, _):
         yield found
 
 

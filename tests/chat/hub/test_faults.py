@@ -1,13 +1,12 @@
 """What goes wrong in a push: nothing is lost, nothing half there, and a second try completes."""
 
 import signal
-import socket
 
 import pytest
 
 from tests.chat.hub.conftest import MODEL, PUBLISH, TOKEN
 from tests.hub_server import client_environment, hub
-from tests.processes import contents, mentions, started
+from tests.processes import contents, free_port, mentions, started
 
 PUBLISHED = {"config.json", "README.md", "model.safetensors"}
 PASSING = {
@@ -70,8 +69,7 @@ def test_what_does_not_pass_says_what_to_do(fault, repositories, folder, publish
 
 @pytest.mark.slow
 def test_a_hub_that_is_not_there(folder, publish, repositories, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     failed = publish(f"http://127.0.0.1:{port}")
     assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
     assert (

@@ -1,11 +1,11 @@
 """Conversations in a real browser: kept there, found again, left, exported, and never another visitor's."""
 
 import json
-import socket
 
 import pytest
 
 from tests.chat.page.conftest import Visitor, served
+from tests.processes import free_port
 
 
 def test_what_is_cleared_is_left_and_not_lost(visitor):
@@ -19,8 +19,7 @@ def test_what_is_cleared_is_left_and_not_lost(visitor):
 
 
 def test_conversations_outlive_a_reload_and_a_new_server(chromium, pocket, screenshot):
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    port = free_port()
     with served(pocket, port=port) as address:
         visitor = Visitor(chromium, address)
         visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")
@@ -181,8 +180,7 @@ def test_a_page_that_stays_open_goes_on_with_a_new_server(chromium, pocket, monk
     monkeypatch.setattr(
         pocket, "stream", lambda messages, *given: asked.append(messages) or stream(messages, *given)
     )
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    port = free_port()
     with served(pocket, port=port) as address:
         visitor = Visitor(chromium, address)
         visitor.page.get_by_label("Who the bot is").fill("I am a sailor.")

@@ -1,7 +1,6 @@
 """Many visitors at once: every message is answered or told "busy", nobody reads another's conversation."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import pytest
 from tests.chat.page.conftest import served
 from tests.chat.test_load import JOBS, MARKERS, QUESTIONS
 from tests.conftest import ROOT
+from tests.processes import free_port, serving
 
 VISITORS, MESSAGES = 32, 10
 
@@ -90,33 +90,11 @@ def test_the_memory_of_the_server_comes_back(tmp_path):
 @contextmanager
 def server(folder) -> Iterator[tuple[str, subprocess.Popen]]:
     """`app.py` in a process of its own: the clients' memory is not the server's."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     own = {"MODEL_ID": "models/pocket", "GRADIO_SERVER_PORT": str(port), "FEEDBACK_FOLDER": "off"}
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env=os.environ | own, stdout=log, stderr=log
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 300
-        while not is_healthy(address):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.2)
-        yield address, process
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-        log.close()
-
-
-def is_healthy(address: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(f"{address}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+    command = [sys.executable, "app.py"]
+    with serving(command, port, folder / "log", cwd=ROOT, env=os.environ | own) as found:
+        yield found
 
 
 @pytest.mark.slow

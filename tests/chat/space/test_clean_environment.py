@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import free_port, serving
 
 pytestmark = pytest.mark.slow
 
@@ -54,31 +53,15 @@ def clean_python(space, tmp_path_factory) -> Path:
 @contextmanager
 def started(python: Path, space: Path, home: Path, **variables: str):
     """The Space's page as it starts on the Hub: `python app.py` in the folder; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     own |= {"HOME": str(home), "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    own |= {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": port, **variables}
-    log, address = home / "log.txt", f"http://127.0.0.1:{port}"
-    with open(log, "w") as output:
-        page = subprocess.Popen([python, "app.py"], cwd=space, env=own, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + STARTS_WITHIN_SECONDS
-        while not _is_healthy(address):
-            assert page.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+    own |= {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), **variables}
+    with serving([python, "app.py"], port, home / "log.txt", STARTS_WITHIN_SECONDS, cwd=space, env=own) as (
+        address,
+        _,
+    ):
         yield address
-    finally:
-        page.terminate()
-        page.wait(timeout=60)
-
-
-def _is_healthy(address: str) -> bool:
-    try:
-        return httpx2.get(f"{address}/health").status_code == 200
-    except httpx2.HTTPError:
-        return False
 
 
 def test_it_starts_and_answers(clean_python, space, tmp_path):
