@@ -98,13 +98,24 @@ class TorchEngine(ChatEngine):
 
         It waits for its turn there, or a caller that reads two replies in alternation would deadlock.
         """
+        import torch
+
         drawn = _DrawnIds()
         stopped = threading.Event()
         outcome: dict = {}
 
         def generate() -> None:
             try:
-                self._generate(prompt, settings, seed, drawn, stopped)
+                with self._alone() as model, _seeded(seed, model.device):
+                    input_ids = torch.tensor([prompt], device=model.device)
+                    model.generate(
+                        input_ids,
+                        attention_mask=torch.ones_like(input_ids),
+                        generation_config=settings.to_generation_config(self.tokenizer),
+                        logits_processor=settings.logits_processors(len(prompt)),
+                        stopping_criteria=_stop_when(lambda: stopped.is_set() or self.is_closed),
+                        streamer=drawn,
+                    )
             except BaseException as error:
                 outcome["error"] = error
             finally:
@@ -121,27 +132,6 @@ class TorchEngine(ChatEngine):
             self._drawing.discard(thread)
         if "error" in outcome:
             raise outcome["error"]
-
-    def _generate(
-        self,
-        prompt: list[int],
-        settings: DecodingSettings,
-        seed: int,
-        drawn: _DrawnIds,
-        stopped: threading.Event,
-    ) -> None:
-        import torch
-
-        with self._alone() as model, _seeded(seed, model.device):
-            input_ids = torch.tensor([prompt], device=model.device)
-            model.generate(
-                input_ids,
-                attention_mask=torch.ones_like(input_ids),
-                generation_config=settings.to_generation_config(self.tokenizer),
-                logits_processor=settings.logits_processors(len(prompt)),
-                stopping_criteria=_stop_when(lambda: stopped.is_set() or self.is_closed),
-                streamer=drawn,
-            )
 
     def _draw_candidates(self, prompt: list[int], settings: DecodingSettings, seed: int) -> list[Candidate]:
         import torch
