@@ -16,7 +16,7 @@ from chat.hub.repositories import CARD_FILE, Destination, hub_api, make, set_tag
 from chat.model_files import MODEL_FILES
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -173,26 +173,19 @@ def commit_files(
 
     `HfApi.upload_folder` would make several commits of a large folder, of which a reader may see the first.
     """
-    api = hub_api()
+    from huggingface_hub import CommitOperationDelete
+
+    api, ours = hub_api(), tuple(ours)
     kept = (*(each.path_in_repo for each in additions), *but)
-    deletions = _stale(api, destination, kept, tuple(ours), revision)
+    there = api.list_repo_files(**destination.repository, revision=revision) if ours else []
+    stale = (path for path in there if matches(path, ours) and not matches(path, kept))
     return api.create_commit(
         **destination.repository,
-        operations=[*deletions, *additions],
+        operations=[*(CommitOperationDelete(path, is_folder=False) for path in stale), *additions],
         commit_message=message,
         revision=revision,
         parent_commit=parent_commit,
     ).oid
-
-
-def _stale(
-    api: HfApi, destination: Destination, kept: tuple[str, ...], ours: tuple[str, ...], revision: str
-) -> list[CommitOperationDelete]:
-    from huggingface_hub import CommitOperationDelete
-
-    there = api.list_repo_files(**destination.repository, revision=revision) if ours else []
-    stale = (path for path in there if matches(path, ours) and not matches(path, kept))
-    return [CommitOperationDelete(path, is_folder=False) for path in stale]
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
