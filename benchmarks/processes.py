@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
@@ -47,14 +48,11 @@ def measure(command: list[str], environment: dict[str, str], folder: Path) -> Me
     log = Path(environment["TMPDIR"]) / "command.log"
     with open(log, "w", encoding="utf-8") as output:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
-        peak = 0
-        while True:
+        peak, status = 0, None
+        while status is None:
             peak = max(peak, sum(_proportional_bytes(each) for each in _with_descendants(process.pid)))
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 status = process.wait(timeout=SAMPLE_EVERY_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                continue
     seconds = time.perf_counter() - start
     printed = log.read_text(encoding="utf-8")
     if status:
