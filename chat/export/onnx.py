@@ -33,7 +33,7 @@ def check_onnx_is_installed() -> None:
 def export_onnx(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, weights: str
 ) -> None:
-    """Writes `onnx/` with one model, and configuration and tokenizer beside it, into `folder`.
+    """Writes `onnx/` with one model, and the tokenizer beside it, into `folder`.
 
     Args:
         model: in float32, on the CPU.
@@ -45,8 +45,6 @@ def export_onnx(
     if weights != "fp32":
         _quantize(whole, folder / "onnx" / FILES[weights], weights)
         whole.unlink()
-    for part in (model.config, model.generation_config):
-        part.save_pretrained(folder)
     # transformers.js reads the chat template in the tokenizer's configuration alone.
     tokenizer.save_pretrained(folder, save_jinja_files=False)
 

@@ -37,8 +37,6 @@ def export_openvino(
     parts = convert_tokenizer(tokenizer, with_detokenizer=True)
     for name, part in zip(("tokenizer", "detokenizer"), parts, strict=True):
         openvino.save_model(part, folder / f"openvino_{name}.xml")
-    for part in (model.config, model.generation_config):
-        part.save_pretrained(folder)
 
 
 def _stateful_graph(model: PreTrainedModel, suppressed: list[int]) -> openvino.Model:

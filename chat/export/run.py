@@ -69,6 +69,8 @@ def write_export(
 def _write(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, to: str, weights: str
 ) -> Decoder:
+    for part in (model.config, model.generation_config):
+        part.save_pretrained(folder)
     if to == "onnx":
         from chat.export.onnx import FILES, OnnxDecoder, export_onnx
 
