@@ -131,7 +131,7 @@ def _check_shape(model: ModelFolder, flag: str) -> None:
     for file, used in (
         (TRAIN_ARGUMENTS_FILE, _use_arguments),
         (TRAINER_STATE_FILE, _use_state),
-        (PREFER_STATE_FILE, _use_prefer_state),
+        (PREFER_STATE_FILE, lambda model: int(model.prefer_state.get("global_step", 0))),
     ):
         try:
             used(model)
@@ -150,10 +150,6 @@ def _use_state(model: ModelFolder) -> None:
     int(model.trainer_state.get("global_step", 0))
     best = model.lowest_validation_loss() or {"step": 0}
     int(best["step"])
-
-
-def _use_prefer_state(model: ModelFolder) -> None:
-    int(model.prefer_state.get("global_step", 0))
 
 
 def load_statistics(data: str, flag: str) -> dict:
