@@ -116,10 +116,9 @@ def _best(group: str, key: str, rows: list[Row]) -> float | None:
 
 
 def _cell(row: Row, group: str, key: str, best: float | None) -> str:
-    if key not in row.entries:
-        return ""
-    written = figure(group, key).write(row.entries[key])
-    return f"**{written}**" if row.entries[key]["value"] == best else written
+    entry = row.entries.get(key)
+    written = figure(group, key).write(entry)
+    return f"**{written}**" if entry and entry["value"] == best else written
 
 
 def _share_tokens(rows: list[Row]) -> bool:

@@ -23,7 +23,10 @@ class Figure:
     def label(self) -> str:
         return f"{self.name} {self.better}".strip()
 
-    def write(self, entry: dict) -> str:
+    def write(self, entry: dict | None) -> str:
+        """A value and its interval, if it has one; nothing where there is no entry."""
+        if not entry:
+            return ""
         value = self.form.format(entry["value"])
         if "low" not in entry or "high" not in entry:
             return value
@@ -138,7 +141,7 @@ def build_table(
     for group, each in wanted:
         entries = [entry_of(rows, row, group, each.key) for row in present]
         if any(entries):
-            lines.append((each.label, [each.write(entry) if entry else "" for entry in entries]))
+            lines.append((each.label, [each.write(entry) for entry in entries]))
     return Table([COLUMNS[row] for row in present], lines)
 
 

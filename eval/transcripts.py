@@ -127,10 +127,9 @@ def reply_figures(replies: Sequence[Reply]) -> Figures:
 def render_figures(results: dict) -> str:
     """The models, the table of their figures, and what these were taken from, in Markdown."""
     rows, settings = results["figures"], results["settings"]
-    lines = []
-    for each in FIGURES:
-        entries = [figures.get(each.key) for figures in rows.values()]
-        lines.append((each.label, [each.write(entry) if entry else "" for entry in entries]))
+    lines = [
+        (each.label, [each.write(figures.get(each.key)) for figures in rows.values()]) for each in FIGURES
+    ]
     models = (describe_model(row.replace("_", " "), model) for row, model in results["models"].items())
     amount = (
         f"{rows['all']['replies']['value']:,.0f} replies in {settings['conversations']:,} conversations of "
