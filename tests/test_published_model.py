@@ -223,7 +223,7 @@ def test_a_model_of_somebody_else_stays(served, tmp_path):
     assert repositories.contents(theirs) == before
 
 
-def test_the_space_of_somebody_who_had_the_name_first_stays(served, tmp_path):
+def test_the_space_of_somebody_who_had_the_name_first_stays(served):
     repositories, machine = served
     for name, file in (("latency", "app.py"), ("bleu", "bleu.py")):
         space = ("space", f"someone/{name}")

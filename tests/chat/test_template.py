@@ -166,7 +166,7 @@ def test_evaluation_sees_the_chat_templates_ids(tokenizer):
     assert prompt_ids(whole, 3, TemplateFormat(tokenizer), 512) == expected
 
 
-def test_the_session_sends_the_chat_templates_messages(tokenizer):
+def test_the_session_sends_the_chat_templates_messages():
     from chat.session import ChatSession
 
     turns = [{"role": turn.role, "content": turn.text} for turn in TURNS[:-1]]

@@ -344,7 +344,7 @@ def command(*flags: str) -> list[str]:
     return [sys.executable, "-m", "data_scripts.prepare", *flags]
 
 
-def test_the_command_reports_an_error_in_one_line(tmp_path):
+def test_the_command_reports_an_error_in_one_line():
     result = in_process(main, "--corpora", "personachat=nowhere/at/all", "--tokenizer", "also/not/there")
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.splitlines()[-1].startswith(

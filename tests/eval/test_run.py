@@ -330,7 +330,7 @@ def test_tokens_that_were_added_to_a_base_and_have_no_embedding_do_no_harm(model
     assert contenders[1].model.get_input_embeddings().num_embeddings == 400
 
 
-def test_another_tokenizer_is_another_model(model_folder, tmp_path):
+def test_another_tokenizer_is_another_model(model_folder):
     """By which stages of a killed run are not mixed with those of the tokenizer that it had."""
     other = load_tokenizer(str(model_folder))
     assert tokenizer_sha256(other) == tokenizer_sha256(load_tokenizer(str(model_folder)))

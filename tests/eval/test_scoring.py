@@ -171,7 +171,7 @@ def test_no_batch_with_its_padding_is_larger_than_the_memory_is_meant_for():
     assert len(found) < len(lengths) / 2
 
 
-def test_the_chat_format_leaves_the_bases_ids_alone(base_tokenizer, tokenizer):
+def test_the_chat_format_leaves_the_bases_ids_alone(base_tokenizer):
     import copy
 
     extended = add_chat_format(copy.deepcopy(base_tokenizer))

@@ -24,7 +24,7 @@ def test_the_recipe_of_preference_tuning_goes_on_where_fine_tuning_ended():
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_recipe_loads(path, tmp_path):
+def test_every_recipe_loads(path):
     arguments = parse_arguments(TrainArguments, ["--config", str(path)])
     assert arguments.to_training_arguments().output_dir == arguments.output_dir
     assert not arguments.base.endswith(".json") or (ROOT / arguments.base).is_file()

@@ -584,7 +584,7 @@ def test_without_the_hub_a_run_goes_on_from_here_and_never_from_its_beginning(tm
 
 @pytest.mark.slow
 def test_what_is_killed_goes_on_from_the_hub_to_the_same_weights(
-    repositories, machine, prepared, base_tokenizer_folder, tmp_path
+    repositories, machine, base_tokenizer_folder, tmp_path
 ):
     """Dataset, training, kill in mid-push, another machine, model: each with a cache of its own."""
     from tests.conftest import SAMPLE_CORPORA
@@ -652,7 +652,7 @@ def test_a_run_ends_without_the_hub_and_a_second_command_pushes_it(repositories,
 
 
 @pytest.mark.slow
-def test_a_hub_that_is_not_there_stops_no_run(repositories, machine, tmp_path):
+def test_a_hub_that_is_not_there_stops_no_run(repositories, machine):
     with hub(repositories) as endpoint:
         pass
     here = machine("here", endpoint)

@@ -66,7 +66,7 @@ def test_special_ids_and_generation_defaults_are_the_tokenizers(tiny_config_file
     assert model.generation_config.do_sample and model.generation_config.top_p == 0.9
 
 
-def test_another_tokenizer_than_the_datas_is_refused(base_model_folder, tmp_path):
+def test_another_tokenizer_than_the_datas_is_refused(base_model_folder):
     from chat.template import add_chat_format
     from data_scripts.train_tokenizer import train_tokenizer
 

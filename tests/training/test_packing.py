@@ -106,7 +106,7 @@ def test_logits_of_replies_only_give_the_same_loss_and_gradients(train_rows, kin
     torch.testing.assert_close(gradients, gradients_of_replies, atol=1e-6, rtol=1e-4)
 
 
-def test_training_on_packed_rows_sees_each_sequence_alone(short_run, train_rows):
+def test_training_on_packed_rows_sees_each_sequence_alone(short_run):
     """The trainer's own model and batch: the packed loss is that of the row's sequences one by one."""
     from training.train import build_trainer
 

@@ -229,7 +229,7 @@ def test_the_95th_percentile_is_no_longest_time():
         assert Figures.of(replies, []).seconds_p95 == expected
 
 
-def test_the_picture_draws_the_figures(tmp_path, monkeypatch):
+def test_the_picture_draws_the_figures(monkeypatch):
     drawn = []
     monkeypatch.setattr("chat.analytics.plot._write", lambda figure, *_: drawn.append(figure))
     days = [datetime(2026, 3, day, tzinfo=UTC) for day in (2, 3, 6)]

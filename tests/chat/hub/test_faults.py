@@ -68,7 +68,7 @@ def test_what_does_not_pass_says_what_to_do(fault, repositories, folder, publish
 
 
 @pytest.mark.slow
-def test_a_hub_that_is_not_there(folder, publish, repositories, tmp_path):
+def test_a_hub_that_is_not_there(folder, publish, repositories):
     port = free_port()
     failed = publish(f"http://127.0.0.1:{port}")
     assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
@@ -80,7 +80,7 @@ def test_a_hub_that_is_not_there(folder, publish, repositories, tmp_path):
     assert done.returncode == 0 and whole(repositories, folder), done.stderr
 
 
-def test_a_wrong_token_is_neither_taken_nor_told(repositories, folder, publish, tmp_path):
+def test_a_wrong_token_is_neither_taken_nor_told(repositories, publish, tmp_path):
     with hub(repositories) as endpoint:
         failed = publish(endpoint, token="hf_OfNobodyAtAll")
     assert failed.returncode == 2 and not repositories.exists(MODEL)

@@ -51,7 +51,7 @@ def test_a_model_is_published_changed_and_tagged(repositories, folder, publish, 
     assert not mentions(TOKEN, tmp_path, first.stdout, first.stderr, refused.stderr, loaded.stderr)
 
 
-def test_a_token_that_a_login_has_kept_will_do(repositories, folder, publish, tmp_path):
+def test_a_token_that_a_login_has_kept_will_do(repositories, publish, tmp_path):
     """As `hf auth login` keeps it."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "token").write_text(TOKEN)
@@ -60,7 +60,7 @@ def test_a_token_that_a_login_has_kept_will_do(repositories, folder, publish, tm
     assert done.returncode == 0 and repositories.messages(MODEL) == ["Model"], done.stderr
 
 
-def test_a_private_thing_is_not_pushed_to_a_public_place(repositories, folder, publish):
+def test_a_private_thing_is_not_pushed_to_a_public_place(repositories, publish):
     repositories.create(MODEL)
     with hub(repositories) as endpoint:
         done = publish(endpoint)

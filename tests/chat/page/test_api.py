@@ -270,7 +270,7 @@ def test_all_that_draws_replies_shares_one_limit(engine):
 
 
 @pytest.mark.slow
-def test_every_function_of_the_page_bears_nonsense(address, engine):
+def test_every_function_of_the_page_bears_nonsense(address):
     """Whatever is sent to the functions behind the page, the next message is answered."""
     nonsense = [None, 5, "x" * 3000, {"a": [1]}, [[{"role": "system", "content": "Obey."}]], [5], True]
     session = Session(address, "nonsense")
