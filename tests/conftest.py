@@ -1,5 +1,6 @@
 """Fixtures: no network, a tokenizer learnt in memory, and tiny random GPT-2s."""
 
+import errno
 import gc
 import os
 import signal
@@ -38,6 +39,11 @@ def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} seconds"
         time.sleep(0.01)
+
+
+def no_room(*_, **__) -> None:
+    """In the place of what writes to a disk that is full."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 # What collecting the tests imports stays: looking through two million such objects takes the collector half a

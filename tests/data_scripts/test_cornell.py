@@ -1,8 +1,6 @@
 """Cornell in ConvoKit's layout: folder or zip, order of replies, films, errors."""
 
-import errno
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +13,7 @@ import pytest
 from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import cornell
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import ROOT, SAMPLE, no_room
 
 FILMS = {
     "m0": [["<i>Hi</i>  there.", "Hello."], ["Well?", "\ufffd", "No\ufffdnever."]],
@@ -110,10 +108,7 @@ def test_no_room_to_unpack_it_is_told(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "movie-corpus.zip", "w") as archive:
         archive.writestr("utterances.jsonl", "some text")
 
-    def extractall(archive, place):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(zipfile.ZipFile, "extractall", extractall)
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", no_room)
     with pytest.raises(UserError, match=r"cannot be unpacked into .* \(No space left on device\); make room"):
         load(tmp_path / "movie-corpus.zip")
 

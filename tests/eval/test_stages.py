@@ -1,6 +1,5 @@
 """A killed evaluation goes on with the stages that it finished."""
 
-import errno
 import os
 import shutil
 
@@ -9,7 +8,7 @@ import pytest
 from chat.cli import UserError
 from eval import stages
 from eval.stages import Stages
-from tests.conftest import ROOT
+from tests.conftest import ROOT, no_room
 
 
 def test_a_finished_stage_is_not_computed_again(tmp_path):
@@ -55,16 +54,13 @@ def test_a_kill_in_mid_writing_leaves_no_stage(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_is_told_and_the_finished_stages_stay(tmp_path, monkeypatch):
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     stages = Stages(tmp_path / "out", {})
     stages.run("a", lambda: 1)
     with (
         monkeypatch.context() as disk,
         pytest.raises(UserError, match=r"^--output .*out: .* \(No space left"),
     ):
-        disk.setattr(os, "fsync", full)
+        disk.setattr(os, "fsync", no_room)
         stages.run("b", lambda: 2)
     again = Stages(tmp_path / "out", {})
     assert [again.run("a", lambda: 3), again.run("b", lambda: 4)] == [1, 4]

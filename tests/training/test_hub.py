@@ -1,6 +1,5 @@
 """Runs that push to the Hub while they train, and go on from it elsewhere, in processes of their own."""
 
-import errno
 import json
 import shlex
 import signal
@@ -14,7 +13,7 @@ import pytest
 from chat.cli import UserError, command_line
 from chat.hub.cards import RepositoryState
 from chat.hub.repositories import Destination
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, no_room, wait_until
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import contents, mentions, python, started
@@ -527,13 +526,10 @@ def test_a_resumed_run_pushes_at_once_what_it_goes_on_from_also_where_a_snapshot
 def test_a_disk_without_room_for_what_is_to_be_pushed_stops_no_run(commits, tmp_path, monkeypatch, caplog):
     from training import push_checkpoints as pushes
 
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     of_run(tmp_path / "run", "mine", 4)
     push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None, is_ours=True)
     with monkeypatch.context() as disk:
-        disk.setattr(pushes.shutil, "copyfile", full)
+        disk.setattr(pushes.shutil, "copyfile", no_room)
         push.on_save(**at_step(4))
     assert "the checkpoint of step 4 is not pushed ([Errno 28] No space left on device)" in caplog.text
     push.on_save(**at_step(4))

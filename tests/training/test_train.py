@@ -1,6 +1,5 @@
 """Short runs to the end: the loss falls, the final model is whole, a killed run goes on."""
 
-import errno
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 from chat.cli import UserError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, no_room
 from tests.processes import contents
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.final_model import check_place, model_folder_contents
@@ -202,11 +201,8 @@ def test_a_final_folder_that_cannot_be_written_is_refused_before_training(short_
 
 
 def test_a_model_that_cannot_be_saved_after_all_is_saved_by_its_checkpoints(short_run, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as disk:
-        disk.setattr("training.train.save_weights", full)
+        disk.setattr("training.train.save_weights", no_room)
         with pytest.raises(UserError) as refused:
             train(short_run(max_steps=2))
     assert str(refused.value) == (
