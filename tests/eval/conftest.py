@@ -29,6 +29,13 @@ def endless_tokenizer(base_tokenizer_folder):
     return tokenizer
 
 
+@pytest.fixture(scope="module")
+def model(model_folder):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(model_folder).eval()
+
+
 @pytest.fixture(scope="session")
 def trained_folder(model_folder, tmp_path_factory):
     """A model as training leaves it, with the Trainer's state."""

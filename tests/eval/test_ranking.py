@@ -12,13 +12,6 @@ from tests.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")
-def model(model_folder):
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(model_folder).eval()
-
-
-@pytest.fixture(scope="module")
 def replies(prepared):
     """Replies of the prepared PersonaChat, with its candidates."""
     dialogues = [each for each in jsonl.read(prepared / "dialogues" / "val.jsonl") if each.persona]

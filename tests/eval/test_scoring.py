@@ -37,13 +37,6 @@ def base_tokenizer(base_tokenizer_folder):
 
 
 @pytest.fixture(scope="module")
-def model(model_folder):
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(model_folder).eval()
-
-
-@pytest.fixture(scope="module")
 def sequences(views, tokenizer):
     found = [each for view in views for each in scored_sequences(view, TemplateFormat(tokenizer), 256, 64)]
     assert len({len(sequence.input_ids) for sequence in found}) > 5
