@@ -16,6 +16,7 @@ from chat.hub.loading import load_causal_lm
 from chat.template import chat_template
 from tests.conftest import SAMPLE
 from tests.processes import own_home
+from tests.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -163,32 +164,25 @@ def test_the_check_sees_another_model(exports, model_folder, tokenizer):
     assert not found.holds and found.largest_difference > 0.1
 
 
-def test_too_few_positions_are_refused(tmp_path, tokenizer):
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    sizes = {"n_layer": 1, "n_embd": 16, "n_head": 1, "n_positions": 16}
-    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="exporting 16 positions is not supported, only 32 or more"):
-        check_exportable(GPT2Config.from_pretrained(tmp_path), "--model", str(tmp_path))
-
-
 def test_another_architecture_is_refused(tmp_path, tokenizer):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
+    tiny_model("llama", len(tokenizer)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"exporting llama is not supported, only gpt2; use the torch engine"):
         export_model(ExportArguments(str(tmp_path)))
 
 
-@pytest.mark.parametrize("unusual", [{"scale_attn_weights": False}, {"add_cross_attention": True}])
-def test_what_is_unusual_about_a_gpt2_is_told(unusual):
+@pytest.mark.parametrize(
+    ("unusual", "what"),
+    [
+        ({"scale_attn_weights": False}, "gpt2 with scale_attn_weights False is not supported"),
+        ({"add_cross_attention": True}, "gpt2 with add_cross_attention True is not supported"),
+        ({"n_positions": 16}, "16 positions is not supported, only 32 or more"),
+    ],
+)
+def test_what_is_unusual_about_a_gpt2_is_told(unusual, what):
     from transformers import GPT2Config
 
-    [(key, value)] = unusual.items()
-    with pytest.raises(UserError, match=rf"^--model X: exporting gpt2 with {key} {value} is not supported"):
+    with pytest.raises(UserError, match=f"^--model X: exporting {what}"):
         check_exportable(GPT2Config(**unusual), "--model", "X")
 
 
