@@ -116,8 +116,8 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
             f"{flag} {name}: neither a local folder nor a {repo_type} on the Hub; check the spelling, and "
             "set HF_TOKEN if it is private"
         ) from None
-    except OfflineModeIsEnabled:
-        return "the Hub cannot be reached (offline mode)"
+    except OfflineModeIsEnabled as error:
+        return failure_of(error).reason
     except Exception as error:
         failure = failure_of(error)
         if failure.is_lasting:
