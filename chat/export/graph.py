@@ -57,6 +57,11 @@ class Shape:
         size = (batch, self.heads, tokens, self.head_width)
         return [torch.zeros(size) for _ in range(2 * self.layers)]
 
+    def example(self, *further: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Inputs to trace by: four tokens of two rows, after three in the cache, which `further` precede."""
+        ids, mask = torch.ones(2, 4, dtype=torch.long), torch.ones(2, 7, dtype=torch.long)
+        return ids, mask, torch.arange(3, 7).repeat(2, 1), *further, *self.past(batch=2, tokens=3)
+
     def names(self, prefix: str) -> list[str]:
         return [f"{prefix}.{layer}.{part}" for layer in range(self.layers) for part in ("key", "value")]
 

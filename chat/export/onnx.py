@@ -59,13 +59,12 @@ def _trace(model: PreTrainedModel, path: Path) -> None:
     axes["attention_mask"] = {0: "batch", 1: grown}
     axes |= {name: {0: "batch", 2: "past_length"} for name in past}
     axes |= {name: {0: "batch", 2: grown} for name in present}
-    example = (torch.ones(2, 4, dtype=torch.long), torch.ones(2, 7, dtype=torch.long))
     with torch.inference_mode(), warnings.catch_warnings():
         # The tracer warns of each Python number in the graph, and of its own age.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             GraphOfGPT2(model),
-            (*example, torch.arange(3, 7).repeat(2, 1), *shape.past(batch=2, tokens=3)),
+            shape.example(),
             str(path),
             input_names=[*inputs, *past],
             output_names=["logits", *present],

@@ -48,13 +48,7 @@ def _stateful_graph(model: PreTrainedModel, suppressed: list[int]) -> openvino.M
     from chat.export.graph import GraphOfGPT2, Shape
 
     shape = Shape.of(model.config)
-    example = (
-        torch.ones(2, 4, dtype=torch.long),
-        torch.ones(2, 7, dtype=torch.long),
-        torch.arange(3, 7).repeat(2, 1),
-        torch.tensor([0, 1]),
-        *shape.past(batch=2, tokens=3),
-    )
+    example = shape.example(torch.tensor([0, 1]))
     with torch.inference_mode():
         graph = openvino.convert_model(GraphOfGPT2(model, suppressed, reorders=True), example_input=example)
     past, present = shape.names("past_key_values"), shape.names("present")
