@@ -9,7 +9,6 @@ it does. (The widget of `evaluate` that such Spaces used to show does not run wi
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from chat.hub.publishing import publish_folder
 from chat.hub.repositories import Destination
 from chat.hub.secrets import refuse_tokens
 from chat.hub.spaces import make_space_ready
+from chat.markdown import on_one_line
 from eval.figures import METRICS, metric
 
 TEMPLATES = Path(__file__).parent / "metric_space"
@@ -102,8 +102,8 @@ def write_space(name: str, user: str, folder: Path) -> None:
     told = {
         "name": name,
         "space": f"{user}/{name}",
-        "description": _flowing(info.description),
-        "inputs": _flowing(info.inputs_description),
+        "description": on_one_line(info.description),
+        "inputs": on_one_line(info.inputs_description),
         "citation": info.citation.strip(),
         "arguments": ", ".join(f"{each}={each}" for each in info.features),
     }
@@ -133,10 +133,6 @@ def requirements(source: Path) -> list[str]:
     from evaluate.loading import get_imports
 
     return sorted({name for _, name, *_ in get_imports(str(source))} - sys.stdlib_module_names)
-
-
-def _flowing(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
 
 
 def main() -> None:
