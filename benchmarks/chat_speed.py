@@ -261,7 +261,7 @@ def _cold_start(folder: Path) -> float:
 
 
 def main() -> None:
-    arguments = parse_arguments(SpeedArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(SpeedArguments, description=__doc__)
     report(benchmark(arguments), render, arguments.output)
 
 

@@ -169,7 +169,7 @@ def _cells(row: dict) -> list[str]:
 
 
 def main() -> None:
-    arguments = parse_arguments(DecodingArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(DecodingArguments, description=__doc__)
     report(benchmark(arguments), render, arguments.output)
 
 

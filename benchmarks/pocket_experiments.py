@@ -218,7 +218,7 @@ def render(results: dict) -> str:
 
 
 def main() -> None:
-    arguments = parse_arguments(ExperimentArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(ExperimentArguments, description=__doc__)
     report(run_all(arguments), render)
 
 

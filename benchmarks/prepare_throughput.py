@@ -148,7 +148,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    arguments = parse_arguments(BenchmarkArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(BenchmarkArguments, description=__doc__)
     report(benchmark(arguments), table, arguments.output)
 
 

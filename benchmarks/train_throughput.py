@@ -278,7 +278,7 @@ def render(results: dict) -> str:
 
 
 def main() -> None:
-    arguments = parse_arguments(ThroughputArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(ThroughputArguments, description=__doc__)
     report(benchmark(arguments), render, arguments.output)
 
 

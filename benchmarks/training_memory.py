@@ -104,7 +104,7 @@ def render(results: dict) -> str:
 
 
 def main() -> None:
-    arguments = parse_arguments(MemoryArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(MemoryArguments, description=__doc__)
     models = {name: needs(*size, arguments.tokens, arguments.gpus) for name, size in SIZES.items()}
     results = {"tokens": arguments.tokens, "gpus": arguments.gpus, "models": models}
     report(results, render, arguments.output)

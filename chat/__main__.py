@@ -16,7 +16,7 @@ from chat.terminal.arguments import ChatArguments
 
 
 def main() -> None:
-    arguments = parse_arguments(ChatArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(ChatArguments, description=__doc__)
     from chat.engine import MODEL_VARIABLE, default_model, load_engine
     from chat.terminal.conversation import answer_once, converse
     from chat.terminal.screen import screen_for

@@ -36,7 +36,8 @@ def parse_arguments(
     """Reads `argument_class` (a frozen dataclass with a help text per field) from flags and a YAML file.
 
     `--config FILE.yaml` gives defaults by field name; flags on the command line win over it. Flags may be
-    written with dashes or underscores. What stands before the first flag is the value of `positional`.
+    written with dashes or underscores. What stands before the first flag is the value of `positional`. Of the
+    description, such as a module's text, --help shows the first line.
 
     Raises:
         UserError: unknown flag or key, unreadable config, or a value of the wrong type.
@@ -49,7 +50,7 @@ def parse_arguments(
 
     parser = Parser(
         argument_class,
-        description=description,
+        description=description.partition("\n")[0],
         allow_abbrev=False,
         prog=_program(),
         formatter_class=_help_formatter(positional),

@@ -196,7 +196,7 @@ def report(stats: dict, output: str) -> str:
 
 
 def main() -> None:
-    arguments = parse_arguments(PrepareArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(PrepareArguments, description=__doc__)
     destination = _destination(arguments)
     print(report(prepare(arguments), arguments.output))
     if destination:

@@ -93,7 +93,7 @@ def _statistics(data: str | None, model: ModelFolder) -> dict | None:
 
 
 def main() -> None:
-    arguments = parse_arguments(CardArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(CardArguments, description=__doc__)
     model = read_model_folder(arguments.model, "--model")
     path = results_path(arguments.results)
     results = load_results(path, "--results")

@@ -166,7 +166,7 @@ def _names(paths: list[Path]) -> dict[str, Path]:
 
 
 def main() -> None:
-    arguments = parse_arguments(CompareArguments, description=__doc__.splitlines()[0], positional="results")
+    arguments = parse_arguments(CompareArguments, description=__doc__, positional="results")
     paths = list(dict.fromkeys(results_path(given) for given in arguments.results))
     if arguments.output:
         output, command = Path(arguments.output), "python -m eval.compare"

@@ -136,7 +136,7 @@ def requirements(source: Path) -> list[str]:
 
 
 def main() -> None:
-    arguments = parse_arguments(PublishMetricsArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(PublishMetricsArguments, description=__doc__)
     published = publish_metrics(arguments)
     if arguments.output:
         print(f"saved to {arguments.output}")

@@ -118,7 +118,7 @@ def _staged(source: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    destination = publish(parse_arguments(PublishModelArguments, description=__doc__.splitlines()[0]))
+    destination = publish(parse_arguments(PublishModelArguments, description=__doc__))
     print(f"published to {destination.url}")
 
 

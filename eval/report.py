@@ -166,7 +166,7 @@ def write_reports(path: Path, training_log: str | None, seed: int, flag: str) ->
 
 
 def main() -> None:
-    arguments = parse_arguments(ReportArguments, description=__doc__.splitlines()[0], positional="results")
+    arguments = parse_arguments(ReportArguments, description=__doc__, positional="results")
     path = results_path(arguments.results)
     print(write_reports(path, arguments.training_log, arguments.seed, "--results"))
     print(f"saved to {path.parent / 'report.md'} and {path.parent / 'report.html'}")

@@ -182,7 +182,7 @@ def _write(arguments: EvalArguments, results: dict, replies: list[dict]) -> None
 
 
 def main() -> None:
-    arguments = parse_arguments(EvalArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(EvalArguments, description=__doc__)
     card = None
     if arguments.push_to_hub:
         from eval.publish_card import CardToPublish

@@ -205,7 +205,7 @@ def _write(folder: Path, results: dict, conversations: Sequence[Conversation]) -
 
 
 def main() -> None:
-    arguments = parse_arguments(SelfChatArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(SelfChatArguments, description=__doc__)
     print(render_figures(self_chat(arguments)))
     print(f"saved to {arguments.output}")
 

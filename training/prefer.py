@@ -257,7 +257,7 @@ def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> 
 
 
 def main() -> None:
-    exit_if_stopped(prefer(parse_arguments(PreferArguments, description=__doc__.splitlines()[0])))
+    exit_if_stopped(prefer(parse_arguments(PreferArguments, description=__doc__)))
 
 
 if __name__ == "__main__":

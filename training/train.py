@@ -234,7 +234,7 @@ def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> Non
 
 
 def main() -> None:
-    arguments = parse_arguments(TrainArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(TrainArguments, description=__doc__)
     exit_if_stopped(train(arguments))
 
 

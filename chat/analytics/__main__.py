@@ -27,7 +27,7 @@ class AnalyticsArguments:
 
 
 def main() -> None:
-    arguments = parse_arguments(AnalyticsArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(AnalyticsArguments, description=__doc__)
     from chat.analytics.events import read_log
     from chat.analytics.figures import Figures, figures_by_period, summary, table
     from chat.analytics.plot import check_output, draw

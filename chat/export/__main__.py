@@ -10,7 +10,7 @@ from chat.export.arguments import ExportArguments
 
 
 def main() -> None:
-    arguments = parse_arguments(ExportArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(ExportArguments, description=__doc__)
     from chat.export.run import export_model
 
     folder, found = export_model(arguments)

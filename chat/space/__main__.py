@@ -14,7 +14,7 @@ from chat.space.arguments import SpaceArguments
 
 
 def main() -> None:
-    arguments = parse_arguments(SpaceArguments, description=__doc__.splitlines()[0])
+    arguments = parse_arguments(SpaceArguments, description=__doc__)
     from chat.space.publish import make_space
 
     model, destination = make_space(arguments)
