@@ -1,8 +1,17 @@
 """A training run of seconds: tiny model, sample data, a checkpoint every other step."""
 
+import shlex
+from dataclasses import asdict
+
 import pytest
 
+from chat.cli import command_line
 from training.arguments import TrainArguments
+
+
+def flags_of(arguments: TrainArguments) -> list[str]:
+    """What follows `python` to train by these arguments."""
+    return shlex.split(command_line("training.train", TrainArguments, asdict(arguments)))[1:]
 
 
 @pytest.fixture

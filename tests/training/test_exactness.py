@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from tests.training.conftest import flags_of
 from tests.training.short_data import of_rows
 from tests.training.workers import run_worker, stopped_by_sigterm
 from training.checkpoints import checkpoints, last_whole_checkpoint
@@ -151,11 +152,7 @@ def test_sigterm_saves_and_a_resume_ends_with_the_same_weights(short_run, tmp_pa
         return dataclasses.asdict(short_run(name, **settings, **changes))
 
     assert run_worker("killed", moment="step", count=-1, arguments=arguments("unbroken")).returncode == 0
-    flags = [item for key, value in arguments("stopped").items() if key in settings or key.endswith("_dir")
-             for item in (f"--{key}", str(value))]  # fmt: skip
-    flags += ["--data", arguments("stopped")["data"], "--base", arguments("stopped")["base"]]
-    flags += ["--per_device_train_batch_size", "4", "--learning_rate", "1e-3", "--tensorboard", "false"]
-    stopped_by_sigterm("training.train", *flags)
+    stopped_by_sigterm(*flags_of(short_run("stopped", **settings))[1:])
     stopped_at = last_whole_checkpoint(tmp_path / "stopped" / "run")
     assert stopped_at is not None and stopped_at.name != "checkpoint-50"
     assert not (tmp_path / "stopped" / "final").exists()

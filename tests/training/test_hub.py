@@ -1,22 +1,21 @@
 """Runs that push to the Hub while they train, and go on from it elsewhere, in processes of their own."""
 
 import json
-import shlex
 import signal
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from chat.cli import UserError, command_line
+from chat.cli import UserError
 from chat.hub.cards import RepositoryState
 from chat.hub.repositories import Destination
 from tests.conftest import ROOT, no_room, wait_until
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import contents, mentions, python, started
+from tests.training.conftest import flags_of
 from training.arguments import TrainArguments
 
 TOKEN = "hf_OfSomeoneWhoMayWrite"
@@ -37,10 +36,6 @@ print(json.dumps(chat(messages)[0]["generated_text"]))
 @pytest.fixture
 def repositories() -> Repositories:
     return Repositories(token=TOKEN)
-
-
-def flags_of(arguments: TrainArguments) -> list[str]:
-    return shlex.split(command_line("training.train", TrainArguments, asdict(arguments)))[1:]
 
 
 @pytest.fixture

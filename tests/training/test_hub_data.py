@@ -1,17 +1,17 @@
 """A tokenised dataset by its Hub id, over real HTTP on loopback."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from chat.cli import UserError
 from chat.hub import data, loading
-from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
+from tests.processes import python
+from tests.training.conftest import flags_of
+from training.arguments import TrainArguments
 
 
 @pytest.fixture(scope="module")
@@ -33,25 +33,14 @@ def published(prepared, tmp_path_factory):
     return {("dataset", "someone/whole"): folder / "whole", ("dataset", "someone/bare"): folder / "bare"}
 
 
-def launch(endpoint: str, data: str, short_run, tmp_path) -> subprocess.CompletedProcess:
-    arguments = short_run()
-    names = ("base", "output_dir", "final_model_dir", "max_steps", "per_device_train_batch_size")
-    flags = [item for name in names for item in (f"--{name}", str(getattr(arguments, name)))]
-    own = client_environment(endpoint, tmp_path / "home")
-    return subprocess.run(
-        [sys.executable, "-m", "training.train", "--data", data, *flags, "--tensorboard", "false"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **own, "OMP_NUM_THREADS": "1"},
-        timeout=240,
-    )
+def launch(endpoint: str, arguments: TrainArguments, home: Path) -> subprocess.CompletedProcess:
+    return python(*flags_of(arguments), environment=client_environment(endpoint, home))
 
 
 @pytest.mark.slow
 def test_training_on_a_dataset_of_the_hub(published, short_run, tmp_path):
     with hub(published) as endpoint:
-        done = launch(endpoint, "someone/whole", short_run, tmp_path)
+        done = launch(endpoint, short_run(data="someone/whole"), tmp_path / "home")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "final" / "model.safetensors").is_file()
 
@@ -66,7 +55,7 @@ def test_training_on_a_dataset_of_the_hub(published, short_run, tmp_path):
 )
 def test_what_the_hub_has_not_is_named(published, short_run, tmp_path, data, problem):
     with hub(published) as endpoint:
-        done = launch(endpoint, data, short_run, tmp_path)
+        done = launch(endpoint, short_run(data=data), tmp_path / "home")
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert f"error: --data {data}: " in done.stderr and problem in done.stderr
 

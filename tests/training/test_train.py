@@ -14,6 +14,7 @@ import torch
 from chat.cli import UserError
 from tests.conftest import ROOT, no_room
 from tests.processes import contents
+from tests.training.conftest import flags_of
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.final_model import check_place, model_folder_contents
 from training.train import train
@@ -275,22 +276,17 @@ def test_what_is_pushed_is_named_by_the_step_of_its_weights(short_run, monkeypat
     assert (trainer.state.best_global_step, trainer.state.global_step, pushed) == (3, 4, [3])
 
 
-def launched(arguments, *flags: str) -> list[str]:
+def launched(arguments) -> list[str]:
     """The command of the README for these arguments, on one process."""
-    given = [
-        item
-        for name in ("data", "base", "output_dir", "final_model_dir", "per_device_train_batch_size")
-        for item in (f"--{name}", str(getattr(arguments, name)))
-    ]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1"]
-    return [*launcher, "-m", "training.train", *given, "--tensorboard", "false", *flags]
+    return [*launcher, *flags_of(arguments)]
 
 
 @pytest.mark.slow
 def test_a_killed_launch_goes_on(short_run, tmp_path):
-    run, steps = tmp_path / "run", ("--max-steps", "40", "--save-every-steps", "10")
+    run, steps = tmp_path / "run", {"max_steps": 40, "save_every_steps": 10}
     process = subprocess.Popen(
-        launched(short_run(), *steps),
+        launched(short_run(**steps)),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -302,9 +298,8 @@ def test_a_killed_launch_goes_on(short_run, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "final").exists()
-    result = subprocess.run(
-        launched(short_run(), *steps, "--resume"), cwd=ROOT, capture_output=True, text=True
-    )
+    again = launched(short_run(**steps, resume=True))
+    result = subprocess.run(again, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "resuming from" in result.stderr and (tmp_path / "final" / "model.safetensors").exists()
     assert checkpoints(run)[-1].name == "checkpoint-40"
