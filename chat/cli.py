@@ -224,8 +224,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for library in LOUD:
         logging.getLogger(library).setLevel(logging.WARNING)
-    # It has a handler of its own, and would say everything twice.
-    logging.getLogger("huggingface_hub").propagate = False
+    logging.getLogger("huggingface_hub").propagate = False  # It has its own handler, too.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     status: int | str | None = 0

@@ -114,8 +114,7 @@ def make_ready(destination: Destination, check: Callable[[], object] = lambda: N
     if not own_token():
         raise UserError(f"{destination}: no token; {NEW_TOKEN}")
     try:
-        is_private = make(destination)
-        if is_private and destination.public:
+        if make(destination) and destination.public:
             logger.warning(
                 "%s: is private and stays so; its settings on the Hub can change that", destination
             )
