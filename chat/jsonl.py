@@ -22,6 +22,7 @@ from chat.cli import UserError
 from chat.dialogue import ASSISTANT, SPLITS, USER, Dialogue, alternating_turns, with_distractors
 
 NAME = "jsonl"
+EXAMPLE = '{"turns": [{"role": "user", "text": "Hi!"}, {"role": "assistant", "text": "Hello!"}]}'
 Parsed = TypeVar("Parsed")
 
 
@@ -33,17 +34,29 @@ def read(path: str | Path, dropped: Counter | None = None, flag: str = "--data")
     """
     dropped = Counter() if dropped is None else dropped
     with _opened(path, flag) as lines:
-        yield from parsed(lines, lambda record: _dialogue(record, dropped), f"{flag} {path}", "a dialogue")
+        yield from parsed(
+            lines,
+            lambda record: _dialogue(record, dropped),
+            f"{flag} {path}",
+            "a dialogue",
+            # Logs mostly come in another form than ours.
+            remedy=f"mend it, or bring each line into the form {EXAMPLE} (README, Data)",
+        )
 
 
 def parsed(
-    lines: Iterable[str | bytes], parse: Callable[[Any], Parsed], source: str, what: str
+    lines: Iterable[str | bytes],
+    parse: Callable[[Any], Parsed],
+    source: str,
+    what: str,
+    remedy: str = "mend it",
 ) -> Iterator[Parsed]:
     """What `parse` makes of each line's JSON; empty lines are passed over.
 
     Args:
         source: flag and path, for errors.
         what: the lines should be, for errors.
+        remedy: what to do where one is not.
 
     Raises:
         UserError: a line is something else (named by its number).
@@ -54,7 +67,7 @@ def parsed(
                 yield parse(_loaded(line))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
-                raise UserError(f"{source}: line {number} is not {what} ({reason}); mend it") from None
+                raise UserError(f"{source}: line {number} is not {what} ({reason}); {remedy}") from None
 
 
 def _loaded(line: str | bytes) -> Any:

@@ -1,6 +1,7 @@
 """Dialogues as JSON lines: what is written is read back, and bad lines are named."""
 
 import json
+import re
 
 import pytest
 
@@ -83,3 +84,15 @@ def test_what_is_null_is_not_given(tmp_path):
     path.write_text(json.dumps({"turns": turns, **empty}) + "\n" + json.dumps({"turns": TURNS}) + "\n")
     nulls, absent = jsonl.read(path)
     assert nulls == absent and (nulls.group, nulls.source) == ("", "jsonl")
+
+
+def test_lines_of_another_form_are_told_ours(tmp_path):
+    """By an example, which is a dialogue itself."""
+    path = tmp_path / "logs.jsonl"
+    path.write_text('{"messages": [{"role": "user", "content": "Hi!"}]}\n')
+    with pytest.raises(UserError, match=r"missing 'turns'") as error:
+        list(jsonl.read(path))
+    example = re.search(r"\{.*\}", str(error.value)).group()
+    path.write_text(example)
+    [dialogue] = jsonl.read(path)
+    assert len(dialogue.turns) == 2
