@@ -6,6 +6,7 @@ import shlex
 from itertools import pairwise
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 from training.arguments import TrainArguments
@@ -56,6 +57,10 @@ def test_its_commands_for_dialogues_of_one_s_own_hand_on_what_they_make():
     defaults = TrainArguments()
     assert train["--output-dir"] != defaults.output_dir
     assert train["--final-model-dir"] != defaults.final_model_dir
+    # The default is the reference's, of 124 million parameters; the base's own recipe tells what suits it.
+    demo = yaml.safe_load((ROOT / "training/configs/demo.yaml").read_text(encoding="utf-8"))
+    assert float(train["--learning-rate"]) == demo["learning_rate"] and demo["base"] == train["--base"]
+    assert train["--batching"] == demo["batching"]
 
 
 def test_its_flags_are_written_as_those_of_the_commands():
