@@ -46,6 +46,19 @@ def test_its_examples_of_a_dialogue_and_of_marks_are_such(tmp_path):
     assert marks.conversation.persona and (len(marks.good), len(marks.bad)) == (1, 2)
 
 
+def test_its_lines_bring_chat_logs_into_our_form(tmp_path, monkeypatch, capsys):
+    from chat import jsonl
+
+    [snippet] = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
+    said = [{"role": role, "content": f"Hi, {role}!"} for role in ("system", "user", "assistant")]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chats.jsonl").write_text(f"{json.dumps({'messages': said})}\n" * 2)
+    exec(snippet, {})
+    (tmp_path / "mine.jsonl").write_text(capsys.readouterr().out)
+    dialogues = [[turn.text for turn in each.turns] for each in jsonl.read(tmp_path / "mine.jsonl")]
+    assert dialogues == [["Hi, user!", "Hi, assistant!"]] * 2
+
+
 def test_its_commands_for_dialogues_of_one_s_own_hand_on_what_they_make():
     """And take the place of no model or checkpoints of the commands above them."""
     [block] = re.findall(r"```\n(python -m data_scripts.prepare --corpora jsonl=.*?)```", README, re.DOTALL)
