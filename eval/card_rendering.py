@@ -106,6 +106,7 @@ def _evaluation(results: dict, row: str) -> dict:
         },
         "has_replies": any("human" in rows for rows in results["figures"].values()),
         "has_base_in_template": any("base_in_template" in rows for rows in results["figures"].values()),
+        "base_chats": results["models"]["base"].get("chats", False),
         "decoding": _written(results["settings"].get("decoding") or {}),
         "libraries": _written(results["libraries"]),
         "device": escaped(str(results.get("device") or "")),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, SYSTEM, USER
-from chat.template import extends_vocabulary, fit_positions
+from chat.template import extends_vocabulary, fit_positions, has_chat_format
 from eval.processes import this_process
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Contender:
             "tokenizer_sha256": tokenizer_sha256(self.format.tokenizer),
             "positions": self.positions,
             "format": self.format.name,
+            # Random weights are given the model's own tokenizer, and chat no better for it.
+            "chats": has_chat_format(self.format.tokenizer) and not self.name.endswith(".json"),
         }
 
 

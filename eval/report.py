@@ -28,6 +28,11 @@ OTHER_TOKENIZERS = (
     "The two have different tokenizers: their bits per byte compare, their perplexities do not."
 )
 
+CHAT_AS_BASE = (
+    "The base is a chat model itself and reads plain text here, which it was not trained on: how it chats is "
+    "measured with it as `--model` on the same data, and `eval.compare` puts both runs side by side."
+)
+
 
 @dataclass(frozen=True)
 class ReportArguments:
@@ -85,6 +90,8 @@ def notes(results: dict) -> list[str]:
         found.append(INTERVALS)
     if not results["same_reply_ids"]:
         found.append(OTHER_TOKENIZERS)
+    if results["models"]["base"].get("chats"):
+        found.append(CHAT_AS_BASE)
     found += _unused_positions(results)
     if results["settings"].get("quick"):
         found.append("A quick run on a sample: its figures are rough.")

@@ -109,6 +109,16 @@ def test_a_made_up_number_in_the_template_is_found(claim, model, tmp_path, monke
     assert unexplained(text, *sources(results, model)) == NUMBER.findall(claim)
 
 
+def test_a_chat_model_as_base_is_said_to_read_plain_text_not_to_be_new_to_the_chat_format(model):
+    results = sample_results()
+    assert "chat format, which it was not trained on, and in" in str(
+        render_card(results, model, model_id="m")
+    )
+    results["models"]["base"]["chats"] = True
+    text = str(render_card(results, model, model_id="m"))
+    assert "the base got the chat format and in" in text and "reads plain text here" in text
+
+
 def test_a_number_of_other_results_is_found(model):
     other = sample_results(scale=1.7)
     found = unexplained(str(render_card(other, model, model_id="m")), *sources(sample_results(), model))

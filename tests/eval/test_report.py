@@ -71,6 +71,9 @@ def test_the_reader_is_told_what_does_not_compare():
     assert "do not" not in render(results) and "quick" not in render(results)
     results |= {"same_reply_ids": False, "settings": {"quick": True}}
     assert "their perplexities do not" in render(results) and "A quick run" in render(results)
+    assert "The base is a chat model" not in render(results)
+    results["models"]["base"]["chats"] = True
+    assert "The base is a chat model itself and reads plain text here" in render(results)
 
 
 def test_few_figures_have_a_report():

@@ -185,6 +185,7 @@ def test_a_model_may_stand_beside_itself(settings, model_folder, tmp_path):
     results = evaluate_models(arguments)
     assert results["models"]["model"]["parameters"] == results["models"]["base"]["parameters"]
     assert results["models"]["base"]["format"] == "plain text"
+    assert "The base is a chat model itself" in (tmp_path / "out" / "report.md").read_text()
     assert results["models"]["model"]["weights_sha256"] == results["models"]["base"]["weights_sha256"]
 
 
