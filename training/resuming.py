@@ -85,7 +85,13 @@ def alone(output_dir: str) -> Iterator[None]:
             held.enter_context(locked(folder / LOCK_FILE, taken))
         except OSError as error:
             raise not_writable(output_dir, "--output-dir", error) from None
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            last = last_whole_checkpoint(output_dir)
+            kept = f"--resume goes on from {last.name}" if last else "there is no checkpoint yet"
+            logger.info("Ctrl-C saves nothing, as SIGTERM (`kill`) would: %s", kept)
+            raise
 
 
 def _remove_empty(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 from types import SimpleNamespace
 
@@ -196,6 +197,16 @@ def test_a_run_that_sigterm_stopped_does_not_end_as_one_that_is_done():
         )
     assert end.value.code == 143
     exit_if_stopped(SimpleNamespace(stopped_at_step=None, args=arguments))
+
+
+def test_ctrl_c_tells_from_where_the_run_can_go_on(tmp_path, caplog):
+    for checkpoint, told in ((None, "there is no checkpoint yet"), (8, "--resume goes on from checkpoint-8")):
+        if checkpoint:
+            (tmp_path / f"checkpoint-{checkpoint}").mkdir(parents=True)
+            (tmp_path / f"checkpoint-{checkpoint}" / "trainer_state.json").write_text('{"global_step": 8}')
+        with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt), alone(str(tmp_path)):
+            raise KeyboardInterrupt
+        assert told in caplog.records[-1].getMessage() and "SIGTERM" in caplog.text
 
 
 def test_the_checkpoints_on_the_hub_are_another_runs_unless_it_is_resumed(short_run, monkeypatch):
