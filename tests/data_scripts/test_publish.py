@@ -217,6 +217,13 @@ def test_the_command_that_trains_on_it_names_a_base_of_its_tokenizer(prepared, o
     assert f"\npython -m training.train --data someone/talk{base}\n" in card
 
 
+def test_own_dialogues_are_not_said_to_be_reworded(prepared):
+    stats = json.loads((prepared / "stats.json").read_text())
+    assert "was turned into written English" in str(render_card(stats, "someone/talk"))
+    stats["options"]["corpora"] = ["jsonl=a.jsonl", "jsonl=b.jsonl"]
+    assert "written English" not in str(render_card(stats, "someone/talk"))
+
+
 def test_the_size_counts_the_times_of_each_corpus_of_a_name(prepared):
     stats = json.loads((prepared / "stats.json").read_text())
     stats["options"] |= {"corpora": ["jsonl=a.jsonl", "jsonl=b.jsonl"], "times": ["jsonl=100"]}
