@@ -46,7 +46,7 @@ class EvalArguments:
     )
     data: list[str] = field(
         default_factory=lambda: ["tokenized_combined_dialog_data"],
-        metadata={"help": "Datasets of `data_scripts.prepare`, or dialogue .jsonl files."},
+        metadata={"help": "Datasets of `data_scripts.prepare`, or .jsonl files of dialogues not trained on."},
     )
     splits: list[str] = field(
         default_factory=lambda: ["val"],
