@@ -79,9 +79,10 @@ def alone(output_dir: str) -> Iterator[None]:
     )
     with ExitStack() as held:
         try:
+            made = [parent for parent in folder.parents if not parent.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             # After all else, where the run was refused before it wrote anything.
-            held.callback(_remove_empty, folder)
+            held.callback(_remove_empty, [folder, *made])
             held.enter_context(locked(folder / LOCK_FILE, taken))
         except OSError as error:
             raise not_writable(output_dir, "--output-dir", error) from None
@@ -94,9 +95,10 @@ def alone(output_dir: str) -> Iterator[None]:
             raise
 
 
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def refuse_earlier_run(output_dir: str) -> None:

@@ -199,6 +199,12 @@ def test_a_run_that_sigterm_stopped_does_not_end_as_one_that_is_done():
     exit_if_stopped(SimpleNamespace(stopped_at_step=None, args=arguments))
 
 
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path):
+    with pytest.raises(UserError), alone(str(tmp_path / "runs" / "gpt2")):
+        raise UserError("--data: bad")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_ctrl_c_tells_from_where_the_run_can_go_on(tmp_path, caplog):
     for checkpoint, told in ((None, "there is no checkpoint yet"), (8, "--resume goes on from checkpoint-8")):
         if checkpoint:
