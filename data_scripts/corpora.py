@@ -82,7 +82,8 @@ def _name_and_path(specification: str) -> tuple[str, str | None]:
     name, _, path = specification.partition("=")
     if name not in LOADERS:
         raise UserError(
-            f"--corpora {specification}: no such corpus; give NAME or NAME=PATH of {', '.join(LOADERS)}"
+            f"--corpora {specification}: no such corpus; give NAME or NAME=PATH of {', '.join(LOADERS)}, "
+            f"such as {jsonl.NAME}=mine.jsonl"
         )
     return name, path or None
 

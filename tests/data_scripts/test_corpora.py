@@ -215,6 +215,7 @@ def test_a_corpus_without_dialogues_is_an_error(own_corpus, records, options, pr
 
 def test_an_unknown_name_is_an_error():
     with pytest.raises(
-        UserError, match=r"--corpora reddit=x: no such corpus; give NAME or NAME=PATH of cornell"
+        UserError,
+        match=r"--corpora reddit=x: no such corpus; give NAME or NAME=PATH of cornell.+ as jsonl=mine.jsonl$",
     ):
         load_corpora(["reddit=x"])
