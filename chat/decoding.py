@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,14 @@ class DecodingSettings:
 def span(name: str) -> str:
     """The limits of a setting, for help and errors."""
     return " to ".join(map(str, LIMITS[name]))
+
+
+def check_settings(given: Mapping[str, float | None]) -> None:
+    """Raises UserError unless the settings of flags, where they are given, are within the limits."""
+    for name, value in given.items():
+        low, high = LIMITS[name]
+        if value is not None and not low <= value <= high:
+            raise UserError(f"--{name.replace('_', '-')} {value}: give {span(name)}")
 
 
 def check_seed(seed: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
-from chat.decoding import DecodingSettings, check_seed, span
+from chat.decoding import DecodingSettings, check_seed, check_settings
 from chat.model_files import TRAIN_ARGUMENTS_FILE
 from chat.published_paths import with_last_parts
 from training.trainer_arguments import PRECISION_HELP, Precision, trainer_arguments
@@ -45,19 +45,23 @@ class TrainArguments:
     final_model_shard_mb: int = field(
         default=5000, metadata={"help": "Largest file of the trained model's weights, in MB."}
     )
-    temperature: float = field(
-        default=DecodingSettings.temperature,
+    temperature: float | None = field(
+        default=None,
         metadata={
-            "help": "Temperature at which the trained model's replies are drawn, unless told otherwise."
+            "help": "Temperature at which the trained model's replies are drawn, unless told otherwise (not "
+            f"given, here and below: that of a chat model as --base, else {DecodingSettings.temperature})."
         },
     )
-    top_p: float = field(
-        default=DecodingSettings.top_p,
-        metadata={"help": "Nucleus from which the trained model's replies are drawn, unless told otherwise."},
+    top_p: float | None = field(
+        default=None,
+        metadata={"help": f"Nucleus from which they are drawn (not given: {DecodingSettings.top_p})."},
     )
-    best_of: int = field(
-        default=DecodingSettings.best_of,
-        metadata={"help": "Replies of which the chat gives the best, unless told otherwise; 1 streams it."},
+    best_of: int | None = field(
+        default=None,
+        metadata={
+            "help": "Replies of which the chat gives the best; 1 streams it (not given: "
+            f"{DecodingSettings.best_of})."
+        },
     )
     resume: bool = field(
         default=False,
@@ -198,12 +202,7 @@ class TrainArguments:
                 "only; give --per-device-train-batch-size 1 with a longer --packed-row-length, or --batching "
                 "grouped"
             )
-        if (decoding := self.decoding()) != decoding.clamped():
-            raise UserError(
-                f"--temperature {self.temperature} --top-p {self.top_p} --best-of {self.best_of}: give a "
-                f"temperature of {span('temperature')}, a top-p of {span('top_p')}, "
-                f"a best of {span('best_of')}"
-            )
+        check_settings(self.decoding())
         if self.max_steps == 0:
             raise UserError("--max-steps 0: give at least 1, or -1 to train for --num-train-epochs")
         self._check_push()
@@ -228,9 +227,9 @@ class TrainArguments:
 
         return Destination(self.push_to_hub, public=self.hub_public)
 
-    def decoding(self) -> DecodingSettings:
-        """The trained model's decoding defaults."""
-        return DecodingSettings(temperature=self.temperature, top_p=self.top_p, best_of=self.best_of)
+    def decoding(self) -> dict[str, float | None]:
+        """What was given of the trained model's decoding defaults."""
+        return {"temperature": self.temperature, "top_p": self.top_p, "best_of": self.best_of}
 
     def without_folders(self) -> TrainArguments:
         """The same with the last part of each path on this machine alone, to be published."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError, first_line
 from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm, load_tokenizer, model_from_config, positions_of
-from chat.template import extends_vocabulary
+from chat.template import extends_vocabulary, has_chat_format
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,7 +21,7 @@ def build_model(
     tokenizer: PreTrainedTokenizerBase,
     longest_sequence: int,
     attn_implementation: str | None = None,
-    decoding: DecodingSettings | None = None,
+    decoding: Mapping[str, float | None] | None = None,
 ) -> PreTrainedModel:
     """A causal language model whose embeddings, special ids and generation defaults fit the tokenizer.
 
@@ -29,14 +30,22 @@ def build_model(
         tokenizer: the dataset's, with our chat format.
         longest_sequence: of the dataset, in tokens.
         attn_implementation: attention kernels, by transformers' names (None: its default).
-        decoding: the model's decoding defaults (None: ours).
+        decoding: of the model's decoding defaults those that are given; the others are those of a base that
+            is a chat model, else ours.
 
     Raises:
         UserError: the base cannot be loaded, has another tokenizer than the dataset, too few positions, sees
             what comes after, or could not be loaded again.
     """
     from_config = base.endswith(".json")
-    model = model_from_config(base, tokenizer) if from_config else _from_weights(base, tokenizer)
+    own_decoding = DecodingSettings()
+    if from_config:
+        model = model_from_config(base, tokenizer)
+    else:
+        own_tokenizer = load_tokenizer(base, "--base")
+        model = _from_weights(base, own_tokenizer, tokenizer)
+        if has_chat_format(own_tokenizer):
+            own_decoding = DecodingSettings.from_generation_config(model.generation_config)
     if attn_implementation:
         _set_attention(model, attn_implementation)
     positions = positions_of(model.config, base, "--base")
@@ -49,12 +58,14 @@ def build_model(
         setattr(model.config, name, getattr(tokenizer, name))
     _check_loadable(model, base)
     model.loss_type = "ForCausalLM"
-    model.generation_config = (decoding or DecodingSettings()).to_generation_config(tokenizer)
+    model.generation_config = own_decoding.changed(**(decoding or {})).to_generation_config(tokenizer)
     return model
 
 
-def _from_weights(base: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    if not extends_vocabulary(tokenizer, load_tokenizer(base, "--base")):
+def _from_weights(
+    base: str, own_tokenizer: PreTrainedTokenizerBase, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    if not extends_vocabulary(tokenizer, own_tokenizer):
         raise UserError(
             f"--base {base}: its tokenizer is not the one that the data was tokenised with; prepare the data "
             f"with --tokenizer {base}"

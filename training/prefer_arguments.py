@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
-from chat.decoding import LIMITS, check_seed, span
+from chat.decoding import check_seed, check_settings
 from chat.model_files import PREFER_ARGUMENTS_FILE
 from chat.published_paths import with_last_parts
 from training.trainer_arguments import PRECISION_HELP, Precision, trainer_arguments
@@ -115,10 +115,7 @@ class PreferArguments:
             not_negative=("warmup_steps", "length_weight", "reply_loss_weight", "data_loss_weight"),
         )
         check_seed(self.seed)
-        for name in ("temperature", "top_p"):
-            (low, high), given = LIMITS[name], getattr(self, name)
-            if given is not None and not low <= given <= high:
-                raise UserError(f"--{name.replace('_', '-')} {given}: give {span(name)}")
+        check_settings({"temperature": self.temperature, "top_p": self.top_p})
         if self.calibrate and not self.data:
             raise UserError("--calibrate true: needs dialogues; give --data")
         if not 0 <= self.held_out_share < 1:

@@ -71,9 +71,9 @@ def test_what_a_cpu_lacks_is_said_not_tried(caplog, monkeypatch):
             "keeps packed dialogues apart in batches of one row only",
         ),
         ({"max_steps": 0}, "--max-steps 0"),
-        ({"temperature": 2.0}, "--temperature 2.0 --top-p 0.9 --best-of 1: give a temperature of 0.1 to 1.5"),
-        ({"top_p": 0.0}, "a top-p of 0.05 to 1.0"),
-        ({"best_of": 0}, "a best of 1 to 16"),
+        ({"temperature": 2.0}, "--temperature 2.0: give 0.1 to 1.5"),
+        ({"top_p": 0.0}, "--top-p 0.0: give 0.05 to 1.0"),
+        ({"best_of": 0}, "--best-of 0: give 1 to 16"),
     ],
 )
 def test_values_out_of_range_are_named(wrong, problem):

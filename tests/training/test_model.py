@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from chat.cli import UserError
+from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm
 from tests.tiny_models import tiny_model
 from tests.training.divided import as_zero3_leaves_them
@@ -64,6 +65,27 @@ def test_special_ids_and_generation_defaults_are_the_tokenizers(tiny_config_file
         assert config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
         assert config.eos_token_id == tokenizer.eos_token_id
     assert model.generation_config.do_sample and model.generation_config.top_p == 0.9
+
+
+def test_a_chat_model_keeps_how_its_replies_are_drawn_but_for_what_is_given(
+    model_folder, tokenizer, tmp_path
+):
+    shutil.copytree(model_folder, tmp_path / "chat")
+    drawn = {"temperature": 1.1, "top_p": 0.8, "best_of": 16, "do_sample": True}
+    (tmp_path / "chat" / "generation_config.json").write_text(json.dumps(drawn))
+    given = {"temperature": 0.5, "top_p": None}
+    model = build_model(str(tmp_path / "chat"), tokenizer, longest_sequence=8, decoding=given)
+    expected = DecodingSettings(temperature=0.5, top_p=0.8, best_of=16)
+    assert DecodingSettings.from_generation_config(model.generation_config) == expected
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id
+
+
+def test_how_another_base_draws_is_not_how_the_chat_does(base_model_folder, tokenizer):
+    drawn = {"temperature": 0.3, "do_sample": True}
+    (base_model_folder / "generation_config.json").write_text(json.dumps(drawn))
+    model = build_model(str(base_model_folder), tokenizer, longest_sequence=8, decoding={"top_p": 0.5})
+    expected = DecodingSettings(top_p=0.5)
+    assert DecodingSettings.from_generation_config(model.generation_config) == expected
 
 
 def test_another_tokenizer_than_the_datas_is_refused(base_model_folder):
