@@ -108,6 +108,9 @@ class Chat(gr.ChatInterface):
         def draw(history: Any, shown: Any, *values: Any) -> Iterator[Any]:
             before, last = turns_from(history[:-1]), turns_from(history[-1:])
             if not last or last[0]["role"] != USER:
+                if another:
+                    # Here and not in `waiting`: outside the queue it would go to the server's log.
+                    gr.Info("There is no reply yet to be drawn again.", duration=3)
                 yield gr.skip()
                 return
             values[-1]["rejected"] = _rejected(shown, values[-1]) if another else []
@@ -177,10 +180,7 @@ def edited(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | 
 
 def waiting(turns: Turns, field: str, event: gr.EventData) -> tuple[Turns, str | None]:
     """The conversation without the last reply."""
-    before = _without_reply(turns)
-    if not before:
-        gr.Info("There is no reply yet to be drawn again.", duration=3)
-    return before or turns, None
+    return _without_reply(turns) or turns, None
 
 
 def taken_back(history: Any) -> tuple[Turns, str]:

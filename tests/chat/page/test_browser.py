@@ -65,6 +65,12 @@ def test_nothing_is_sent_where_nothing_is_written(visitor):
     assert len(visitor.messages()) == 2
 
 
+def test_where_there_is_no_reply_none_can_be_drawn_again(visitor):
+    visitor.press("Again with another seed")
+    visitor.read_toast("There is no reply yet to be drawn again.")
+    visitor.until(lambda: visitor.is_idle() and visitor.messages() == [])
+
+
 def test_a_reply_streams_and_can_be_stopped(waiting):
     waiting.set_decoding(**LONG_REPLIES)
     waiting.type("Hello")
