@@ -9,6 +9,7 @@ window.gpt2chat = (() => {
     const MAX_IMPORT_BYTES = 2_000_000;
     const KEEP_EVERY_MILLISECONDS = 200;
     const MAX_STOPPING_MILLISECONDS = 3000;
+    const OTHER_TABS_MILLISECONDS = 1000;
     const NARROW = "(max-width: 899px)";
 
     // In milliseconds, for durations: the clock may be put back, and what waits for it would wait as long.
@@ -83,6 +84,8 @@ window.gpt2chat = (() => {
     const seen = new Map();
     const renamed = new Map();
     const said = (conversation) => JSON.stringify(conversation.turns);
+    // Whether the one says no more than the other, whose last message may have grown since.
+    const isIn = (earlier, later) => later.startsWith(earlier.slice(0, -'"}]'.length));
 
     // How often this tab has left a conversation, and had when the one that is to be kept was last shown.
     let departures = 0;
@@ -93,6 +96,22 @@ window.gpt2chat = (() => {
     const alike = (text) => (text ?? "").trim();
 
     // The newest conversation comes first; one in which nothing is said is none.
+    function put(conversation) {
+        const all = conversations();
+        const old = all.find((each) => each.id === conversation.id);
+        if (JSON.stringify(old) === JSON.stringify(conversation)) return;
+        const others = all.filter((each) => each !== old);
+        write(conversation.turns.length ? [conversation, ...others] : others);
+    }
+
+    // A browser tells its tabs late of what the others have written: one that writes at the same moment may put back
+    // what this tab has kept before.
+    let putting = 0;
+    function putAgain(conversation) {
+        const found = conversations().find((each) => each.id === conversation.id);
+        if (found && isIn(said(found), said(conversation))) put(conversation);
+    }
+
     function keep(sent) {
         if (!sent) return listing();
         const { continues, ...given } = sent;
@@ -103,22 +122,21 @@ window.gpt2chat = (() => {
         const current = !isLate && all.find((each) => each.id === tab.get(CURRENT));
         if (continues && current && !renamed.has(given.id)) renamed.set(given.id, current.id);
         let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
-        let old = all.find((each) => each.id === conversation.id);
+        const old = all.find((each) => each.id === conversation.id);
         if (continues && old) conversation.replies = { ...old.replies, ...given.replies };
-        if (old && seen.has(old.id) && ![seen.get(old.id), said(conversation)].includes(said(old))) {
+        const isOthers = old && seen.has(old.id) && !isIn(said(old), seen.get(old.id));
+        if (isOthers && said(old) !== said(conversation)) {
             if (said(conversation) === seen.get(old.id)) return listing();
             renamed.set(given.id, `${given.id}-${Date.now()}`);
             conversation = { ...given, id: renamed.get(given.id) };
-            old = undefined;
         }
         const message = conversation.turns.findLast((turn) => turn?.role === "user");
         if (alike(message?.content) === alike(tab.get(SENT))) tab.set(SENT, "");
         seen.set(conversation.id, said(conversation));
         if (!isLate) tab.set(CURRENT, conversation.id);
-        if (JSON.stringify(old) !== JSON.stringify(conversation)) {
-            const others = all.filter((each) => each !== old);
-            write(conversation.turns.length ? [conversation, ...others] : others);
-        }
+        put(conversation);
+        clearTimeout(putting);
+        putting = setTimeout(putAgain, OTHER_TABS_MILLISECONDS, conversation);
         return listing();
     }
 

@@ -149,6 +149,29 @@ def test_what_two_tabs_say_in_one_conversation_becomes_two(script_page, keep, st
     assert {name: len(each["turns"]) for name, each in stored().items()} == {"1": 6, identity: 6}
 
 
+def test_what_another_tab_puts_back_becomes_no_other_conversation(script_page, keep):
+    """It had read the store before this tab has kept more, and writes a conversation of its own."""
+    begun = conversation(1, "Hi", "Hello", "Why?", "Be")
+    keep(begun)
+    for text in ("Because", 'Because "so"', 'Because "so" it is'):
+        script_page.evaluate(WRITE, [KEY, begun])
+        script_page.evaluate(WRITE, [KEY, conversation(2, "Bye", "Oh")])
+        assert keep(conversation(1, "Hi", "Hello", "Why?", text)) == [["Hi", "1"], ["Bye", "2"]]
+
+
+LATER = "window.later = [], window.setTimeout = (does, _, given) => later.push([does, given]), 0"
+
+
+@pytest.mark.parametrize(("theirs", "remains"), [(["Hi"], ["Hi", "Hello"]), (["Hi", "Bye"], ["Hi", "Bye"])])
+def test_what_another_tab_puts_back_is_kept_again(script_page, keep, stored, theirs, remains):
+    """Not over what it has said itself."""
+    script_page.evaluate(LATER)
+    keep(conversation(1, "Hi", "Hello"))
+    script_page.evaluate(WRITE, [KEY, conversation(1, *theirs)])
+    script_page.evaluate("later.forEach(([does, given]) => does(given))")
+    assert [turn["content"] for turn in stored()["1"]["turns"]] == remains
+
+
 def test_one_that_the_server_had_forgotten_goes_on_in_its_place(keep, stored):
     keep(conversation(1, "Hi", "Hello") | {"replies": {"1": "first"}})
     new = {"continues": True, "replies": {"3": "second"}}
