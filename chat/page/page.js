@@ -72,6 +72,9 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sl
             each.setAttribute("aria-description", "Enter tells about this reply");
         }
         document.querySelectorAll(".reset-button").forEach(nameReset);
+        for (const each of document.querySelectorAll(".label-wrap, .toggle-button")) {
+            each.setAttribute("aria-expanded", Boolean(each.closest(".label-wrap.open, .sidebar.open")));
+        }
         for (const each of document.querySelectorAll(".sidebar-content")) each.inert = !each.closest(".sidebar.open");
         const isDrawing = Boolean(stopButton());
         // What is sent while an earlier part is read would stay out of sight, and its reply, too.

@@ -40,6 +40,14 @@ def test_the_closed_side_bar_is_passed_over(visitor):
     visitor.until(lambda: after_toggle() == "New conversation")
 
 
+def test_what_opens_and_closes_tells_whether_it_is_open(visitor):
+    for name in ("How replies are drawn", "Conversations"):
+        for is_open in (False, True, False):
+            button = visitor.page.get_by_role("button", name=name, expanded=is_open)
+            button.wait_for()
+            button.click()
+
+
 def test_a_reply_and_what_is_told_of_an_earlier_one_are_heard(visitor):
     visitor.listen()
     first = visitor.say("Hi!")
