@@ -409,6 +409,23 @@ def test_phone_and_dark(chromium, address, screenshot):
     phone.context.close()
 
 
+@pytest.fixture
+def on_a_phone(visitor):
+    """A visitor before a small screen."""
+    visitor.page.set_viewport_size({"width": 360, "height": 640})
+    yield visitor
+    visitor.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.parametrize("letters", [16, 24, 32])
+def test_large_letters_make_the_page_no_wider_than_a_phone(on_a_phone, letters):
+    on_a_phone.page.add_style_tag(content=f"html {{ font-size: {letters}px !important; }}")
+    width = "document.documentElement.scrollWidth"
+    on_a_phone.until(lambda: on_a_phone.page.evaluate(width) == 360, seconds=5)
+    first, second = (each.bounding_box() for each in on_a_phone.page.locator("#reply-buttons button").all())
+    assert (first["y"] == second["y"]) == (letters == 16)
+
+
 def is_on_top(button) -> bool:
     """Whether a tap would reach it."""
     return button.evaluate(
