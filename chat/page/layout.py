@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # What all functions that draw a reply wait in line for.
 DRAWING = "drawing"
 PLACEHOLDER = "Say something"
+# Of a message that is being written; with more, the button that sends it would be below the screen.
+MAX_SHOWN_LINES = 6
 WELCOME = "Say something, or begin with one of these"
 EXAMPLES = (
     "Hi! How are you today?",
@@ -121,6 +123,7 @@ def _chat(
             submit_btn=True,
             stop_btn=True,
             autofocus=False,
+            max_lines=MAX_SHOWN_LINES,
             max_length=MAX_MESSAGE_CHARACTERS,
         ),
         autofocus=False,

@@ -58,6 +58,15 @@ def test_an_example_is_an_opener(visitor):
     visitor.until(lambda: len(visitor.messages()) == 4)
 
 
+def test_a_long_message_leaves_the_button_that_sends_it_on_the_screen(visitor):
+    visitor.page.locator("#message textarea").fill("A line\n" * 60)
+    send = visitor.page.locator("#message button.submit-button")
+    visitor.page.wait_for_timeout(300)
+    assert is_on_top(send)
+    send.click()
+    visitor.reply_after(1)
+
+
 def test_nothing_is_sent_where_nothing_is_written(visitor):
     visitor.type("   ")
     visitor.page.locator("#message button.submit-button").click()
