@@ -158,13 +158,25 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sl
     // The first of two buttons under the field; their names are in the visitor's language.
     const SUBMIT_EDIT = "#chatbot .message-row:has(.edit-textarea) + .message-buttons button:first-of-type";
 
+    // What belongs to a composition (of Japanese, say) is none of these; Safari tells so by the code 229 alone.
+    const isKey = (event, key) =>
+        event.key === key && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+
+    // As in the field below; Gradio takes Enter for a line, and Escape for nothing.
+    function endEdit(event) {
+        if (!event.target.matches("#chatbot .edit-textarea")) return;
+        const [submit, cancel] = event.target.closest(".message-row").nextElementSibling.querySelectorAll("button");
+        const button = isKey(event, "Enter") ? submit : isKey(event, "Escape") && cancel;
+        if (!button) return;
+        event.preventDefault();
+        button.click();
+    }
+    window.addEventListener("keydown", endEdit, true);
+
     // Gradio sends an empty message, too, and lets a reply be drawn into another one.
     function refuse(event) {
         const isClick = event.type === "click";
-        // That which ends a composition (of Japanese, say) is none; Safari tells so by the code 229 alone.
-        const isEnter =
-            event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229 &&
-            event.target.matches("#message textarea");
+        const isEnter = isKey(event, "Enter") && event.target.matches("#message textarea");
         const isSend = isEnter || (isClick && event.target.closest("#message .submit-button"));
         const isAgain = isClick && event.target.closest(`#again, ${SUBMIT_EDIT}`);
         const isEmpty = isSend && !field()?.value.trim();

@@ -27,6 +27,27 @@ def test_the_field_the_buttons_and_who_speaks_have_names(visitor):
     assert field.input_value() == "Hello!"
 
 
+def test_an_edit_ends_by_the_keyboard(visitor):
+    visitor.say("Hello!")
+    before = visitor.messages()
+    field = visitor.page.get_by_role("textbox", name="Your message, edited")
+    visitor.press("Edit")
+    field.press("End")
+    visitor.page.keyboard.type(" Goodbye!")
+    visitor.page.keyboard.press("Escape")
+    visitor.until(lambda: field.count() == 0)
+    assert visitor.messages() == before
+    visitor.press("Edit")
+    field.press("End")
+    visitor.page.keyboard.type(" You")
+    visitor.page.keyboard.press("Shift+Enter")
+    visitor.page.keyboard.type("there!")
+    visitor.page.keyboard.press("Enter")
+    visitor.until(lambda: visitor.messages()[:1] == [("user", "Hello! You\nthere!")])
+    visitor.reply_after(1)
+    visitor.until(lambda: visitor.page.evaluate("document.activeElement.matches('#message textarea')"))
+
+
 def test_the_closed_side_bar_is_passed_over(visitor):
     toggle = visitor.page.get_by_label("Conversations", exact=True).first
 
