@@ -83,6 +83,8 @@ window.gpt2chat = (() => {
     // each tab's words are kept.
     const seen = new Map();
     const renamed = new Map();
+    // What this tab has put other words in the place of, as where a reply is drawn again.
+    const replaced = new Map();
     const said = (conversation) => JSON.stringify(conversation.turns);
     // Whether the one says no more than the other, whose last message may have grown since.
     const isIn = (earlier, later) => later.startsWith(earlier.slice(0, -'"}]'.length));
@@ -109,7 +111,7 @@ window.gpt2chat = (() => {
     let putting = 0;
     function putAgain(conversation) {
         const found = conversations().find((each) => each.id === conversation.id);
-        if (found && isIn(said(found), said(conversation))) put(conversation);
+        if (found && (isIn(said(found), said(conversation)) || said(found) === replaced.get(found.id))) put(conversation);
     }
 
     function keep(sent) {
@@ -124,7 +126,8 @@ window.gpt2chat = (() => {
         let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
         const old = all.find((each) => each.id === conversation.id);
         if (continues && old) conversation.replies = { ...old.replies, ...given.replies };
-        const isOthers = old && seen.has(old.id) && !isIn(said(old), seen.get(old.id));
+        const isOthers =
+            old && seen.has(old.id) && !isIn(said(old), seen.get(old.id)) && said(old) !== replaced.get(old.id);
         if (isOthers && said(old) !== said(conversation)) {
             if (said(conversation) === seen.get(old.id)) return listing();
             renamed.set(given.id, `${given.id}-${Date.now()}`);
@@ -132,6 +135,8 @@ window.gpt2chat = (() => {
         }
         const message = conversation.turns.findLast((turn) => turn?.role === "user");
         if (alike(message?.content) === alike(tab.get(SENT))) tab.set(SENT, "");
+        const before = seen.get(conversation.id);
+        if (before && !isIn(before, said(conversation))) replaced.set(conversation.id, before);
         seen.set(conversation.id, said(conversation));
         if (!isLate) tab.set(CURRENT, conversation.id);
         put(conversation);
@@ -181,6 +186,7 @@ window.gpt2chat = (() => {
             tab.set(CURRENT, id);
             seen.set(id, said(found));
             renamed.delete(id);
+            replaced.delete(id);
         }
         return found;
     }

@@ -159,13 +159,23 @@ def test_what_another_tab_puts_back_becomes_no_other_conversation(script_page, k
         assert keep(conversation(1, "Hi", "Hello", "Why?", text)) == [["Hi", "1"], ["Bye", "2"]]
 
 
+def test_a_reply_that_is_put_back_where_another_was_drawn_becomes_no_other_conversation(script_page, keep):
+    for turns in (["Hi", "Old"], ["Hi"], ["Hi", "New"], ["Hi", "New", "Why?"]):
+        assert keep(conversation(1, *turns)) == [["Hi", "1"]]
+        script_page.evaluate(WRITE, [KEY, conversation(1, "Hi", "Old")])
+
+
 LATER = "window.later = [], window.setTimeout = (does, _, given) => later.push([does, given]), 0"
 
 
-@pytest.mark.parametrize(("theirs", "remains"), [(["Hi"], ["Hi", "Hello"]), (["Hi", "Bye"], ["Hi", "Bye"])])
+@pytest.mark.parametrize(
+    ("theirs", "remains"),
+    [(["Hi"], ["Hi", "Hello"]), (["Hi", "Old"], ["Hi", "Hello"]), (["Hi", "Bye"], ["Hi", "Bye"])],
+)
 def test_what_another_tab_puts_back_is_kept_again(script_page, keep, stored, theirs, remains):
     """Not over what it has said itself."""
     script_page.evaluate(LATER)
+    keep(conversation(1, "Hi", "Old"))
     keep(conversation(1, "Hi", "Hello"))
     script_page.evaluate(WRITE, [KEY, conversation(1, *theirs)])
     script_page.evaluate("later.forEach(([does, given]) => does(given))")
