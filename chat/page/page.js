@@ -165,7 +165,7 @@ Object.assign(window.gpt2chat, (({ browser, field, given, isLeaving, sending, sl
     // As in the field below; Gradio takes Enter for a line, and Escape for nothing.
     function endEdit(event) {
         if (!event.target.matches("#chatbot .edit-textarea")) return;
-        const [submit, cancel] = event.target.closest(".message-row").nextElementSibling.querySelectorAll("button");
+        const [submit, cancel] = event.target.closest(".message-row").nextElementSibling?.querySelectorAll("button") ?? [];
         const button = isKey(event, "Enter") ? submit : isKey(event, "Escape") && cancel;
         if (!button) return;
         event.preventDefault();
