@@ -49,18 +49,21 @@ class TrainArguments:
         default=None,
         metadata={
             "help": "Temperature at which the trained model's replies are drawn, unless told otherwise (not "
-            f"given, here and below: that of a chat model as --base, else {DecodingSettings.temperature})."
+            f"given: that of a chat model as --base, else {DecodingSettings.temperature})."
         },
     )
     top_p: float | None = field(
         default=None,
-        metadata={"help": f"Nucleus from which they are drawn (not given: {DecodingSettings.top_p})."},
+        metadata={
+            "help": "Nucleus from which they are drawn (not given: that of a chat model as --base, else "
+            f"{DecodingSettings.top_p})."
+        },
     )
     best_of: int | None = field(
         default=None,
         metadata={
-            "help": "Replies of which the chat gives the best; 1 streams it (not given: "
-            f"{DecodingSettings.best_of})."
+            "help": "Replies of which the chat gives the best; 1 streams it (not given: that of a chat model "
+            f"as --base, else {DecodingSettings.best_of})."
         },
     )
     resume: bool = field(

@@ -58,7 +58,11 @@ def build_model(
         setattr(model.config, name, getattr(tokenizer, name))
     _check_loadable(model, base)
     model.loss_type = "ForCausalLM"
-    model.generation_config = own_decoding.changed(**(decoding or {})).to_generation_config(tokenizer)
+    given = dict(decoding or {})
+    # Whoever says how replies are drawn has them drawn, also where the base takes the most probable.
+    do_sample = True if any(value is not None for value in given.values()) else None
+    drawn = own_decoding.changed(do_sample=do_sample, **given)
+    model.generation_config = drawn.to_generation_config(tokenizer)
     return model
 
 

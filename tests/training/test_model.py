@@ -80,6 +80,14 @@ def test_a_chat_model_keeps_how_its_replies_are_drawn_but_for_what_is_given(
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
 
 
+@pytest.mark.parametrize("given", [{}, {"best_of": 4}])
+def test_a_chat_model_that_draws_nothing_does_where_it_is_told_how(model_folder, tokenizer, tmp_path, given):
+    shutil.copytree(model_folder, tmp_path / "chat")
+    (tmp_path / "chat" / "generation_config.json").write_text('{"do_sample": false}')
+    model = build_model(str(tmp_path / "chat"), tokenizer, longest_sequence=8, decoding=given)
+    assert model.generation_config.do_sample is bool(given)
+
+
 def test_how_another_base_draws_is_not_how_the_chat_does(base_model_folder, tokenizer):
     drawn = {"temperature": 0.3, "do_sample": True}
     (base_model_folder / "generation_config.json").write_text(json.dumps(drawn))
