@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -101,9 +101,14 @@ def check_writable(output: str | Path, flag: str) -> None:
     except OSError as error:
         raise not_writable(output, flag, error) from None
     finally:
-        for folder in (tried, *made):
-            with suppress(OSError):
-                folder.rmdir()
+        remove_empty([tried, *made])
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes those of the folders in which there is nothing, in this order."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def not_writable(output: str | Path, flag: str, error: OSError) -> UserError:

@@ -7,13 +7,13 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
-from chat.folders import locked, not_writable, write_whole
+from chat.folders import locked, not_writable, remove_empty, write_whole
 from chat.hub import publishing
 from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
 from training.checkpoints import (
@@ -82,7 +82,7 @@ def alone(output_dir: str) -> Iterator[None]:
             made = [parent for parent in folder.parents if not parent.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             # After all else, where the run was refused before it wrote anything.
-            held.callback(_remove_empty, [folder, *made])
+            held.callback(remove_empty, [folder, *made])
             held.enter_context(locked(folder / LOCK_FILE, taken))
         except OSError as error:
             raise not_writable(output_dir, "--output-dir", error) from None
@@ -91,14 +91,8 @@ def alone(output_dir: str) -> Iterator[None]:
         except KeyboardInterrupt:
             last = last_whole_checkpoint(output_dir)
             kept = f"--resume goes on from {last.name}" if last else "there is no checkpoint yet"
-            logger.info("Ctrl-C saves nothing, as SIGTERM (`kill`) would: %s", kept)
+            logger.info("Ctrl-C saves nothing; SIGTERM (`kill`) would have: %s", kept)
             raise
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def refuse_earlier_run(output_dir: str) -> None:
