@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -94,21 +94,29 @@ def check_writable(output: str | Path, flag: str) -> None:
     Raises:
         UserError: no folder can be made there.
     """
-    place, [tried] = _places(output, "tried")
-    made = [parent for parent in place.parents if not parent.exists()]
+    _, [tried] = _places(output, "tried")
     try:
-        tried.mkdir(parents=True, exist_ok=True)
+        with gone_if_empty(tried):
+            pass
     except OSError as error:
         raise not_writable(output, flag, error) from None
+
+
+@contextmanager
+def gone_if_empty(folder: Path) -> Iterator[None]:
+    """Makes a folder; after the block it goes, and each parent that was made for it, where nothing is in it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    made = [folder, *(parent for parent in folder.parents if not parent.exists())]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        remove_empty([tried, *made])
-
-
-def remove_empty(folders: Iterable[Path]) -> None:
-    """Removes those of the folders in which there is nothing, in this order."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 def not_writable(output: str | Path, flag: str, error: OSError) -> UserError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.cli import UserError
-from chat.folders import locked, not_writable, remove_empty, write_whole
+from chat.folders import gone_if_empty, locked, not_writable, write_whole
 from chat.hub import publishing
 from chat.model_files import FREE_TO_CHANGE, TRAIN_ARGUMENTS_FILE
 from training.checkpoints import (
@@ -79,10 +79,8 @@ def alone(output_dir: str) -> Iterator[None]:
     )
     with ExitStack() as held:
         try:
-            made = [parent for parent in folder.parents if not parent.exists()]
-            folder.mkdir(parents=True, exist_ok=True)
-            # After all else, where the run was refused before it wrote anything.
-            held.callback(remove_empty, [folder, *made])
+            # Empty where the run was refused before it wrote anything.
+            held.enter_context(gone_if_empty(folder))
             held.enter_context(locked(folder / LOCK_FILE, taken))
         except OSError as error:
             raise not_writable(output_dir, "--output-dir", error) from None
