@@ -88,6 +88,8 @@ window.gpt2chat = (() => {
     const said = (conversation) => JSON.stringify(conversation.turns);
     // Whether the one says no more than the other, whose last message may have grown since.
     const isIn = (earlier, later) => later.startsWith(earlier.slice(0, -'"}]'.length));
+    // Whether what the browser keeps is what this tab had said before it said what is known of it.
+    const isOwn = (kept, known) => isIn(said(kept), known) || said(kept) === replaced.get(kept.id);
 
     // How often this tab has left a conversation, and had when the one that is to be kept was last shown.
     let departures = 0;
@@ -98,8 +100,7 @@ window.gpt2chat = (() => {
     const alike = (text) => (text ?? "").trim();
 
     // The newest conversation comes first; one in which nothing is said is none.
-    function put(conversation) {
-        const all = conversations();
+    function put(conversation, all) {
         const old = all.find((each) => each.id === conversation.id);
         if (JSON.stringify(old) === JSON.stringify(conversation)) return;
         const others = all.filter((each) => each !== old);
@@ -110,8 +111,9 @@ window.gpt2chat = (() => {
     // what this tab has kept before.
     let putting = 0;
     function putAgain(conversation) {
-        const found = conversations().find((each) => each.id === conversation.id);
-        if (found && (isIn(said(found), said(conversation)) || said(found) === replaced.get(found.id))) put(conversation);
+        const all = conversations();
+        const found = all.find((each) => each.id === conversation.id);
+        if (found && isOwn(found, said(conversation))) put(conversation, all);
     }
 
     function keep(sent) {
@@ -126,8 +128,7 @@ window.gpt2chat = (() => {
         let conversation = { ...given, id: renamed.get(given.id) ?? given.id };
         const old = all.find((each) => each.id === conversation.id);
         if (continues && old) conversation.replies = { ...old.replies, ...given.replies };
-        const isOthers =
-            old && seen.has(old.id) && !isIn(said(old), seen.get(old.id)) && said(old) !== replaced.get(old.id);
+        const isOthers = old && seen.has(old.id) && !isOwn(old, seen.get(old.id));
         if (isOthers && said(old) !== said(conversation)) {
             if (said(conversation) === seen.get(old.id)) return listing();
             renamed.set(given.id, `${given.id}-${Date.now()}`);
@@ -139,7 +140,7 @@ window.gpt2chat = (() => {
         if (before && !isIn(before, said(conversation))) replaced.set(conversation.id, before);
         seen.set(conversation.id, said(conversation));
         if (!isLate) tab.set(CURRENT, conversation.id);
-        put(conversation);
+        put(conversation, all);
         clearTimeout(putting);
         putting = setTimeout(putAgain, OTHER_TABS_MILLISECONDS, conversation);
         return listing();
