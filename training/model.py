@@ -58,11 +58,11 @@ def build_model(
         setattr(model.config, name, getattr(tokenizer, name))
     _check_loadable(model, base)
     model.loss_type = "ForCausalLM"
-    given = dict(decoding or {})
-    # Whoever says how replies are drawn has them drawn, also where the base takes the most probable.
-    do_sample = True if any(value is not None for value in given.values()) else None
-    drawn = own_decoding.changed(do_sample=do_sample, **given)
-    model.generation_config = drawn.to_generation_config(tokenizer)
+    given = {name: value for name, value in (decoding or {}).items() if value is not None}
+    if given:
+        # Whoever says how replies are drawn has them drawn, also where the base takes the most probable.
+        own_decoding = own_decoding.changed(**given, do_sample=True)
+    model.generation_config = own_decoding.to_generation_config(tokenizer)
     return model
 
 
