@@ -101,8 +101,8 @@ def _checked(corpora: list[Corpus], specifications: list[str]) -> list[Corpus]:
         )
     if not any(corpus.val for corpus in corpora):
         raise UserError(
-            "--val-fraction: no dialogue is left for validation; raise it, or give dialogues of more "
-            "groups, or some that are marked `val`"
+            "--val-fraction: no dialogue is left for validation; give a fraction above 0, and dialogues of "
+            "at least two groups, or some that are marked `val`"
         )
     return corpora
 

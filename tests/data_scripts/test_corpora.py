@@ -201,7 +201,7 @@ def test_duplicates_are_found_across_corpora(own_corpus):
         (
             many(4, group="any"),
             {"val_fraction": 0.5},
-            "give dialogues of more groups, or some that are marked",
+            "dialogues of at least two groups, or some that are marked",
         ),
         (many(4, split="val"), {}, "--val-fraction: no dialogue is left for training"),
         (many(4), {"val_fraction": 0.9}, "--val-fraction: no dialogue is left for training"),
