@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
+
 MAX_SEED = 2**32 - 1
 LIMITS = {
     "temperature": (0.1, 1.5),
@@ -23,6 +26,14 @@ LIMITS = {
     "frequency_penalty": (0.0, 2.0),
     "best_of": (1, 16),
     "seed": (0, MAX_SEED),
+}
+# What `generate` has and not every engine here, with the values that change nothing.
+NOT_TAKEN = {
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+    "min_p": 0.0,
+    "typical_p": 1.0,
 }
 
 
@@ -56,6 +67,13 @@ class DecodingSettings:
     @classmethod
     def from_generation_config(cls, generation_config: GenerationConfig) -> DecodingSettings:
         """The model's own settings, with our default wherever its `generation_config.json` is silent."""
+        told = {name: getattr(generation_config, name, None) for name in NOT_TAKEN}
+        if left_out := [name for name, value in told.items() if value not in (None, NOT_TAKEN[name])]:
+            logger.warning(
+                "generation_config.json: replies are drawn without its %s; against repetition the chat takes "
+                "frequency_penalty",
+                ", ".join(left_out),
+            )
         names = (field.name for field in fields(cls) if field.name != "seed")
         own = {name: value for name in names if (value := getattr(generation_config, name, None)) is not None}
         return cls(**own).clamped()
