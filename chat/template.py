@@ -45,8 +45,8 @@ def add_chat_format(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
     if tokenizer.eos_token is None:
         raise ValueError("has no end-of-text token (eos_token) to end a turn with")
     tokenizer.add_special_tokens({"pad_token": PAD_TOKEN, "extra_special_tokens": list(ROLE_TOKENS.values())})
-    # Where `generate` goes on, a batch of prompts must end.
-    tokenizer.padding_side = "left"
+    # Where `generate` goes on, a batch of prompts must end. Saved is what stands among the `init_kwargs`.
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
     # Llama's puts a space before the first word of a text, and none before a word behind a token.
     for before_text in ("", "(' ' if text else '') ~ "):
         tokenizer.chat_template = chat_template().replace(

@@ -114,10 +114,12 @@ def test_a_base_that_has_some_of_our_role_tokens_has_not_our_format():
     assert not has_chat_format(tokenizer)
 
 
-def test_prompts_of_a_batch_end_where_generation_goes_on():
+def test_prompts_of_a_batch_end_where_generation_goes_on_also_once_the_tokenizer_is_saved(tmp_path):
     tokenizer = llamas("first")
     tokenizer.padding_side = "right"
     assert add_chat_format(tokenizer).padding_side == "left"
+    tokenizer.save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path).padding_side == "left"
 
 
 @pytest.mark.parametrize(
