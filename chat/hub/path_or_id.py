@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -52,8 +53,10 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
     """
     check_path(flag, name)
     local = is_local(name)
-    unreachable = None if local else _why_unreachable(flag, name, repo_type)
+    unreachable = None if local else _why_unreachable(flag, name, repo_type, what)
     try:
+        if local and Path(name).is_dir():
+            _check_whole(flag, name, what, os.listdir(name))
         with _offline_mode() if unreachable else nullcontext():
             yield
     except UserError:
@@ -92,11 +95,24 @@ def _offline_mode() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
+def _check_whole(flag: str, name: str, what: str, files: Container[str]) -> None:
+    """Raises UserError for an adapter, of which no more than its tokenizer may be taken.
+
+    Where PEFT is installed, transformers would put it onto the base that it names, from wherever that is.
+    """
+    if what != "tokenizer" and "adapter_config.json" in files and "config.json" not in files:
+        raise UserError(
+            f"{flag} {name}: holds an adapter of PEFT without its base; merge them (`merge_and_unload()`), "
+            "save the result with the base's tokenizer in another folder, and give that"
+        )
+
+
+def _why_unreachable(flag: str, name: str, repo_type: str, what: str) -> str | None:
     """Why the Hub does not answer, or None where it has the repository.
 
     Raises:
-        UserError: the Hub answers that there is no such repository, or that it may not be read.
+        UserError: the Hub answers that there is no such repository, or that it may not be read; or it holds
+            an adapter.
     """
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -106,7 +122,7 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
     )
 
     try:
-        hub_api().repo_info(name, repo_type=repo_type, timeout=10)
+        found = hub_api().repo_info(name, repo_type=repo_type, timeout=10)
     except HFValidationError:
         raise UserError(f"{flag} {name}: neither an existing path nor a Hub id (user/name)") from None
     except GatedRepoError as error:
@@ -123,4 +139,5 @@ def _why_unreachable(flag: str, name: str, repo_type: str) -> str | None:
         if failure.is_lasting:
             raise UserError(f"{flag} {name}: {failure}") from error
         return failure.reason
+    _check_whole(flag, name, what, [each.rfilename for each in found.siblings or ()])
     return None

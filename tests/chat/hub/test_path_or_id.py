@@ -1,5 +1,7 @@
 """What is a path and what a Hub id, and why neither can be loaded."""
 
+from types import SimpleNamespace
+
 import httpx2
 import pytest
 from huggingface_hub.errors import (
@@ -65,6 +67,7 @@ def test_why_a_model_of_the_hub_is_not_there_is_told(monkeypatch, error, told):
     def repo_info(*_, **__):
         if error:
             raise error
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename="config.json")])
 
     monkeypatch.setattr("huggingface_hub.HfApi.repo_info", repo_info)
     with (
@@ -88,3 +91,27 @@ def test_after_a_hub_that_could_not_be_reached_it_is_asked_again(monkeypatch):
         meanwhile.append(constants.HF_HUB_OFFLINE)
         raise OSError("not in the cache")
     assert meanwhile == [True] and constants.HF_HUB_OFFLINE is False
+
+
+@pytest.mark.parametrize("place", ["on this machine", "on the Hub"])
+def test_an_adapter_is_to_be_merged_into_its_base_and_its_tokenizer_may_be_taken(
+    monkeypatch, tmp_path, place
+):
+    """Where PEFT is installed, transformers would load the base that it names, from wherever that is."""
+    files = ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"]
+    for file in files:
+        (tmp_path / file).touch()
+    siblings = [SimpleNamespace(rfilename=file) for file in files]
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi.repo_info", lambda *_, **__: SimpleNamespace(siblings=siblings)
+    )
+    name = str(tmp_path) if place == "on this machine" else "user/adapter"
+    with explained("--base", name, "tokenizer"):
+        pass
+    problem = f"^--base {name}: holds an adapter of PEFT without its base; merge them"
+    with pytest.raises(UserError, match=problem), explained("--base", name, "model"):
+        pass
+    siblings.append(SimpleNamespace(rfilename="config.json"))
+    (tmp_path / "config.json").touch()
+    with explained("--base", name, "model"):
+        pass
