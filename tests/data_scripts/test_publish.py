@@ -217,6 +217,17 @@ def test_the_command_that_trains_on_it_names_a_base_of_its_tokenizer(prepared, o
     assert f"\npython -m training.train --data someone/talk{base}\n" in card
 
 
+def test_the_card_tells_what_reads_the_dialogues(prepared):
+    """`load_dataset` takes the distractors of some turns of `val` for an error, and personas behind 10 MB."""
+    import pandas
+
+    card = str(render_card(json.loads((prepared / "stats.json").read_text()), "someone/talk"))
+    assert "as JSON lines, for `pandas.read_json(path, lines=True)`" in card
+    for path in (prepared / "dialogues").glob("*.jsonl"):
+        written = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert written and pandas.read_json(path, lines=True).to_dict("records") == written
+
+
 def test_own_dialogues_are_not_said_to_be_reworded(prepared):
     stats = json.loads((prepared / "stats.json").read_text())
     assert "was turned into written English" in str(render_card(stats, "someone/talk"))
