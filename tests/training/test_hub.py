@@ -10,13 +10,17 @@ import pytest
 
 from chat.cli import UserError
 from chat.hub.cards import RepositoryState
+from chat.hub.publishing import additions_of
 from chat.hub.repositories import Destination
-from tests.conftest import ROOT, no_room, wait_until
+from tests.conftest import ROOT, SAMPLE_CORPORA, no_room, wait_until
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import contents, mentions, python, started
 from tests.training.conftest import flags_of
+from training import hub as training_hub
+from training import push_checkpoints
 from training.arguments import TrainArguments
+from training.push_checkpoints import SNAPSHOTS, PushCheckpoints
 
 TOKEN = "hf_OfSomeoneWhoMayWrite"
 CHAT, TALK = ("model", "someone/chat"), ("dataset", "someone/talk")
@@ -111,14 +115,12 @@ def test_a_run_is_pushed_while_the_hub_fails(repositories, machine, tmp_path):
 
 def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monkeypatch):
     """A machine that comes back to the network takes nothing from the one that has gone on meanwhile."""
-    from training import push_checkpoints as pushes
-
     for name in ("make", "make_branch", "refuse_another_model", "refuse_other_run"):
-        monkeypatch.setattr(pushes, name, lambda *_: None)
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [400, 700])
+        monkeypatch.setattr(push_checkpoints, name, lambda *_: None)
+    monkeypatch.setattr(push_checkpoints, "steps_on_hub", lambda _: [400, 700])
     committed = []
-    monkeypatch.setattr(pushes, "commit_files", lambda *_, **__: committed.append(1))
-    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None)
+    monkeypatch.setattr(push_checkpoints, "commit_files", lambda *_, **__: committed.append(1))
+    push = PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None)
     with pytest.raises(UserError, match="holds the checkpoint of step 700, another process goes on with"):
         push._commit(tmp_path, 500)
     push._commit(tmp_path, 800)
@@ -131,27 +133,22 @@ def test_the_checkpoints_of_a_process_that_goes_on_elsewhere_stay(tmp_path, monk
 
 def test_a_new_run_asks_again_before_its_first_push_whose_the_branch_is(tmp_path, monkeypatch):
     """Another one may have begun to push there since the start, of which this one would take the place."""
-    from training import hub
-    from training import push_checkpoints as pushes
-
     for name in ("make", "make_branch", "refuse_another_model"):
-        monkeypatch.setattr(pushes, name, lambda *_: None)
-    for module in (hub, pushes):
+        monkeypatch.setattr(push_checkpoints, name, lambda *_: None)
+    for module in (training_hub, push_checkpoints):
         monkeypatch.setattr(module, "steps_on_hub", lambda _: [4])
-    monkeypatch.setattr(pushes, "commit_files", lambda *_, **__: pytest.fail("pushed"))
-    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None, is_ours=True)
+    monkeypatch.setattr(push_checkpoints, "commit_files", lambda *_, **__: pytest.fail("pushed"))
+    push = PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None, is_ours=True)
     with pytest.raises(UserError, match="holds checkpoints of an earlier run, up to step 4"):
         push._commit(tmp_path, 6)
     push.close()
 
 
 def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(tmp_path, monkeypatch):
-    from training import push_checkpoints as pushes
-
     for name in ("make", "make_branch", "refuse_another_model", "refuse_other_run"):
-        monkeypatch.setattr(pushes, name, lambda *_: None)
+        monkeypatch.setattr(push_checkpoints, name, lambda *_: None)
     tries, failures, branch = [], [ConnectionError("down")], []
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: branch)
+    monkeypatch.setattr(push_checkpoints, "steps_on_hub", lambda _: branch)
 
     def commit_files(destination, additions, *, but, **_):
         tries.append(([each.path_in_repo for each in additions], but))
@@ -159,11 +156,11 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
             raise failures.pop()
         branch[:] = sorted(int(path[11]) for path in (*tries[-1][0], *but))
 
-    monkeypatch.setattr(pushes, "commit_files", commit_files)
+    monkeypatch.setattr(push_checkpoints, "commit_files", commit_files)
     for step in (2, 4):
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}" / WEIGHTS).touch()
-    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None)
+    push = PushCheckpoints(Destination("someone/chat"), str(tmp_path), 0, None)
     with pytest.raises(ConnectionError):
         push._commit(tmp_path, 4)
     push._commit(tmp_path, 4)
@@ -179,8 +176,6 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
 
 
 def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(short_run, monkeypatch):
-    from training import hub as pushes
-
     made, published, answers = [], [], [ConnectionError("down"), [4]]
 
     def steps_on_hub(_):
@@ -188,51 +183,49 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
             raise answer
         return answer
 
-    monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
-    monkeypatch.setattr(pushes, "make", made.append)
+    monkeypatch.setattr(training_hub, "steps_on_hub", steps_on_hub)
+    monkeypatch.setattr(training_hub, "make", made.append)
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
     monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
     monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
-    monkeypatch.setattr(pushes, "publish_model", lambda *_, **__: published.append(1))
+    monkeypatch.setattr(training_hub, "publish_model", lambda *_, **__: published.append(1))
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
     run, destination = short_run(), Destination("someone/chat")
-    is_ours = pushes.begin(run, destination)
+    is_ours = training_hub.begin(run, destination)
     assert not is_ours
     with pytest.raises(UserError, match=r"holds checkpoints of an earlier run.* whole on this machine"):
-        pushes.publish_final_model(run, destination, is_ours, 6)
+        training_hub.publish_final_model(run, destination, is_ours, 6)
     assert not published and made == [destination]
     answers[:] = [[], []]
-    assert pushes.begin(run, destination)
-    pushes.publish_final_model(run, destination, True, 6)
+    assert training_hub.begin(run, destination)
+    training_hub.publish_final_model(run, destination, True, 6)
     assert published == [1] and answers == [[]]
 
 
 def test_the_model_is_published_with_a_card_of_its_own_and_the_tag_that_was_asked_for(short_run, monkeypatch):
-    from training import hub as pushes
-
     done = []
-    monkeypatch.setattr(pushes, "make", lambda _: None)
-    monkeypatch.setattr(pushes, "refuse_another_model", lambda _: None)
+    monkeypatch.setattr(training_hub, "make", lambda _: None)
+    monkeypatch.setattr(training_hub, "refuse_another_model", lambda _: None)
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *given: done.append(given))
-    monkeypatch.setattr(pushes, "publish_model", lambda *_, message, tag, **__: done.append((message, tag)))
+    monkeypatch.setattr(
+        training_hub, "publish_model", lambda *_, message, tag, **__: done.append((message, tag))
+    )
     run = short_run(push_to_hub="someone/chat", hub_tag="v1")
-    pushes.publish_final_model(run, Destination("someone/chat"), True, 6)
+    training_hub.publish_final_model(run, Destination("someone/chat"), True, 6)
     assert done == [(run.final_model_dir, "someone/chat"), ("Model of step 6", "v1")]
 
 
 def test_the_results_of_a_model_that_is_published_again_stay_in_its_card(short_run, tmp_path, monkeypatch):
-    from training import hub as pushes
-
     merges, weights = [], {WEIGHTS: sha256(b"these").hexdigest()}
-    monkeypatch.setattr(pushes, "make", lambda _: None)
-    monkeypatch.setattr(pushes, "refuse_another_model", lambda _: None)
+    monkeypatch.setattr(training_hub, "make", lambda _: None)
+    monkeypatch.setattr(training_hub, "refuse_another_model", lambda _: None)
     monkeypatch.setattr("eval.publish_card.files_on", lambda *_: ["README.md", *weights])
     monkeypatch.setattr("eval.publish_card.checksums", lambda *_: weights)
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
-    monkeypatch.setattr(pushes, "publish_model", lambda *_, merge_card, **__: merges.append(merge_card))
+    monkeypatch.setattr(training_hub, "publish_model", lambda *_, merge_card, **__: merges.append(merge_card))
     (tmp_path / "final").mkdir()
     (tmp_path / "final" / WEIGHTS).write_bytes(b"these")
-    pushes.publish_final_model(short_run(), Destination("someone/chat"), True, 6)
+    training_hub.publish_final_model(short_run(), Destination("someone/chat"), True, 6)
     mark = "<!-- Written by `python -m eval.card`"
     ours, there = (f"---\na: 1\n---\n{mark}\n{text}" for text in ("Not evaluated.", "Perplexity: 20"))
     assert merges[0](there, ours) == there and merges[0](None, ours) == ours
@@ -244,19 +237,18 @@ def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, monkey
     from chat.hub import spaces
     from data_scripts import publish
     from eval import publish_card, publish_model
-    from training import hub as pushes
 
     card, index = "---\na: [\n---\n# Mine", "---\nmodel-index: none\n---\n# Mine"
     monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
     monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [])
+    monkeypatch.setattr(training_hub, "steps_on_hub", lambda _: [])
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), card))
     monkeypatch.setattr(publish_card, "changeable_card", lambda _: RepositoryState("c0ffee", (), index))
     monkeypatch.setattr(publish_model, "_staged", lambda _: pytest.fail("work"))
     destination = Destination("someone/chat")
     to_publish = publish_model.PublishModelArguments(str(ROOT / "models" / "pocket"), "someone/chat")
     for begin in (
-        lambda: pushes.begin(short_run(), destination),
+        lambda: training_hub.begin(short_run(), destination),
         lambda: publish.make_dataset_ready(Destination("someone/chat", "dataset")),
         lambda: spaces.make_space_ready(Destination("someone/chat", "space"), "a mark"),
         lambda: publish_model.publish(to_publish),
@@ -276,57 +268,48 @@ def write_checkpoints(folder: Path, *steps: int, **state) -> None:
 
 
 def test_what_the_hub_has_comes_beside_what_is_here(tmp_path, monkeypatch):
-    from training import hub as pushes
-
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
-    monkeypatch.setattr(pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4, 6))
+    monkeypatch.setattr(training_hub, "steps_on_hub", lambda _: [4, 6])
+    monkeypatch.setattr(
+        training_hub, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4, 6)
+    )
     write_checkpoints(tmp_path, 4, mine=True)
-    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
     assert json.loads((tmp_path / "checkpoint-4" / "trainer_state.json").read_text())["mine"]
 
 
 def test_what_is_left_of_another_runs_download_is_not_taken(tmp_path, monkeypatch):
-    from training import hub as pushes
-
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4])
-    monkeypatch.setattr(pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4))
-    write_checkpoints(tmp_path / pushes.DOWNLOAD, 100)
-    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    monkeypatch.setattr(training_hub, "steps_on_hub", lambda _: [4])
+    monkeypatch.setattr(training_hub, "download", lambda _, __, folder, allow: write_checkpoints(folder, 4))
+    write_checkpoints(tmp_path / training_hub.DOWNLOAD, 100)
+    training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-4"]
 
 
 def test_what_the_hub_has_is_fetched_only_where_it_is_newer(tmp_path, monkeypatch):
-    from training import hub as pushes
-
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
-    monkeypatch.setattr(pushes, "download", lambda _, __, folder, allow: write_checkpoints(folder, 6))
-    monkeypatch.setattr(pushes, "_fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(training_hub, "steps_on_hub", lambda _: [4, 6])
+    monkeypatch.setattr(training_hub, "download", lambda _, __, folder, allow: write_checkpoints(folder, 6))
+    monkeypatch.setattr(training_hub, "_fetch", lambda *_: pytest.fail("fetched"))
     write_checkpoints(tmp_path, 6)
-    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
 
 
 def test_what_is_half_there_is_not_fetched_and_gives_way_to_what_is_whole(tmp_path, monkeypatch):
-    from training import hub as pushes
-
     def download(_, __, folder, allow):
         write_checkpoints(folder, 4, 6)
         (folder / "checkpoint-6" / "trainer_state.json").write_text('{"global_st')
 
-    monkeypatch.setattr(pushes, "steps_on_hub", lambda _: [4, 6])
-    monkeypatch.setattr(pushes, "download", download)
+    monkeypatch.setattr(training_hub, "steps_on_hub", lambda _: [4, 6])
+    monkeypatch.setattr(training_hub, "download", download)
     (tmp_path / "checkpoint-4").mkdir()
     (tmp_path / "checkpoint-4" / WEIGHTS).touch()
-    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
     assert [path.name for path in tmp_path.rglob("*")] == ["checkpoint-4", "trainer_state.json"]
 
 
 @pytest.fixture
 def on_hub(tmp_path, monkeypatch) -> Path:
     """A folder that stands for the branch of checkpoints, in a repository without a model."""
-    from chat.hub.publishing import additions_of
-    from training import hub as pushes
-
     branch = tmp_path / "hub"
 
     def download(_, __, folder, allow):
@@ -337,9 +320,9 @@ def on_hub(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
     for module in ("chat.hub.repositories", "training.hub", "training.push_checkpoints"):
         monkeypatch.setattr(f"{module}.make", lambda _: None)
-    monkeypatch.setattr(pushes, "files_on", lambda *_: contents(branch))
+    monkeypatch.setattr(training_hub, "files_on", lambda *_: contents(branch))
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
-    monkeypatch.setattr(pushes, "download", download)
+    monkeypatch.setattr(training_hub, "download", download)
     return branch
 
 
@@ -352,7 +335,6 @@ def of_run(folder: Path, run: str, step: int) -> None:
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, tmp_path, monkeypatch):
     """Neither one that is there at the start nor one that comes while it trains."""
-    from training import hub as pushes
 
     def publish(*_, **__):
         raise AssertionError("published")
@@ -361,46 +343,40 @@ def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, t
     run, destination = short_run(resume=resume), Destination("someone/bert")
     if resume:
         of_run(tmp_path / "run", "mine", 4)
-    assert pushes.begin(run, destination)
-    monkeypatch.setattr(pushes, "publish_model", publish)
+    assert training_hub.begin(run, destination)
+    monkeypatch.setattr(training_hub, "publish_model", publish)
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: bert)
     error = "^--push-to-hub someone/bert: is another model, which this would overwrite; name another"
     with pytest.raises(UserError, match=f"{error}$"):
-        pushes.begin(run, destination)
+        training_hub.begin(run, destination)
     with pytest.raises(UserError, match=f"{error}; .*final is not on the Hub, but whole on this machine"):
-        pushes.publish_final_model(run, destination, True, 6)
+        training_hub.publish_final_model(run, destination, True, 6)
 
 
 def test_a_tag_that_is_taken_is_refused_before_the_work_but_may_be_a_resumed_runs_own(
     short_run, on_hub, monkeypatch
 ):
-    from training import hub as pushes
-
     monkeypatch.setattr("chat.hub.repositories._tags", lambda _: {"v1": "c0ffee"})
-    monkeypatch.setattr(pushes, "fetch_checkpoints", lambda *_: None)
+    monkeypatch.setattr(training_hub, "fetch_checkpoints", lambda *_: None)
     run = {"push_to_hub": "someone/chat", "hub_tag": "v1"}
     with pytest.raises(UserError, match=r"^--hub-tag v1: someone/chat has this tag already; give another"):
-        pushes.begin(short_run(**run), Destination("someone/chat"))
-    assert pushes.begin(short_run(**run, resume=True), Destination("someone/chat"))
-    assert pushes.begin(short_run(**run | {"hub_tag": "v2"}), Destination("someone/chat"))
+        training_hub.begin(short_run(**run), Destination("someone/chat"))
+    assert training_hub.begin(short_run(**run, resume=True), Destination("someone/chat"))
+    assert training_hub.begin(short_run(**run | {"hub_tag": "v2"}), Destination("someone/chat"))
 
 
 def test_a_folder_of_somebody_elses_beside_the_checkpoints_is_left_out(on_hub):
-    from training import hub as pushes
-
     write_checkpoints(on_hub, 4, 10)
     for name in ("checkpoint-best", "checkpoint-2/older"):
         (on_hub / name).mkdir(parents=True)
         (on_hub / name / "trainer_state.json").write_text("{}")
-    assert pushes.steps_on_hub(Destination("someone/chat")) == [4, 10]
+    assert training_hub.steps_on_hub(Destination("someone/chat")) == [4, 10]
 
 
 @pytest.mark.parametrize(("step_here", "step_there"), [(8, 6), (4, 10), (6, 6)])
 def test_a_resumed_run_leaves_another_ones_repository_alone(
     step_here, step_there, short_run, on_hub, tmp_path
 ):
-    from training import hub as pushes
-
     of_run(tmp_path / "run", "mine", step_here)
     of_run(on_hub, "theirs", step_there)
     before = contents(tmp_path / "run")
@@ -410,8 +386,8 @@ def test_a_resumed_run_leaves_another_ones_repository_alone(
         "on with that run"
     )
     for asked in (
-        lambda: pushes.begin(short_run(resume=True), Destination("someone/chat")),
-        lambda: pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path / "run")),
+        lambda: training_hub.begin(short_run(resume=True), Destination("someone/chat")),
+        lambda: training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path / "run")),
     ):
         with pytest.raises(UserError) as refused:
             asked()
@@ -422,41 +398,37 @@ def test_a_resumed_run_leaves_another_ones_repository_alone(
 def test_a_resumed_run_that_could_not_ask_at_first_asks_before_it_pushes(
     short_run, on_hub, tmp_path, monkeypatch
 ):
-    from training import hub, push_checkpoints
-
     of_run(tmp_path / "run", "mine", 8)
     of_run(on_hub, "theirs", 6)
     committed = []
     monkeypatch.setattr(push_checkpoints, "commit_files", lambda *_, **__: committed.append(1))
     monkeypatch.setattr(push_checkpoints, "make_branch", lambda *_: None)
-    monkeypatch.setattr(hub, "publish_model", lambda *_, **__: committed.append(2))
+    monkeypatch.setattr(training_hub, "publish_model", lambda *_, **__: committed.append(2))
     run, destination = short_run(resume=True), Destination("someone/chat")
     resumed = tmp_path / "run" / "checkpoint-8"
-    push = push_checkpoints.PushCheckpoints(destination, run.output_dir, 0, resumed, is_ours=False)
+    push = PushCheckpoints(destination, run.output_dir, 0, resumed, is_ours=False)
     push.close()
     with pytest.raises(UserError, match=r"holds another run \(to step 6\) than .* whole on this machine"):
-        hub.publish_final_model(run, destination, push.has_begun, 8)
+        training_hub.publish_final_model(run, destination, push.has_begun, 8)
     assert not committed
 
 
 @pytest.fixture
 def commits(on_hub, monkeypatch) -> list[dict[str, bytes]]:
     """What each commit on the branch of checkpoints adds, which the stand-in for the branch then holds."""
-    from training import push_checkpoints as pushes
-
     made, begun = [], []
 
     def commit_files(_, additions, **options):
-        assert options["ours"] == pushes.OURS and options["revision"] == pushes.BRANCH
+        assert options["ours"] == push_checkpoints.OURS and options["revision"] == push_checkpoints.BRANCH
         assert begun[-2:] == ["repository", "branch"]
         made.append({each.path_in_repo: Path(each.path_or_fileobj).read_bytes() for each in additions})
         for path, content in made[-1].items():
             (on_hub / path).parent.mkdir(parents=True, exist_ok=True)
             (on_hub / path).write_bytes(content)
 
-    monkeypatch.setattr(pushes, "make", lambda _: begun.append("repository"))
-    monkeypatch.setattr(pushes, "make_branch", lambda *_: begun.append("branch"))
-    monkeypatch.setattr(pushes, "commit_files", commit_files)
+    monkeypatch.setattr(push_checkpoints, "make", lambda _: begun.append("repository"))
+    monkeypatch.setattr(push_checkpoints, "make_branch", lambda *_: begun.append("branch"))
+    monkeypatch.setattr(push_checkpoints, "commit_files", commit_files)
     return made
 
 
@@ -466,8 +438,6 @@ def at_step(step: int, is_first: bool = True) -> dict:
 
 
 def test_the_first_process_pushes_what_is_whole_and_nothing_that_is_unpickled_as_code(commits, tmp_path):
-    from training.push_checkpoints import SNAPSHOTS, PushCheckpoints
-
     run = tmp_path / "run"
     (run / SNAPSHOTS / "2" / "checkpoint-2").mkdir(parents=True)
     push = PushCheckpoints(Destination("someone/chat"), str(run), 2, None, is_ours=True)
@@ -488,8 +458,6 @@ def test_the_first_process_pushes_what_is_whole_and_nothing_that_is_unpickled_as
 
 
 def test_a_new_run_that_has_pushed_once_goes_on_to_push(commits, tmp_path):
-    from training.push_checkpoints import PushCheckpoints
-
     push = PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None)
     for step in (4, 6):
         of_run(tmp_path / "run", "mine", step)
@@ -506,8 +474,6 @@ def test_a_new_run_that_has_pushed_once_goes_on_to_push(commits, tmp_path):
 def test_a_resumed_run_pushes_at_once_what_it_goes_on_from_also_where_a_snapshot_of_it_was_left(
     commits, tmp_path
 ):
-    from training.push_checkpoints import PushCheckpoints
-
     of_run(tmp_path / "run", "mine", 4)
     resumed = tmp_path / "run" / "checkpoint-4"
     push = PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 60, resumed, is_ours=True)
@@ -519,12 +485,10 @@ def test_a_resumed_run_pushes_at_once_what_it_goes_on_from_also_where_a_snapshot
 
 
 def test_a_disk_without_room_for_what_is_to_be_pushed_stops_no_run(commits, tmp_path, monkeypatch, caplog):
-    from training import push_checkpoints as pushes
-
     of_run(tmp_path / "run", "mine", 4)
-    push = pushes.PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None, is_ours=True)
+    push = PushCheckpoints(Destination("someone/chat"), str(tmp_path / "run"), 0, None, is_ours=True)
     with monkeypatch.context() as disk:
-        disk.setattr(pushes.shutil, "copyfile", no_room)
+        disk.setattr(push_checkpoints.shutil, "copyfile", no_room)
         push.on_save(**at_step(4))
     assert "the checkpoint of step 4 is not pushed ([Errno 28] No space left on device)" in caplog.text
     push.on_save(**at_step(4))
@@ -534,42 +498,36 @@ def test_a_disk_without_room_for_what_is_to_be_pushed_stops_no_run(commits, tmp_
 
 def test_a_branch_of_checkpoints_is_not_begun_beside_a_model_of_others(on_hub, tmp_path, monkeypatch, caplog):
     """Where that could not be asked at the start."""
-    from training import push_checkpoints as pushes
-
     bert = RepositoryState("c0ffee", ("model.safetensors", "vocab.txt", "README.md"), "# My BERT")
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: bert)
-    monkeypatch.setattr(pushes, "make_branch", lambda *_: pytest.fail("a branch"))
+    monkeypatch.setattr(push_checkpoints, "make_branch", lambda *_: pytest.fail("a branch"))
     of_run(tmp_path / "run", "mine", 8)
     (tmp_path / "run" / "train_arguments.json").write_text("{}")
     resumed = tmp_path / "run" / "checkpoint-8"
-    pushes.PushCheckpoints(Destination("someone/bert"), str(tmp_path / "run"), 0, resumed).close()
+    PushCheckpoints(Destination("someone/bert"), str(tmp_path / "run"), 0, resumed).close()
     assert "--push-to-hub someone/bert: is another model, which this would overwrite" in caplog.text
 
 
 def test_a_run_goes_on_from_its_own_repository_by_the_arguments_there(short_run, on_hub, tmp_path):
-    from training import hub as pushes
-
     of_run(tmp_path / "run", "mine", 4)
     of_run(on_hub, "mine", 10)
     (on_hub / "train_arguments.json").write_text('{"max_steps": 12}')
-    assert pushes.begin(short_run(resume=True), Destination("someone/chat"))
+    assert training_hub.begin(short_run(resume=True), Destination("someone/chat"))
     assert (tmp_path / "run" / "checkpoint-10").is_dir()
     assert (tmp_path / "run" / "train_arguments.json").read_text() == '{"max_steps": 12}'
 
 
 def test_without_the_hub_a_run_goes_on_from_here_and_never_from_its_beginning(tmp_path, monkeypatch, caplog):
-    from training import hub as pushes
-
     def steps_on_hub(_):
         raise ConnectionError("down")
 
-    monkeypatch.setattr(pushes, "steps_on_hub", steps_on_hub)
+    monkeypatch.setattr(training_hub, "steps_on_hub", steps_on_hub)
     # In that module alone: other threads here sleep as well.
     monkeypatch.setattr("chat.hub.publishing.time", SimpleNamespace(sleep=lambda _: None))
     with pytest.raises(UserError, match=r"someone/chat: its checkpoints are not here \(down\)"):
-        pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+        training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
     write_checkpoints(tmp_path, 4)
-    pushes.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
+    training_hub.fetch_checkpoints(Destination("someone/chat"), str(tmp_path))
     assert f"going on from {tmp_path / 'checkpoint-4'}" in caplog.text
 
 
@@ -578,8 +536,6 @@ def test_what_is_killed_goes_on_from_the_hub_to_the_same_weights(
     repositories, machine, base_tokenizer_folder, tmp_path
 ):
     """Dataset, training, kill in mid-push, another machine, model: each with a cache of its own."""
-    from tests.conftest import SAMPLE_CORPORA
-
     with hub(repositories) as endpoint:
         flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", base_tokenizer_folder]
         flags += ["--output", tmp_path / "data", "--push-to-hub", "someone/talk"]
@@ -694,7 +650,5 @@ def test_sigterm_pushes_the_checkpoint_and_the_rest_is_trained_elsewhere(reposit
     ],
 )
 def test_bad_flags_are_refused_at_once(changes, error):
-    from chat.cli import UserError
-
     with pytest.raises(UserError, match=f"^{error}$"):
         TrainArguments(**changes)
