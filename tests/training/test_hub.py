@@ -175,7 +175,9 @@ def test_what_a_push_has_not_brought_is_in_the_next_one_and_what_is_there_stays(
     push.close()
 
 
-def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(short_run, monkeypatch):
+def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_replaced(
+    short_run, on_hub, monkeypatch
+):
     made, published, answers = [], [], [ConnectionError("down"), [4]]
 
     def steps_on_hub(_):
@@ -185,9 +187,6 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
 
     monkeypatch.setattr(training_hub, "steps_on_hub", steps_on_hub)
     monkeypatch.setattr(training_hub, "make", made.append)
-    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
-    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
-    monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
     monkeypatch.setattr(training_hub, "publish_model", lambda *_, **__: published.append(1))
     monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
     run, destination = short_run(), Destination("someone/chat")
@@ -233,15 +232,12 @@ def test_the_results_of_a_model_that_is_published_again_stay_in_its_card(short_r
     assert "Not evaluated." in merges[0](there, ours)
 
 
-def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, monkeypatch):
+def test_a_card_that_cannot_be_merged_is_found_before_the_work(short_run, on_hub, monkeypatch):
     from chat.hub import spaces
     from data_scripts import publish
     from eval import publish_card, publish_model
 
     card, index = "---\na: [\n---\n# Mine", "---\nmodel-index: none\n---\n# Mine"
-    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
-    monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
-    monkeypatch.setattr(training_hub, "steps_on_hub", lambda _: [])
     monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), card))
     monkeypatch.setattr(publish_card, "changeable_card", lambda _: RepositoryState("c0ffee", (), index))
     monkeypatch.setattr(publish_model, "_staged", lambda _: pytest.fail("work"))
@@ -351,6 +347,17 @@ def test_a_model_of_others_is_not_replaced_by_a_run(resume, short_run, on_hub, t
         training_hub.begin(run, destination)
     with pytest.raises(UserError, match=f"{error}; .*final is not on the Hub, but whole on this machine"):
         training_hub.publish_final_model(run, destination, True, 6)
+
+
+def test_the_checkpoints_on_the_hub_are_another_runs_unless_it_is_resumed(short_run, on_hub, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(training_hub, "fetch_checkpoints", lambda *given: fetched.append(given))
+    write_checkpoints(on_hub, 4)
+    with pytest.raises(UserError, match="holds checkpoints of an earlier run, up to step 4"):
+        training_hub.begin(short_run(), Destination("someone/chat"))
+    assert not fetched
+    training_hub.begin(short_run(resume=True), Destination("someone/chat"))
+    assert len(fetched) == 1
 
 
 def test_a_tag_that_is_taken_is_refused_before_the_work_but_may_be_a_resumed_runs_own(

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from chat.cli import UserError
-from chat.hub.cards import RepositoryState
-from training import hub
 from training.checkpoints import run_id_of
 from training.resuming import (
     alone,
@@ -213,20 +211,6 @@ def test_ctrl_c_tells_from_where_the_run_can_go_on(tmp_path, caplog):
         with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt), alone(str(tmp_path)):
             raise KeyboardInterrupt
         assert told in caplog.records[-1].getMessage() and "SIGTERM" in caplog.text
-
-
-def test_the_checkpoints_on_the_hub_are_another_runs_unless_it_is_resumed(short_run, monkeypatch):
-    fetched = []
-    monkeypatch.setattr("chat.hub.repositories.own_token", lambda: "hf_token")
-    monkeypatch.setattr("chat.hub.repositories.make", lambda _: None)
-    monkeypatch.setattr(hub, "steps_on_hub", lambda _: [4])
-    monkeypatch.setattr("chat.hub.cards.state_of", lambda _: RepositoryState("c0ffee", (), None))
-    monkeypatch.setattr(hub, "fetch_checkpoints", lambda *given: fetched.append(given))
-    with pytest.raises(UserError, match="holds checkpoints of an earlier run, up to step 4"):
-        hub.begin(short_run(), hub.Destination("someone/chat"))
-    assert not fetched
-    hub.begin(short_run(resume=True), hub.Destination("someone/chat"))
-    assert len(fetched) == 1
 
 
 def test_arguments_that_cannot_be_written_are_an_error_and_those_of_before_stay(
