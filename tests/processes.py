@@ -26,8 +26,8 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-def _settings(environment: dict[str, str]) -> dict:
-    return {"cwd": ROOT, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1", **environment}}
+def _settings(environment: dict[str, str] | None) -> dict:
+    return {"cwd": ROOT, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}}
 
 
 def without_told_device() -> dict[str, str]:
@@ -42,7 +42,7 @@ def own_home(folder: Path) -> dict[str, str]:
 
 
 def python(
-    *arguments: object, environment: dict[str, str], says: str = "", timeout: float = 600
+    *arguments: object, environment: dict[str, str] | None = None, says: str = "", timeout: float = 600
 ) -> subprocess.CompletedProcess:
     """Runs Python from the project's root, on one thread, to its end; `says` is what a user types."""
     command = [sys.executable, *map(str, arguments)]

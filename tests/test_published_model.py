@@ -2,10 +2,7 @@
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 from huggingface_hub import ModelCard
@@ -63,8 +60,8 @@ def served(tmp_path_factory):
         )
 
 
-def run(environment: dict, *arguments: str):
-    done = python(*arguments, environment=environment, timeout=1200)
+def run(environment: dict, *arguments: str, says: str = ""):
+    done = python(*arguments, environment=environment, says=says, timeout=1200)
     assert TOKEN not in done.stdout + done.stderr
     return done
 
@@ -105,16 +102,8 @@ def test_transformers_loads_it_on_another_machine(served, published):
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_our_chat_answers_with_it_on_another_machine(served, published, engine):
     _, machine = served
-    command = [sys.executable, "-m", "chat", "--model", MODEL[1], "--persona", "I work as a nurse."]
-    done = subprocess.run(
-        [*command, "--engine", engine, "--seed", "1"],
-        input=f"{QUESTION}\n",
-        cwd=ROOT,
-        env={**os.environ, **machine("")},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+    flags = ["--model", MODEL[1], "--persona", "I work as a nurse.", "--engine", engine, "--seed", "1"]
+    done = run(machine(""), "-m", "chat", *flags, says=f"{QUESTION}\n")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.strip()) > 5
 

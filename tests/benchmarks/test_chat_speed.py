@@ -1,8 +1,6 @@
 """The speed benchmark: its prompts, its figures, its tables; slow: all contenders on tiny models."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -11,6 +9,7 @@ from benchmarks.chat_report import OURS, TARGETS, render
 from benchmarks.chat_speed import EARLY_TURN, PROMPT_TOKENS, TURN_TOKENS, Prompts, _speeds
 from chat.hub.loading import load_tokenizer
 from tests.conftest import ROOT
+from tests.processes import python
 
 RESULTS = json.loads((ROOT / "benchmarks" / "results" / "chat_speed.json").read_text(encoding="utf-8"))
 
@@ -55,13 +54,8 @@ def test_the_benchmark_runs_on_tiny_models(model_folder, base_tokenizer_folder, 
         "--rounds": 2,
         "--output": tmp_path / "speed.json",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.chat_speed",
-        *(str(x) for item in flags.items() for x in item),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    given = (each for flag in flags.items() for each in flag)
+    done = python("-m", "benchmarks.chat_speed", *given, timeout=900)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
     assert json.loads(done.stdout.splitlines()[-1]) == found

@@ -1,8 +1,6 @@
 """The throughput benchmark on the sample corpora, its formula, and the memory table's arithmetic."""
 
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +11,7 @@ from benchmarks.train_throughput import ThroughputArguments, benchmark, render, 
 from benchmarks.training_memory import config_of, needs, parameters_of
 from chat.cli import UserError
 from chat.devices import computes_in_bfloat16
-from tests.conftest import ROOT
+from tests.processes import python
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +87,5 @@ def test_memory_by_hand():
 
 @pytest.mark.slow
 def test_the_commands_end_with_a_line_of_json(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training_memory", "--output", str(tmp_path / "deep" / "x.json")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = python("-m", "benchmarks.training_memory", "--output", tmp_path / "deep" / "x.json")
     assert json.loads(done.stdout.splitlines()[-1]) == json.loads((tmp_path / "deep" / "x.json").read_text())

@@ -55,7 +55,7 @@ sys.exit(3)
 
 @pytest.mark.slow
 def test_a_process_ends_as_it_says_while_torch_computes_in_its_threads(model_folder):
-    done = python("-c", ENDS_WHILE_IT_COMPUTES, model_folder, environment={}, timeout=120)
+    done = python("-c", ENDS_WHILE_IT_COMPUTES, model_folder, timeout=120)
     assert (done.returncode, done.stderr) == (3, "")
 
 
@@ -68,7 +68,7 @@ def test_an_error_can_be_carried_to_another_process(error):
 @needs_fork
 def test_a_process_that_was_forked_from_one_with_openvino_ends():
     export = ROOT / "models" / "pocket" / "openvino"
-    done = python("-c", ENDS_AFTER_A_FORK, export, environment={}, timeout=120)
+    done = python("-c", ENDS_AFTER_A_FORK, export, timeout=120)
     assert done.returncode == 3, done.stderr
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections import Counter
@@ -14,6 +13,7 @@ from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import cornell
 from tests.conftest import ROOT, SAMPLE, no_room
+from tests.processes import python
 
 FILMS = {
     "m0": [["<i>Hi</i>  there.", "Hello."], ["Well?", "\ufffd", "No\ufffdnever."]],
@@ -133,12 +133,7 @@ print(len(list(cornell.load(sys.argv[1], False, Counter()))))
 
 
 def test_reading_takes_none_of_the_dependencies_that_python_3_14_has_no_build_of(movie_corpus):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_DEPENDENCIES, str(movie_corpus(FILMS))],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = python("-c", WITHOUT_DEPENDENCIES, movie_corpus(FILMS))
     assert done.stdout == "3\n", done.stderr
 
 

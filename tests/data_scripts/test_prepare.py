@@ -22,7 +22,7 @@ from data_scripts.arguments import PrepareArguments
 from data_scripts.corpora import Corpus
 from data_scripts.prepare import main, prepare
 from tests.conftest import ROOT, SAMPLE_CORPORA
-from tests.processes import in_process
+from tests.processes import in_process, python
 
 
 @pytest.fixture(scope="module")
@@ -340,10 +340,6 @@ def test_values_out_of_range_are_named(wrong, problem):
         PrepareArguments(**wrong)
 
 
-def command(*flags: str) -> list[str]:
-    return [sys.executable, "-m", "data_scripts.prepare", *flags]
-
-
 def test_the_command_reports_an_error_in_one_line():
     result = in_process(main, "--corpora", "personachat=nowhere/at/all", "--tokenizer", "also/not/there")
     assert result.returncode == 2 and result.stdout == ""
@@ -358,7 +354,8 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(tmp_path, base_to
     """Killed at the moment that its scratch folder appears, when it has begun to write."""
     output = tmp_path / "data"
     flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", str(base_tokenizer_folder), "--output", str(output)]
-    process = subprocess.Popen(command(*flags), cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+    command = [sys.executable, "-m", "data_scripts.prepare", *flags]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
     scratch = tmp_path / ".data.incomplete"
     while not scratch.exists():
         assert process.poll() is None
@@ -366,5 +363,5 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(tmp_path, base_to
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert scratch.exists() and not output.exists()
-    subprocess.run(command(*flags), cwd=ROOT, check=True, capture_output=True)
+    assert python(*command[1:]).returncode == 0
     assert saved(output)[0]["train"].num_rows and not scratch.exists()

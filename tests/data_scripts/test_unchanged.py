@@ -5,8 +5,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,8 @@ from data_scripts import fingerprint
 from data_scripts import prepare as prepare_module
 from data_scripts.arguments import PrepareArguments
 from data_scripts.prepare import prepare
-from tests.conftest import ROOT, SAMPLE_CORPORA
+from tests.conftest import SAMPLE_CORPORA
+from tests.processes import python
 
 
 @pytest.fixture
@@ -142,13 +141,8 @@ def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_to
     flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", str(base_tokenizer_folder), "--num-proc", "1"]
     modules = []
     for _ in range(2):
-        result = subprocess.run(
-            [sys.executable, "-c", RUN_AND_LIST_MODULES, *flags, "--output", str(tmp_path / "data")],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        result = python("-c", RUN_AND_LIST_MODULES, *flags, "--output", tmp_path / "data")
+        assert result.returncode == 0, result.stderr
         modules.append(set(result.stdout.splitlines()[-1].split()))
     assert {"torch", "convokit", "datasets"} <= modules[0]
     assert not {"torch", "convokit", "datasets", "pyarrow", "pandas"} & modules[1]

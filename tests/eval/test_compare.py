@@ -104,7 +104,7 @@ def test_the_command_names_runs_by_their_folders(tmp_path):
     third = write_run(tmp_path / "a|b", sparse_results())
     output = tmp_path / "leaderboard.md"
     flags = [str(one), str(same_name / "results.json"), str(third), "--output", str(output)]
-    done = python("-m", "eval.compare", *flags, environment={})
+    done = python("-m", "eval.compare", *flags)
     assert done.returncode == 0, done.stderr
     assert output.read_text(encoding="utf-8") in done.stdout
     assert all(f"| {name} " in done.stdout for name in (one, same_name, "a\\|b"))

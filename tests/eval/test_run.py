@@ -389,5 +389,5 @@ def test_the_command_reports_an_error_in_one_line(tmp_path):
 
 def test_the_report_command_prints_the_table_and_writes_the_page(finished):
     output, results = finished
-    done = python("-m", "eval.report", "--results", output, environment={})
+    done = python("-m", "eval.report", "--results", output)
     assert render(results) in done.stdout and (output / "report.html").is_file()

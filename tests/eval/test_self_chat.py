@@ -213,6 +213,6 @@ def test_what_cannot_be_used_is_named(
 
 
 def test_the_command_reports_an_error_in_one_line():
-    result = python("-m", "eval.self_chat", "--model", "final_model", "--turns", "one", environment={})
+    result = python("-m", "eval.self_chat", "--model", "final_model", "--turns", "one")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "error: argument --turns: invalid int value: 'one'; see --help" in result.stderr

@@ -1,12 +1,11 @@
 """A tokenised dataset is read from its memory map, never loaded whole."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.processes import python
 
 SEQUENCES = 60_000
 LENGTH = 256
@@ -61,20 +60,12 @@ def large_dataset(tmp_path_factory, tokenizer):
     return folder
 
 
-def stream(folder, megabytes: int, how: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", STREAM, str(folder), str(megabytes * 2**20), how],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA bounds anonymous memory on Linux only")
 def test_an_epoch_streams_in_a_third_of_the_datasets_size(large_dataset):
-    done = stream(large_dataset, 40, "stream")
+    done, whole = (
+        python("-c", STREAM, large_dataset, 40 * 2**20, how, timeout=240) for how in ("stream", "whole")
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["tokens"] == SEQUENCES * LENGTH
-    assert "MemoryError" in stream(large_dataset, 40, "whole").stderr
+    assert "MemoryError" in whole.stderr

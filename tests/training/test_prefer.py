@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import subprocess
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -18,8 +17,7 @@ from chat.hub.loading import load_causal_lm, load_generation_config, load_tokeni
 from chat.sequences import IGNORED_LABEL
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
-from tests.conftest import ROOT
-from tests.processes import contents, launched
+from tests.processes import contents, launched, python
 from tests.tiny_models import tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.calibration import divide_logits
@@ -194,8 +192,8 @@ def test_sigterm_saves_and_exits_as_it_would(tmp_path, marks, model_folder):
 @pytest.mark.slow
 def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_folder):
     cut = ("--held-out-share", 0.33, "--per-device-train-batch-size", 1)
-    command = [*LAUNCHERS[2], "training.prefer", *flags(tmp_path, marks, model_folder, *cut)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    given = flags(tmp_path, marks, model_folder, *cut)
+    done = python(*LAUNCHERS[2], "training.prefer", *given, timeout=240)
 
     assert done.returncode == 0, done.stderr
     log = json.loads((tmp_path / "tuned" / "prefer_state.json").read_text())["log_history"]
@@ -210,7 +208,7 @@ def test_two_processes_learn_dialogues_beside_of_which_one_gets_none(tmp_path, m
     tokenizer.save_pretrained(base)
     beside = ("--data", prepared, "--per-device-train-batch-size", 2, "--places-per-dialogue", 4)
     given = flags(tmp_path, marks, base, *beside, "--held-out-share", 0, "--log-every-steps", 1)
-    done = launched(*LAUNCHERS[2][1:], "training.prefer", *given, timeout=120)
+    done = launched(*LAUNCHERS[2], "training.prefer", *given, timeout=120)
 
     assert done.returncode == 0, done.stderr
     state = json.loads((tmp_path / "tuned" / "prefer_state.json").read_text())

@@ -13,7 +13,7 @@ import torch
 
 from chat.cli import UserError
 from tests.conftest import ROOT, no_room
-from tests.processes import contents
+from tests.processes import contents, python
 from tests.training.conftest import flags_of
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.final_model import check_place, model_folder_contents
@@ -277,8 +277,8 @@ def test_what_is_pushed_is_named_by_the_step_of_its_weights(short_run, monkeypat
 
 
 def launched(arguments) -> list[str]:
-    """The command of the README for these arguments, on one process."""
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1"]
+    """What follows `python` in the command of the README for these arguments, on one process."""
+    launcher = ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1"]
     return [*launcher, *flags_of(arguments)]
 
 
@@ -286,7 +286,7 @@ def launched(arguments) -> list[str]:
 def test_a_killed_launch_goes_on(short_run, tmp_path):
     run, steps = tmp_path / "run", {"max_steps": 40, "save_every_steps": 10}
     process = subprocess.Popen(
-        launched(short_run(**steps)),
+        [sys.executable, *launched(short_run(**steps))],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -298,8 +298,7 @@ def test_a_killed_launch_goes_on(short_run, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "final").exists()
-    again = launched(short_run(**steps, resume=True))
-    result = subprocess.run(again, cwd=ROOT, capture_output=True, text=True)
+    result = python(*launched(short_run(**steps, resume=True)))
     assert result.returncode == 0, result.stderr
     assert "resuming from" in result.stderr and (tmp_path / "final" / "model.safetensors").exists()
     assert checkpoints(run)[-1].name == "checkpoint-40"
@@ -307,7 +306,7 @@ def test_a_killed_launch_goes_on(short_run, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_reports_an_error_in_one_line(short_run):
-    result = subprocess.run(launched(short_run(data="nowhere")), cwd=ROOT, capture_output=True, text=True)
+    result = python(*launched(short_run(data="nowhere")))
     assert result.returncode != 0 and "Traceback" not in result.stderr
     assert "error: --data nowhere: no such folder; make a tokenised dataset" in result.stderr
 

@@ -20,46 +20,31 @@ from accelerate import DistributedType, PartialState
 from transformers import TrainerCallback
 
 from chat.cli import run
-from tests.conftest import ROOT
+from tests.processes import python, started
 from training.arguments import TrainArguments
 from training.train import build_trainer, train
 from training.trainer import DialogueTrainer
 
-LAUNCHERS = {
-    1: [sys.executable, "-m"],
-    2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
-}
+# Of so many processes, what follows `python`.
+LAUNCHERS = {1: ["-m"], 2: ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]}
 
 
 def run_worker(kind: str, processes: int = 1, **options) -> subprocess.CompletedProcess:
     """Runs a worker of `tests.training.workers` to its end."""
-    return subprocess.run(
-        [*LAUNCHERS[processes], "tests.training.workers", kind, json.dumps(options)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=240,
-    )
+    worker = ("tests.training.workers", kind, json.dumps(options))
+    return python(*LAUNCHERS[processes], *worker, timeout=240)
 
 
 def stopped_by_sigterm(module: str, *flags: object) -> None:
     """A command that trains without an end in sight, told by SIGTERM to stop once it has logged a loss."""
-    process = subprocess.Popen(
-        [*LAUNCHERS[1], module, *map(str, flags)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if "'loss'" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM, errors
-    assert "stopped by SIGTERM at step" in errors and "go on with --resume" in errors
+    with started("-m", module, *flags, environment={"PYTHONUNBUFFERED": "1"}) as process:
+        for line in process.stdout:
+            if "'loss'" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert "stopped by SIGTERM at step" in said and "go on with --resume" in said
 
 
 def dies(function, count: int, after: bool = False):

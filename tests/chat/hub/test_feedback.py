@@ -2,11 +2,8 @@
 
 import json
 import os
-import subprocess
-import sys
 
 from chat.feedback import PUSH_EVERY_MINUTES
-from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
 from tests.hub_server.store import Repositories
 from tests.processes import python
@@ -70,14 +67,8 @@ def test_feedback_is_pushed_to_a_private_dataset(tmp_path):
     repositories.foreign.add("elsewhere")
     repositories.faults.add("POST .*/repos/create", status=503)
     with hub(repositories) as endpoint:
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / "feedback"), TOKEN],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **client_environment(endpoint, tmp_path / "home")},
-            timeout=120,
-        )
+        environment = client_environment(endpoint, tmp_path / "home")
+        done = python("-c", SCRIPT, tmp_path / "feedback", TOKEN, environment=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     dataset = ("dataset", "someone/talks")

@@ -1,10 +1,7 @@
 """A model by its Hub id, over real HTTP on loopback: downloaded and exported once, and then there offline."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from contextlib import nullcontext
 
 import pytest
@@ -13,8 +10,8 @@ from chat.cli import UserError
 from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, load_tokenizer, statistics_file
 from chat.hub.loading import model_folder as model_folder_of
 from chat.model_files import MODEL_FILES
-from tests.conftest import ROOT
 from tests.hub_server import client_environment, hub
+from tests.processes import python
 
 
 def test_of_a_model_of_the_hub_comes_what_chatting_reads_and_nothing_else(monkeypatch, tmp_path):
@@ -58,23 +55,13 @@ def test_a_tokenizer_without_its_words_is_an_error(model_folder, tmp_path):
 
 @pytest.mark.slow
 def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
-    def chat() -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "chat", "--model", "someone/model", "--engine", "openvino", "--seed", "1"],
-            cwd=ROOT,
-            input="Hi!\n",
-            capture_output=True,
-            text=True,
-            env={**os.environ, **own},
-            timeout=120,
-        )
-
+    chat = ("-m", "chat", "--model", "someone/model", "--engine", "openvino", "--seed", "1")
     with hub({("model", "someone/model"): model_folder}) as endpoint:
         own = client_environment(endpoint, tmp_path)
-        online = chat()
+        online = python(*chat, environment=own, says="Hi!\n", timeout=120)
     assert online.returncode == 0, online.stderr
     assert "GPT-2: " in online.stdout
-    offline = chat()
+    offline = python(*chat, environment=own, says="Hi!\n", timeout=120)
     assert offline.returncode == 0, offline.stderr
     assert offline.stdout == online.stdout
     assert "Exporting" in online.stderr and "Exporting" not in offline.stderr

@@ -1,13 +1,11 @@
 """Conversations between page and terminal: a file that the browser downloaded, and one that /save wrote."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.chat.page.conftest import Visitor
-from tests.conftest import ROOT
+from tests.processes import python
 
 
 @pytest.mark.slow
@@ -19,14 +17,8 @@ def test_a_conversation_goes_from_the_page_to_the_terminal_and_back(chromium, ad
         visitor.press("Export")
     exported, saved = tmp_path / "exported.json", tmp_path / "saved.json"
     download.value.save_as(exported)
-    done = subprocess.run(
-        [sys.executable, "-m", "chat", "--model", "models/pocket"],
-        input=f"/load {exported}\n/persona\nAnd what do you do?\n/save {saved}\n",
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=ROOT,
-    )
+    said = f"/load {exported}\n/persona\nAnd what do you do?\n/save {saved}\n"
+    done = python("-m", "chat", "--model", "models/pocket", says=said, timeout=300)
     assert done.returncode == 0, done.stderr
     assert f"You: Where do you live?\nGPT-2: {reply}\n" in done.stdout
     assert "/persona\nI am a sailor.\nI have a dog.\n" in done.stdout

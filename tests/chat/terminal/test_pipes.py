@@ -14,19 +14,11 @@ from chat.terminal.conversation import answer_once, converse
 from chat.terminal.lines import PipedLines, lines_for
 from chat.terminal.screen import PlainScreen
 from tests.conftest import ROOT
-from tests.processes import in_process
+from tests.processes import in_process, python
 
 
 def chat(*flags: str, said: str = "", **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "chat", *flags],
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-    )
+    return python("-m", "chat", *flags, environment=environment, says=said, timeout=300)
 
 
 @pytest.mark.slow
