@@ -99,27 +99,6 @@ def test_a_resumed_run_takes_the_last_whole_checkpoint_and_ends_like_an_unbroken
         torch.testing.assert_close(a, b)
 
 
-def test_a_run_of_another_number_of_processes_is_not_resumed(short_run, tmp_path):
-    """It would take other steps for parts of an epoch, and end too early or too late."""
-    train(short_run(max_steps=2))
-    states = tmp_path / "run" / "checkpoint-2"
-    (states / "rng_state.pth").rename(states / "rng_state_0.pth")
-    (states / "rng_state_1.pth").touch()
-    with pytest.raises(
-        UserError, match=r"checkpoint-2 is of a run of 2 processes, and this one has 1; launch"
-    ):
-        train(short_run(resume=True))
-
-
-def test_a_checkpoint_without_random_states_is_told_not_to_be_whole(short_run, tmp_path):
-    train(short_run(max_steps=2))
-    (tmp_path / "run" / "checkpoint-2" / "rng_state.pth").unlink()
-    with pytest.raises(
-        UserError, match=r"--resume: .*checkpoint-2 is not whole \(no rng_state\*\.pth\); rem"
-    ):
-        train(short_run(resume=True))
-
-
 IN_FOLDERS_OF_ITS_OWN = """
 import sys, time
 from training.resuming import alone
@@ -173,8 +152,6 @@ def test_an_earlier_run_is_never_mixed_with_a_new_one(short_run, tmp_path):
     ],
 )
 def test_data_that_is_not_whole_is_refused(short_run, tmp_path, prepared, part, problem):
-    import shutil
-
     data = tmp_path / "data"
     if part:
         shutil.copytree(prepared, data, ignore=shutil.ignore_patterns(part))

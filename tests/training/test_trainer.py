@@ -297,12 +297,6 @@ def test_a_resume_for_fewer_epochs_than_were_trained_says_that_nothing_is_left(
     assert caplog.text.count("this run has ended already, at step 4: nothing is left to do") == 1
 
 
-def test_a_checkpoint_of_another_optimizer_is_refused(short_run):
-    train(short_run(max_steps=2))
-    with pytest.raises(UserError, match="--optimizer muon: the run to resume has adamw; give that, or"):
-        train(short_run(max_steps=4, optimizer="muon", resume=True))
-
-
 def test_rows_too_short_for_the_data_are_refused(short_run):
     with pytest.raises(UserError, match=r"--packed-row-length 32: --data has a sequence of \d+ tokens; give"):
         build_trainer(short_run(batching="packed", packed_row_length=32))
