@@ -100,7 +100,7 @@ def main() -> None:
     statistics = _statistics(arguments.data, model)
     output = Path(arguments.output) if arguments.output else model.path / "README.md"
     check_output(output, "python -m eval.card", "README.md", lambda text: OWN_PART.begin in text)
-    row = evaluated_as(results, arguments.model, ("--model", f"--results {path}"))
+    row = evaluated_as(results, path, arguments.model)
     destination = None
     if arguments.push_to_hub:
         from eval.publish_card import card_destination, push_card

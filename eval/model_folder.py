@@ -192,13 +192,14 @@ def read_json(path: Path, flag: str, missing: dict | None = None) -> dict:
     return found
 
 
-def evaluated_as(results: dict, model: str, flags: tuple[str, str]) -> str:
+def evaluated_as(results: dict, path: Path, model: str) -> str:
     """Which row of the results is this model's, by the checksum of its weights: `model` or `base`.
 
     Results that tell no checksum are taken for those of their `model`.
 
     Args:
-        flags: those that gave the model and the results.
+        path: of the results, given by --results.
+        model: given by --model.
 
     Raises:
         UserError: they are of other weights.
@@ -209,11 +210,11 @@ def evaluated_as(results: dict, model: str, flags: tuple[str, str]) -> str:
     evaluated = results["models"]
     if "weights_sha256" not in evaluated["model"]:
         return "model"
-    checksum = weights_sha256(load_causal_lm(model, flags[0]))
+    checksum = weights_sha256(load_causal_lm(model, "--model"))
     for row in ("model", "base"):
         if evaluated[row].get("weights_sha256") == checksum:
             return row
     raise UserError(
-        f"{flags[1]}: of another model (`{evaluated['model']['name']}`, other weights) than {flags[0]} "
+        f"--results {path}: of another model (`{evaluated['model']['name']}`, other weights) than --model "
         f"{model}; evaluate this one with `python -m eval.run --model {model}`, or give its own results"
     )

@@ -100,7 +100,7 @@ def publish(arguments: PublishModelArguments) -> Destination:
 def _card_with_results(arguments: PublishModelArguments, model: ModelFolder, results: str) -> str:
     path = results_path(results)
     found = load_results(path, "--results")
-    row = evaluated_as(found, arguments.model, ("--model", f"--results {path}"))
+    row = evaluated_as(found, path, arguments.model)
     statistics = own_statistics(model, "--model")
     return str(render_card(found, model, statistics, model_id=arguments.push_to_hub, row=row))
 

@@ -164,7 +164,7 @@ def write_reports(path: Path, training_log: str | None, seed: int, flag: str) ->
     from eval.training_log import read_curves
 
     results = load_results(path, flag)
-    curves = read_curves(training_log, "--training-log") if training_log else {}
+    curves = read_curves(training_log) if training_log else {}
     tables = render(results)
     page = render_html(results, load_replies(path, flag), curves, seed=seed)
     write_text(path.parent / "report.md", tables, flag)

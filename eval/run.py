@@ -123,7 +123,7 @@ def evaluate_models(arguments: EvalArguments) -> dict:
     process = this_process()
     check_replaceable(arguments.output, EVALUATION, "--output")
     if arguments.training_log:
-        read_curves(arguments.training_log, "--training-log")
+        read_curves(arguments.training_log)
     views = read_views(
         arguments.data,
         arguments.splits,

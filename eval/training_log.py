@@ -10,7 +10,7 @@ CURVES = {"training": "train/loss", "validation": "eval/loss"}
 Curve = list[tuple[int, float]]
 
 
-def read_curves(folder: str, flag: str) -> dict[str, Curve]:
+def read_curves(folder: str) -> dict[str, Curve]:
     """Loss by step, in training and in validation.
 
     A run that was resumed leaves several files; of a step that was done twice, the later one counts.
@@ -24,7 +24,8 @@ def read_curves(folder: str, flag: str) -> dict[str, Curve]:
     files = sorted(Path(folder).rglob("events.out.tfevents.*"))
     if not files:
         raise UserError(
-            f"{flag} {folder}: no TensorBoard log there (events.out.tfevents.*); give the run's folder"
+            f"--training-log {folder}: no TensorBoard log there (events.out.tfevents.*); give the run's "
+            "folder"
         )
     points: dict[str, list] = {name: [] for name in CURVES}
     for file in files:
@@ -36,7 +37,9 @@ def read_curves(folder: str, flag: str) -> dict[str, Curve]:
             found.sort(key=lambda event: event.wall_time)
             curves[name] = sorted({event.step: event.value for event in found}.items())
     if not curves:
-        raise UserError(f"{flag} {folder}: its TensorBoard logs hold no loss; give a training run's folder")
+        raise UserError(
+            f"--training-log {folder}: its TensorBoard logs hold no loss; give a training run's folder"
+        )
     return curves
 
 

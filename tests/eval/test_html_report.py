@@ -174,13 +174,13 @@ def write_log(folder, points: dict[str, list[tuple[int, float]]]) -> None:
 def test_the_curves_of_a_resumed_run_are_one(tmp_path):
     write_log(tmp_path / "runs" / "first", {"train/loss": [(1, 4.0), (2, 3.0), (3, 9.0)]})
     write_log(tmp_path / "runs" / "again", {"train/loss": [(3, 2.0), (4, 1.0)], "eval/loss": [(4, 1.5)]})
-    curves = read_curves(str(tmp_path), "--training-log")
+    curves = read_curves(str(tmp_path))
     assert curves == {"training": [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)], "validation": [(4, 1.5)]}
 
 
 def test_a_folder_without_curves_is_told(tmp_path):
     with pytest.raises(UserError, match="no TensorBoard log there"):
-        read_curves(str(tmp_path / "nowhere"), "--training-log")
+        read_curves(str(tmp_path / "nowhere"))
     write_log(tmp_path, {"other": [(1, 1.0)]})
     with pytest.raises(UserError, match="hold no loss; give a training run's folder"):
-        read_curves(str(tmp_path), "--training-log")
+        read_curves(str(tmp_path))
