@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 import yaml
 
+from benchmarks.chat_report import OURS, TARGETS
+from chat import jsonl
 from tests.conftest import ROOT
 from training.arguments import TrainArguments
 
@@ -34,7 +36,6 @@ def test_the_files_that_it_names_exist():
 
 
 def test_its_examples_of_a_dialogue_and_of_marks_are_such(tmp_path):
-    from chat import jsonl
     from training.preferences import read_marks
 
     dialogue_line, marks_line = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
@@ -47,8 +48,6 @@ def test_its_examples_of_a_dialogue_and_of_marks_are_such(tmp_path):
 
 
 def test_its_lines_bring_chat_logs_into_our_form(tmp_path, monkeypatch):
-    from chat import jsonl
-
     [snippet] = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
     said = [{"role": role, "content": f"Hi, {role}!"} for role in ("system", "user", "assistant")]
     monkeypatch.chdir(tmp_path)
@@ -123,8 +122,6 @@ def test_its_table_of_batches_is_of_the_data_that_it_names():
 
 
 def test_its_speeds_are_those_of_the_results():
-    from benchmarks.chat_report import OURS, TARGETS
-
     results = json.loads((ROOT / "benchmarks/results/chat_speed.json").read_text(encoding="utf-8"))
     large, small = results["models"]["random"], results["models"]["embedded"]
     speeds = [
@@ -142,8 +139,6 @@ def test_its_speeds_are_those_of_the_results():
 
 
 def test_its_figures_of_a_cpu_with_avx2_alone_are_those_of_the_results():
-    from benchmarks.chat_report import OURS, TARGETS
-
     results = json.loads((ROOT / "benchmarks/results/chat_speed_avx2.json").read_text(encoding="utf-8"))
     assert "(avx2)" in results["cpu"]
     large, small = results["models"]["random"], results["models"]["embedded"]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import GPT2Config
 
 from benchmarks import train_throughput
 from benchmarks.train_throughput import ThroughputArguments, benchmark, render, training_flops
@@ -50,16 +51,12 @@ def test_flops_by_hand():
     """GPT-2: 12 layers x 12 x 768^2 weights and PaLM's term for attention of all 10 tokens; the head of
     50,257 x 768 of the 4 that a reply's token is predicted from.
     """
-    from transformers import GPT2Config
-
     layers, attention = 12 * 12 * 768**2, 12 * 12 * 768 * 1024
     expected = 10 * (6 * layers + attention) + 4 * 6 * 50257 * 768
     assert training_flops(GPT2Config(), 1024, tokens=10, predictions=4) == expected
 
 
 def test_a_gpus_utilisation_is_of_what_was_computed(monkeypatch):
-    from transformers import GPT2Config
-
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
     model = SimpleNamespace(config=GPT2Config(), device=torch.device("cuda"), num_parameters=lambda: 0)
     last = SimpleNamespace(model=model, computed=5000, replies=2000, seconds=2.0)

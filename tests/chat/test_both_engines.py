@@ -7,10 +7,11 @@ from contextlib import closing
 from itertools import zip_longest
 
 import pytest
+import torch
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
-from chat.engine import load_engine
+from chat.engine import EngineClosed, load_engine
 from chat.template import encode_prompt, encode_texts
 from tests.chat.conftest import left_serving, log_probs, serving_threads
 
@@ -46,8 +47,6 @@ def expected_pairs(engine, prompt, settings) -> dict[tuple[int, int], float]:
     """Probability of each pair of first tokens, by the definitions of the settings."""
 
     def next_token(ids: list[int]) -> dict[int, float]:
-        import torch
-
         logits = engine.model(torch.tensor([prompt + ids])).logits[0, -1].double()
         logits[settings.to_generation_config(engine.tokenizer).suppress_tokens] = -torch.inf
         for id_ in ids:
@@ -60,8 +59,6 @@ def expected_pairs(engine, prompt, settings) -> dict[tuple[int, int], float]:
         kept = shares.cumsum(-1) - shares < settings.top_p
         shares = shares * kept / (shares * kept).sum()
         return {id_: p for id_, p in zip(best.indices.tolist(), shares.tolist(), strict=True) if p}
-
-    import torch
 
     with torch.inference_mode():
         return {(a, b): p * q for a, p in next_token([]).items() for b, q in next_token([a]).items()}
@@ -187,8 +184,6 @@ def test_who_reads_two_replies_by_turns_does_not_wait_for_himself(any_engine):
 
 @pytest.mark.parametrize("name", ["torch", "openvino"])
 def test_a_closed_engine_says_so(model_folder, name):
-    from chat.engine import EngineClosed, load_engine
-
     # Of weights of which the other tests have an export already.
     options = {"weights": "fp32"} if name == "openvino" else {}
     before = serving_threads()

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from transformers import GenerationConfig
 
 from chat.decoding import DecodingSettings
 
@@ -45,8 +46,6 @@ def test_settings_are_clamped(given, expected):
     ],
 )
 def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
-    from transformers import GenerationConfig
-
     settings.to_generation_config(tokenizer).save_pretrained(tmp_path)
     loaded = DecodingSettings.from_generation_config(GenerationConfig.from_pretrained(tmp_path))
     assert loaded.do_sample == settings.do_sample and loaded.max_new_tokens == settings.max_new_tokens
@@ -56,8 +55,6 @@ def test_the_saved_defaults_come_back(settings, tokenizer, tmp_path):
 
 
 def test_what_a_models_own_file_says_is_within_the_limits():
-    from transformers import GenerationConfig
-
     own = GenerationConfig(temperature=9.0, max_new_tokens=5000, seed=3)
     loaded = DecodingSettings.from_generation_config(own)
     assert (loaded.temperature, loaded.max_new_tokens, loaded.seed) == (1.5, 200, None)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from chat.best_of import Candidate
+from chat.best_of import Candidate, draw_candidates, rank, reply_log_probs
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.engine import (
@@ -21,6 +21,7 @@ from chat.engine import (
     default_model,
     load_engine,
 )
+from chat.template import ROLE_TOKENS, encode_prompt
 from tests.chat.conftest import serving_threads
 
 HELLO = [{"role": "user", "content": "Hello there"}]
@@ -28,10 +29,6 @@ GREEDY = DecodingSettings(do_sample=False, max_new_tokens=12)
 
 
 def test_the_stream_grows_to_what_generate_gives(engine):
-    import torch
-
-    from chat.template import encode_prompt
-
     pieces = [*engine.stream(HELLO, GREEDY)]
     assert all(later.startswith(earlier) for earlier, later in pairwise(pieces))
     prompt = torch.tensor([encode_prompt(engine.tokenizer, HELLO)])
@@ -77,11 +74,6 @@ def test_an_empty_reply_is_retried_then_the_fallback_is_given(engine_that_says, 
 
 
 def test_the_best_of_several_comes_whole_and_by_its_seed(engine):
-    import torch
-
-    from chat.best_of import draw_candidates, rank, reply_log_probs
-    from chat.template import ROLE_TOKENS, encode_prompt
-
     settings = DecodingSettings(temperature=1.5, top_k=0, top_p=1.0, max_new_tokens=12, best_of=4, seed=3)
     pieces = [*engine.stream(HELLO, settings)]
     assert len(pieces) == 1 and pieces == [*engine.stream(HELLO, settings)]

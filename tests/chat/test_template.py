@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from chat.dialogue import ASSISTANT, SYSTEM, USER, Dialogue, Turn
 from chat.engine import MAX_RETRIES
 from chat.sequences import IGNORED_LABEL, encode_dialogues
+from chat.session import ChatSession
 from chat.template import (
     PAD_TOKEN,
     ROLE_TOKENS,
@@ -142,7 +143,6 @@ def test_rows_of_a_base_without_padding_are_filled_with_its_end_and_without_an_e
 
 def test_the_prepared_dataset_has_the_chat_templates_ids(prepared):
     from datasets import load_from_disk
-    from transformers import AutoTokenizer
 
     from chat import jsonl
 
@@ -169,8 +169,6 @@ def test_evaluation_sees_the_chat_templates_ids(tokenizer):
 
 
 def test_the_session_sends_the_chat_templates_messages():
-    from chat.session import ChatSession
-
     turns = [{"role": turn.role, "content": turn.text} for turn in TURNS[:-1]]
     session = ChatSession(None, PERSONA, turns)
     assert session.messages() == dialogue().messages()[:-1]
@@ -178,7 +176,6 @@ def test_the_session_sends_the_chat_templates_messages():
 
 def test_terminal_and_page_draw_from_the_chat_templates_ids(tokenizer, engine, monkeypatch):
     from chat.page.replies import answerer
-    from chat.session import ChatSession
     from chat.terminal.conversation import Conversation
     from chat.terminal.lines import PipedLines
     from chat.terminal.screen import PlainScreen
@@ -218,8 +215,6 @@ def test_no_role_can_forge_a_special_token(tokenizer, forged, role):
 
 
 def test_the_saved_tokenizer_keeps_the_format(tokenizer, tmp_path):
-    from transformers import AutoTokenizer
-
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     messages = dialogue().messages()

@@ -15,7 +15,7 @@ import pytest
 from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue, Turn
-from chat.sequences import IGNORED_LABEL
+from chat.sequences import IGNORED_LABEL, is_reply
 from chat.template import has_chat_format
 from data_scripts import encode
 from data_scripts.arguments import PrepareArguments
@@ -43,8 +43,6 @@ def replies_of(folder, split, both_sides: str = ""):
     Args:
         both_sides: a corpus of which the user's side is learnt, too.
     """
-    from chat.sequences import is_reply
-
     dialogues = jsonl.read(folder / "dialogues" / f"{split}.jsonl")
     views = [view for each in dialogues for view in each.views(each.source == both_sides)]
     return sorted(

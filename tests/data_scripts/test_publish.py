@@ -247,8 +247,6 @@ def test_the_size_counts_the_times_of_each_corpus_of_a_name(prepared):
 def test_the_rows_keep_their_order_over_several_files(tmp_path, monkeypatch):
     from datasets import Dataset, load_dataset
 
-    from data_scripts import publish
-
     monkeypatch.setattr(publish, "SHARD_BYTES", 100)
     rows = Dataset.from_dict({"length": list(range(50))})
     publish._write_shards(rows, tmp_path, "train")

@@ -16,7 +16,7 @@ import pytest
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm, load_tokenizer
-from eval import run
+from eval import run, source
 from eval.card_data import corpus_and_split
 from eval.card_rendering import _commands
 from eval.contenders import load_contenders, tokenizer_sha256
@@ -159,8 +159,6 @@ def test_the_same_arguments_give_the_same_results(finished, settings, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_like_an_unbroken_one(finished, settings, tmp_path, monkeypatch):
-    from eval import source
-
     output = tmp_path / "out"
     with monkeypatch.context() as dying:
         dying.setattr(source, "time_replies", lambda *_: 1 / 0)

@@ -13,7 +13,7 @@ from chat.dialogue import Dialogue, Turn
 from chat.sequences import is_reply
 from chat.template import add_chat_format
 from eval import processes
-from eval.figures import metric
+from eval.figures import likelihood, metric
 from eval.formats import PlainFormat, TemplateFormat, prompt_ids, scored_sequences
 from eval.scoring import score_replies, score_views
 
@@ -174,7 +174,6 @@ def test_the_chat_format_leaves_the_bases_ids_alone(base_tokenizer):
 
 def test_the_two_sides_of_a_dialogue_are_one_dialogue_in_the_intervals():
     """As wide as if each dialogue had one side, where both are alike; by half narrower if they were two."""
-    from eval.figures import likelihood
     from eval.source import dialogue_numbers
 
     turns = [(Turn("user", f"Hi {n}!"), Turn("assistant", f"Ho {n}!")) for n in range(40)]

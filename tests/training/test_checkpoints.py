@@ -1,6 +1,7 @@
 """Which checkpoints count."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,7 @@ from training.checkpoints import (
     rotate,
     step_of,
 )
+from training.model import build_model
 
 
 def checkpoint(output_dir, step, state):
@@ -160,10 +162,6 @@ def test_a_kill_while_a_checkpoint_is_deleted_leaves_nothing_that_looks_whole(tm
 def test_a_checkpoint_of_a_model_with_more_layers_is_named(
     tmp_path, model_folder, tiny_config_file, tokenizer
 ):
-    import shutil
-
-    from training.model import build_model
-
     folder = checkpoint(tmp_path, 10, "{}")
     shutil.copy(model_folder / "model.safetensors", folder)
     fewer = tmp_path / "fewer.json"
@@ -178,10 +176,6 @@ def test_a_checkpoint_of_a_model_with_more_layers_is_named(
 def test_a_checkpoint_of_another_model_is_named(
     tmp_path, model_folder, tiny_config_file, tokenizer, monkeypatch, divided
 ):
-    import shutil
-
-    from training.model import build_model
-
     same = build_model(str(tiny_config_file), tokenizer, longest_sequence=8)
     folder = checkpoint(tmp_path, 10, "{}")
     check_same_model(folder, same)

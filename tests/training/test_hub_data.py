@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from datasets import load_from_disk
 
 from chat.cli import UserError
 from chat.hub import data, loading
@@ -17,8 +18,6 @@ from training.arguments import TrainArguments
 @pytest.fixture(scope="module")
 def published(prepared, tmp_path_factory):
     """The dataset as `push_to_hub` lays it out, with its tokenizer; and one without."""
-    from datasets import load_from_disk
-
     folder = tmp_path_factory.mktemp("hub")
     for split, rows in load_from_disk(str(prepared)).items():
         for name in ("whole", "bare"):
@@ -70,8 +69,6 @@ def snapshot(published, tmp_path, monkeypatch) -> Path:
 
 
 def test_dataset_and_tokenizer_are_of_one_commit_whatever_is_pushed_in_between(snapshot, prepared):
-    from datasets import load_from_disk
-
     dataset, tokenizer = data.load_tokenized("someone/talk")
     assert {split: rows.to_list() for split, rows in dataset.items()} == {
         split: rows.to_list() for split, rows in load_from_disk(str(prepared)).items()

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
@@ -39,8 +40,6 @@ def test_a_configuration_gives_random_weights_of_the_datas_vocabulary(tiny_confi
 
 
 def test_a_base_keeps_its_weights_and_grows_by_the_chat_tokens(base_model_folder, tokenizer):
-    from transformers import AutoModelForCausalLM
-
     base = AutoModelForCausalLM.from_pretrained(base_model_folder)
     model = build_model(str(base_model_folder), tokenizer, longest_sequence=256)
     before, after = base.get_input_embeddings().weight, model.get_input_embeddings().weight
@@ -50,8 +49,6 @@ def test_a_base_keeps_its_weights_and_grows_by_the_chat_tokens(base_model_folder
 
 
 def test_a_base_with_more_embeddings_than_tokens_keeps_them(base_model_folder, tokenizer):
-    from transformers import AutoModelForCausalLM
-
     padded = AutoModelForCausalLM.from_pretrained(base_model_folder)
     padded.resize_token_embeddings(len(tokenizer) + 60)
     padded.save_pretrained(base_model_folder)

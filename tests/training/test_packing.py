@@ -8,6 +8,7 @@ from chat.sequences import IGNORED_LABEL
 from tests.tiny_models import tiny_model
 from training.collator import PackedCollator, PaddedCollator
 from training.packing import PackedRows, best_fit
+from training.train import build_trainer
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +109,6 @@ def test_logits_of_replies_only_give_the_same_loss_and_gradients(train_rows, kin
 
 def test_training_on_packed_rows_sees_each_sequence_alone(short_run):
     """The trainer's own model and batch: the packed loss is that of the row's sequences one by one."""
-    from training.train import build_trainer
-
     trainer = build_trainer(short_run(batching="packed", packed_row_length=256))
     batch = next(iter(trainer.get_train_dataloader()))
     packed_rows, model = trainer.train_dataset, trainer.model.eval()
@@ -128,7 +127,6 @@ def test_training_on_packed_rows_sees_each_sequence_alone(short_run):
 def test_packed_rows_of_a_model_that_mixes_their_dialogues_are_refused(short_run, prepared, tmp_path):
     from chat.cli import UserError
     from chat.hub.data import load_tokenized
-    from training.train import build_trainer
 
     _, tokenizer = load_tokenized(str(prepared))
     base = tmp_path / "opt"

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from chat.cli import UserError
 from tests.conftest import ROOT, no_room
@@ -26,8 +27,6 @@ def logged(trainer, figure):
 
 
 def test_a_run_learns_and_its_model_loads_without_our_code(short_run, tmp_path):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     steps = {"max_steps": 12, "save_every_steps": 6, "eval_every_steps": 6}
     trainer = train(short_run(**steps, learning_rate=5e-3, tensorboard=True))
     losses = logged(trainer, "loss")
@@ -290,7 +289,6 @@ def test_the_command_reports_an_error_in_one_line(short_run):
 
 def test_weights_may_be_saved_in_half_precision_and_small_files(short_run, tmp_path):
     from safetensors.torch import load_file
-    from transformers import AutoModelForCausalLM
 
     wider = {"model_type": "gpt2", "n_layer": 1, "n_embd": 256, "n_head": 2, "n_positions": 256}
     (tmp_path / "wider.json").write_text(json.dumps(wider))

@@ -6,12 +6,19 @@ import shutil
 
 import pytest
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Trainer,
+    TrainingArguments,
+)
 
 from chat.cli import UserError
 from chat.sequences import IGNORED_LABEL
 from tests.training.short_data import of_rows
-from training.checkpoints import checkpoints
+from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.train import build_trainer, train
 
 
@@ -182,8 +189,6 @@ def test_two_processes_learn_the_rows_of_one(short_run, monkeypatch, batching):
 
 
 def test_a_llama_with_a_chat_template_of_its_own_learns_ours(short_run, tmp_path, base_tokenizer_folder):
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
     from chat.engine import load_engine
     from chat.template import chat_template
     from data_scripts.arguments import PrepareArguments
@@ -237,7 +242,6 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(short_run, tmp_pa
     import dataclasses
 
     from tests.training.workers import run_worker
-    from training.checkpoints import last_whole_checkpoint
 
     arguments = dataclasses.asdict(short_run(save_every_steps=2, eval_every_steps=50))
     done = run_worker("full disk", step=3, arguments=arguments)
@@ -311,8 +315,6 @@ def test_kernels_and_trackers_that_are_not_there_are_named(short_run):
 
 @pytest.mark.slow
 def test_a_compiled_model_learns_as_an_eager_one(short_run, tmp_path):
-    from transformers import AutoModelForCausalLM
-
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler on the CPU")
     eager = train(short_run("eager", max_steps=3))

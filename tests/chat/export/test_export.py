@@ -11,6 +11,7 @@ from chat.decoding import DecodingSettings
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.check import check, to_compare
 from chat.export.graph import check_exportable
+from chat.export.onnx import OnnxDecoder
 from chat.export.run import export_model
 from chat.hub.loading import load_causal_lm
 from chat.template import chat_template
@@ -126,8 +127,6 @@ def test_dialogues_without_a_reply_are_named_before_the_work(model_folder, tmp_p
 
 
 def test_dialogues_that_fill_the_positions_are_compared(exports, model_folder, tokenizer, tmp_path):
-    from chat.export.onnx import OnnxDecoder
-
     turns = [
         {"role": ("user", "assistant")[number % 2], "text": "I have two cats."[: 6 + number % 9]}
         for number in range(300)
@@ -152,8 +151,6 @@ def test_onnx_that_is_not_installed_is_named_before_the_work(model_folder, monke
 def test_the_check_sees_another_model(exports, model_folder, tokenizer):
     """What the export has is not what torch has, once torch's weights are changed."""
     import torch
-
-    from chat.export.onnx import OnnxDecoder
 
     folder, _ = exports("onnx", "fp32")
     model = load_causal_lm(str(model_folder))

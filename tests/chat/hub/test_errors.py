@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
@@ -33,8 +34,6 @@ def test_an_answer_that_cannot_be_read_is_no_mistake_of_the_user():
 
 def refusal(status: int, said: str = "", **headers: str):
     """The error of the Hub's client for such an answer."""
-    from huggingface_hub.errors import HfHubHTTPError
-
     request = httpx2.Request("POST", "https://hub/api/models/someone/chat/commit/main")
     answer = httpx2.Response(status, headers=headers, request=request)
     return HfHubHTTPError("it went wrong", response=answer, server_message=said)

@@ -5,6 +5,7 @@ import shutil
 from contextlib import nullcontext
 
 import pytest
+import torch
 
 from chat.cli import UserError
 from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, load_tokenizer, statistics_file
@@ -68,8 +69,6 @@ def test_chatting_with_a_model_of_the_hub(model_folder, tmp_path):
 
 
 def test_weights_that_would_be_unpickled_are_not_loaded(model_folder, tmp_path):
-    import torch
-
     torch.save(load_causal_lm(str(model_folder)).state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_bytes((model_folder / "config.json").read_bytes())
     with pytest.raises(UserError, match=r"^--model .*: no usable model \(.*safetensors"):
@@ -125,8 +124,6 @@ def test_code_that_comes_with_a_model_is_not_run(model_folder, tmp_path, monkeyp
 
 
 def test_a_model_is_loaded_to_be_used_in_full_precision_whatever_it_was_saved_in(model_folder, tmp_path):
-    import torch
-
     load_causal_lm(str(model_folder)).to(torch.bfloat16).save_pretrained(tmp_path)
     model = load_causal_lm(str(tmp_path))
     assert model.dtype == torch.float32 and not model.training
@@ -177,7 +174,6 @@ def test_layers_beyond_those_of_the_configuration_are_an_error_and_not_left_out(
 
 def test_what_files_hold_beside_a_causal_language_model_does_no_harm(model_folder, tmp_path):
     """Buffers of earlier versions, the head of another task, and one that is tied."""
-    import torch
     from safetensors.torch import load_file, save_file
 
     folder = shutil.copytree(model_folder, tmp_path / "model")
@@ -190,8 +186,6 @@ def test_what_files_hold_beside_a_causal_language_model_does_no_harm(model_folde
 
 @pytest.mark.parametrize("asked", [{"return_dict": False}, {"output_attentions": True}])
 def test_what_a_configuration_asks_of_outputs_is_not_ours(model_folder, tmp_path, asked):
-    import torch
-
     folder = shutil.copytree(model_folder, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | asked))

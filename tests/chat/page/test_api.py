@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import gradio_client
+import httpx
 import pytest
 
+from chat.page.layout import build_page
 from tests.chat.conftest import left_serving, serving_threads
 from tests.chat.page.conftest import SECONDS, served
 from tests.test_readme import README
@@ -21,8 +24,6 @@ def address(engine):
 
 @pytest.fixture(scope="module")
 def any_client(address):
-    import gradio_client
-
     return gradio_client.Client(address, verbose=False)
 
 
@@ -48,8 +49,6 @@ def test_the_snippet_in_the_readme_answers(address):
 
 
 def test_the_same_seed_gives_the_same_reply(client, address):
-    import gradio_client
-
     other = gradio_client.Client(address, verbose=False)
     given = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "seed": 5, "max_new_tokens": 12}
     assert client.predict("Hi!", api_name="/chat", **given) == other.predict("Hi!", api_name="/chat", **given)
@@ -80,8 +79,6 @@ def test_only_the_chat_and_a_single_message_are_public(client):
 
 
 def test_nothing_else_is_listed_or_called_by_its_name(address):
-    import httpx
-
     with httpx.Client(base_url=address) as http:
         listed = http.get("/gradio_api/info", params={"all_endpoints": "true"}).json()
         assert [*listed["named_endpoints"]] == ["/chat", "/ask"] and listed["unnamed_endpoints"] == {}
@@ -108,8 +105,6 @@ def test_nothing_else_is_listed_or_called_by_its_name(address):
     ],
 )
 def test_what_the_page_does_not_need_is_closed(address, method, path):
-    import httpx
-
     assert httpx.request(method, f"{address}{path}").status_code in (400, 401, 403, 404, 405)
 
 
@@ -126,8 +121,6 @@ def test_what_the_page_does_not_need_is_closed(address, method, path):
     ],
 )
 def test_what_would_leave_files_or_sessions_here_is_closed(address, method, path):
-    import httpx
-
     files = {"files": b"x"} if method == "POST" else None
     answer = httpx.request(method, f"{address}/gradio_api/{path}", files=files)
     assert (answer.status_code, answer.text) == (404, "Not here.")
@@ -135,8 +128,6 @@ def test_what_would_leave_files_or_sessions_here_is_closed(address, method, path
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_more_than_a_page_sends_is_refused(address, chunked):
-    import httpx
-
     body = b'{"data": ["' + b"x" * 13_000_000 + b'"]}'
     content = (body[at : at + 2**16] for at in range(0, len(body), 2**16)) if chunked else body
     headers = {"content-type": "application/json"}
@@ -162,8 +153,6 @@ def test_more_than_a_page_sends_is_refused(address, chunked):
     ids=lambda given: str(given)[:30],
 )
 def test_wrong_types_get_an_error_or_a_safe_answer_and_the_next_one_is_answered(client, given):
-    import gradio_client
-
     try:
         assert isinstance(client.predict("Hi!", api_name="/chat", **({"max_new_tokens": 5} | given)), str)
     except (gradio_client.exceptions.AppError, ValueError, TypeError) as error:
@@ -183,8 +172,6 @@ class Session:
     """The page's own requests, as somebody sends them who has read its code."""
 
     def __init__(self, address: str, name: str):
-        import httpx
-
         self.http, self.name = httpx.Client(base_url=address, timeout=60), name
         self.config = self.http.get("config").json()
 
@@ -242,8 +229,6 @@ def test_states_that_a_program_sends_are_not_taken(address, engine, monkeypatch)
 
 @pytest.mark.parametrize("way", ["file=", "file/"])
 def test_nothing_is_fetched_from_elsewhere_for_anybody(address, way):
-    import httpx
-
     answer = httpx.get(f"{address}/gradio_api/{way}https://example.com/50GB.bin")
     assert answer.status_code == 404 and answer.text == "Not here."
 
@@ -262,8 +247,6 @@ def test_nothing_is_downloaded_for_a_program(address, monkeypatch):
 
 def test_all_that_draws_replies_shares_one_limit(engine):
     """Sending, retrying, editing, another seed, the API: not so many replies at once of each."""
-    from chat.page.layout import build_page
-
     drawing = [each for each in build_page(engine, concurrent_replies=3).fns.values() if each.queue]
     drawing = [each for each in drawing if each.concurrency_limit == 3]
     assert len(drawing) > 3 and len({each.concurrency_id for each in drawing}) == 1
@@ -297,15 +280,11 @@ def test_the_server_keeps_no_more_than_the_engine_looks_at():
 
 
 def test_the_health_is_told(address, engine):
-    import httpx
-
     answer = httpx.get(f"{address}/health")
     assert answer.status_code == 200 and answer.json() == {"status": "ok", "model": engine.name}
 
 
 def test_a_closed_engine_is_not_healthy(model_folder):
-    import httpx
-
     from chat.engine import load_engine
 
     engine = load_engine(str(model_folder), engine="torch")
@@ -316,8 +295,6 @@ def test_a_closed_engine_is_not_healthy(model_folder):
 
 @pytest.mark.parametrize("path", ["api/chat", "api/ask", "run/predict"])
 def test_nobody_goes_past_the_queue(address, path):
-    import httpx
-
     with httpx.Client(base_url=address) as http:
         for each in http.get("/config").json()["dependencies"]:
             if each["api_name"] in ("chat", "ask"):
@@ -349,8 +326,6 @@ def test_odd_values_are_answered(address, odd):
 
 def outcome(address: str, name: str, data: list) -> str:
     """The events of a call without Gradio's client."""
-    import httpx
-
     calls = f"{address}/gradio_api/call/{name}"
     event = httpx.post(calls, json={"data": data}).json()["event_id"]
     with httpx.stream("GET", f"{calls}/{event}", timeout=SECONDS) as events:
@@ -409,8 +384,6 @@ def test_one_message_is_the_one_mcp_tool(address, engine, monkeypatch):
 
 
 def test_the_page_says_which_model_it_is_and_what_it_learnt_from(engine):
-    from chat.page.layout import build_page
-
     page = build_page(engine, corpora=["cornell", "daily_dialog"])
     text = " ".join(str(getattr(block, "value", "")) for block in page.blocks.values())
     assert engine.name in text and "makes things up" in text
@@ -424,8 +397,6 @@ LONG_REPLY = {"temperature": 1.5, "top_p": 1.0, "top_k": 0, "max_new_tokens": 20
 
 
 def test_stopping_ends_the_computation(slow_address):
-    import gradio_client
-
     before = serving_threads()
     job = gradio_client.Client(slow_address, verbose=False).submit("Hi!", "", **LONG_REPLY, api_name="/chat")
     for _ in job:
@@ -436,8 +407,6 @@ def test_stopping_ends_the_computation(slow_address):
 
 
 def test_a_lost_connection_ends_the_computation(slow_address):
-    import httpx
-
     before = serving_threads()
     with httpx.Client(base_url=slow_address, timeout=30) as http:
         config = http.get("config").json()
@@ -460,8 +429,6 @@ def kept(folder) -> list[dict]:
 
 
 def test_nothing_is_kept_without_consent(engine, tmp_path):
-    import gradio_client
-
     from chat.feedback import FeedbackLog
 
     folder = tmp_path / "feedback"

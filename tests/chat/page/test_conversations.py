@@ -8,6 +8,7 @@ import pytest
 from chat.dialogue import ASSISTANT, USER
 from chat.page.chat_interface import MAX_REJECTED, _given_back, _rejected, edited, taken_back, waiting
 from chat.page.conversations import TOO_LARGE, _current, _imported, readable
+from chat.page.layout import build_page
 from chat.page.replies import ReplyDetails, turns_from
 from chat.page.summary_panel import _next
 from chat.personas import PRESETS, random_persona
@@ -74,8 +75,6 @@ def test_the_browser_is_told_whether_it_goes_on_with_what_the_server_had_forgott
 
 def test_the_server_keeps_nothing_of_a_history_that_a_program_sends(engine):
     """But what it said to the chat for programs: a `gr.State` lives as long as a session, however large."""
-    from chat.page.layout import build_page
-
     for each in build_page(engine).fns.values():
         if any(isinstance(shown, gr.Chatbot) for shown in each.inputs):
             assert not any(isinstance(kept, gr.State) for kept in each.outputs), each.name
@@ -105,8 +104,6 @@ def test_the_personas_are_within_the_limits():
 
 def test_the_page_shows_the_longest_conversation_with_its_details_in_place(engine):
     """A reply's details are found by its place among the messages that are shown."""
-    from chat.page.layout import build_page
-
     drawing = next(each for each in build_page(engine).fns.values() if each.name == "draw")
     history = [{"role": role, "content": "Hi"} for role in ("user", "assistant")] * (MAX_TURNS // 2)
     record = {"id": "1", "replies": {"1": DETAILS, str(MAX_TURNS - 1): DETAILS}}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import gradio_client
 import pytest
 
 from tests.chat.page.conftest import served
@@ -21,8 +22,6 @@ VISITORS, MESSAGES = 32, 10
 
 def converse(address: str, number: int) -> tuple[list[str], int]:
     """The replies to one visitor, and how often they were told that it is busy."""
-    import gradio_client
-
     client = gradio_client.Client(address, verbose=False)
     marker, job = MARKERS[number], JOBS[number % len(JOBS)]
     persona = f"My name is {marker}.\nI work as a {job}."
@@ -99,8 +98,6 @@ def server(folder) -> Iterator[tuple[str, subprocess.Popen]]:
 
 @pytest.mark.slow
 def test_the_first_answer_comes_soon_after_the_start(tmp_path):
-    import gradio_client
-
     with server(tmp_path):
         pass
     started = time.monotonic()
@@ -126,8 +123,6 @@ def test_more_than_the_queue_holds_are_told_that_it_is_busy(slow_engine):
     outcomes: list[str] = []
 
     def ask() -> None:
-        import gradio_client
-
         client = gradio_client.Client(address, verbose=False)
         try:
             outcomes.append(client.predict("Hi!", "", 1.5, max_new_tokens=60, api_name="/chat"))

@@ -234,8 +234,6 @@ def test_the_page_finds_its_model_at_any_moment(monkeypatch, model, expected):
 
 
 def test_a_token_in_a_file_is_refused_and_not_shown(monkeypatch, model_folder, tmp_path):
-    import shutil
-
     shutil.copytree(model_folder, tmp_path / "model")
     token = "hf_" + "aB3" * 12
     (tmp_path / "model" / "notes.json").write_text(f'{{"login": "{token}"}}')
