@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import json
 import os
 import signal
 import time
@@ -11,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 import certifi
 import pytest
+
+from tests.tiny_models import TINY, saved_gpt2
 
 # What the libraries cache stays out of the user's home, in processes that tests start, too.
 CACHE = TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
@@ -103,27 +106,15 @@ def tokenizer(base_tokenizer_folder):
 
 @pytest.fixture(scope="session")
 def tiny_config_file(tmp_path_factory) -> Path:
-    import json
-
     path = tmp_path_factory.mktemp("config") / "tiny.json"
-    path.write_text(
-        json.dumps({"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 256})
-    )
+    path.write_text(json.dumps(TINY))
     return path
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory, tokenizer, tiny_config_file) -> Path:
+def model_folder(tmp_path_factory, tokenizer) -> Path:
     """A tiny GPT-2 of random weights with tokenizer and generation defaults, as training saves it."""
-    import torch
-
-    from training.model import build_model
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    build_model(str(tiny_config_file), tokenizer, longest_sequence=256).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return saved_gpt2(tokenizer, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,30 @@
-"""Random models: of other kinds than GPT-2, and such as heed what they are asked."""
+"""Random models: GPT-2s as training leaves them, others, and such as heed what they are asked."""
+
+import json
+from pathlib import Path
+
+TINY = {"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 256}
+
+
+def saved(model, tokenizer, folder: Path) -> Path:
+    """The folder, with both in it."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def saved_gpt2(tokenizer, folder: Path, seed: int = 0, decoding: dict | None = None, **sizes) -> Path:
+    """The folder of a GPT-2, tiny but for `sizes`, with all that training saves beside it."""
+    import torch
+
+    from training.model import build_model
+
+    folder.mkdir(exist_ok=True)
+    config = folder / "config.json"
+    config.write_text(json.dumps(TINY | sizes))
+    torch.manual_seed(seed)
+    model = build_model(str(config), tokenizer, longest_sequence=1, decoding=decoding)
+    return saved(model, tokenizer, folder)
 
 
 def tiny_model(kind: str, vocab_size: int, **changes):

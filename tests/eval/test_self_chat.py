@@ -15,26 +15,20 @@ from eval.self_chat import OPENERS, SelfChatArguments, load_engines, main, self_
 from eval.transcripts import render_figures
 from tests.conftest import ROOT
 from tests.processes import python
+from tests.tiny_models import saved_gpt2
 
 CATS = ("I have two cats.", "I nap.")
 TEA = ("I drink tea.",)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory, tokenizer, tiny_config_file):
+def models(tmp_path_factory, tokenizer):
     """Two models of different random weights, of which the second says less."""
-    import torch
-
-    from training.model import build_model
-
     folder = tmp_path_factory.mktemp("models")
-    for name, max_new_tokens in (("one", 12), ("other", 8)):
-        torch.manual_seed(max_new_tokens)
-        model = build_model(str(tiny_config_file), tokenizer, longest_sequence=256)
-        model.generation_config.max_new_tokens = max_new_tokens
-        model.save_pretrained(folder / name)
-        tokenizer.save_pretrained(folder / name)
-    return str(folder / "one"), str(folder / "other")
+    return tuple(
+        str(saved_gpt2(tokenizer, folder / name, seed=length, decoding={"max_new_tokens": length}))
+        for name, length in (("one", 12), ("other", 8))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from chat.cli import UserError
+from tests.tiny_models import TINY
 from tests.training.divided import as_zero3_leaves_them
 from training.callbacks import RotateCheckpoints
 from training.checkpoints import (
@@ -159,13 +160,11 @@ def test_a_kill_while_a_checkpoint_is_deleted_leaves_nothing_that_looks_whole(tm
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-20"]
 
 
-def test_a_checkpoint_of_a_model_with_more_layers_is_named(
-    tmp_path, model_folder, tiny_config_file, tokenizer
-):
+def test_a_checkpoint_of_a_model_with_more_layers_is_named(tmp_path, model_folder, tokenizer):
     folder = checkpoint(tmp_path, 10, "{}")
     shutil.copy(model_folder / "model.safetensors", folder)
     fewer = tmp_path / "fewer.json"
-    fewer.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_layer": 1}))
+    fewer.write_text(json.dumps(TINY | {"n_layer": 1}))
     with pytest.raises(
         UserError, match=r"of another model than --base \(`transformer\.h\.1\..* missing here"
     ):
@@ -181,7 +180,7 @@ def test_a_checkpoint_of_another_model_is_named(
     check_same_model(folder, same)
     shutil.copy(model_folder / "model.safetensors", folder)
     wider = tmp_path / "wider.json"
-    wider.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_embd": 64}))
+    wider.write_text(json.dumps(TINY | {"n_embd": 64}))
     other = build_model(str(wider), tokenizer, longest_sequence=8)
     if divided:
         for model in (same, other):

@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from tests.tiny_models import TINY
 from tests.training.conftest import flags_of
 from tests.training.short_data import of_rows
 from tests.training.workers import run_worker, stopped_by_sigterm
@@ -15,10 +16,9 @@ from training.checkpoints import checkpoints, last_whole_checkpoint
 
 
 @pytest.fixture
-def no_dropout(tmp_path, tiny_config_file):
-    config = json.loads(tiny_config_file.read_text())
+def no_dropout(tmp_path):
     path = tmp_path / "no_dropout.json"
-    path.write_text(json.dumps(config | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}))
+    path.write_text(json.dumps(TINY | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}))
     return str(path)
 
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.hub.loading import load_causal_lm
-from tests.tiny_models import tiny_model
+from tests.tiny_models import saved, tiny_model
 from tests.training.divided import as_zero3_leaves_them
 from training.model import build_model
 
@@ -23,11 +23,8 @@ def base_model_folder(tmp_path, base_tokenizer_folder):
     tokenizer = AutoTokenizer.from_pretrained(base_tokenizer_folder)
     folder = tmp_path / "base"
     torch.manual_seed(1)
-    GPT2LMHeadModel(
-        GPT2Config(vocab_size=len(tokenizer), n_layer=1, n_embd=32, n_head=2, n_positions=256)
-    ).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    config = GPT2Config(vocab_size=len(tokenizer), n_layer=1, n_embd=32, n_head=2, n_positions=256)
+    return saved(GPT2LMHeadModel(config), tokenizer, folder)
 
 
 def test_a_configuration_gives_random_weights_of_the_datas_vocabulary(tiny_config_file, tokenizer):
@@ -163,16 +160,14 @@ def test_a_base_that_is_nowhere_is_named(tokenizer, tmp_path):
 
 
 def test_an_encoder_that_sees_what_comes_after_is_refused(tokenizer, tmp_path):
-    tiny_model("bert", len(tokenizer)).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+    saved(tiny_model("bert", len(tokenizer)), tokenizer, tmp_path)
     with pytest.raises(UserError, match=r"^--base .*: a bert that sees the tokens which come after"):
         build_model(str(tmp_path), tokenizer, longest_sequence=8)
 
 
 def test_a_base_that_could_not_be_loaded_after_its_training_is_refused_before(tokenizer, tmp_path):
     """XGLM has a place for padding in its table of positions, by the id of the token."""
-    tiny_model("xglm", len(tokenizer), max_position_embeddings=128).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+    saved(tiny_model("xglm", len(tokenizer), max_position_embeddings=128), tokenizer, tmp_path)
     with pytest.raises(UserError, match=r"^--base .*: a xglm with the ids of the data's tokenizer could not"):
         build_model(str(tmp_path), tokenizer, longest_sequence=8)
 
@@ -180,8 +175,7 @@ def test_a_base_that_could_not_be_loaded_after_its_training_is_refused_before(to
 def test_weights_that_zero3_divided_as_it_loaded_them_are_a_base_like_any(
     model_folder, tokenizer, tmp_path, monkeypatch
 ):
-    tiny_model("bert", len(tokenizer)).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+    saved(tiny_model("bert", len(tokenizer)), tokenizer, tmp_path)
 
     def divided(name, flag):
         model = load_causal_lm(name, flag)

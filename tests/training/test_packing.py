@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from chat.sequences import IGNORED_LABEL
-from tests.tiny_models import tiny_model
+from tests.tiny_models import saved, tiny_model
 from training.collator import PackedCollator, PaddedCollator
 from training.packing import PackedRows, best_fit
 from training.train import build_trainer
@@ -129,9 +129,7 @@ def test_packed_rows_of_a_model_that_mixes_their_dialogues_are_refused(short_run
     from chat.hub.data import load_tokenized
 
     _, tokenizer = load_tokenized(str(prepared))
-    base = tmp_path / "opt"
-    tiny_model("opt", len(tokenizer)).save_pretrained(base)
-    tokenizer.save_pretrained(base)
+    base = saved(tiny_model("opt", len(tokenizer)), tokenizer, tmp_path / "opt")
     with pytest.raises(UserError, match=r"--batching packed: a opt .*give --batching grouped"):
         build_trainer(short_run(base=str(base), batching="packed"))
     build_trainer(short_run(base=str(base), batching="grouped"))

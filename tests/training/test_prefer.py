@@ -18,7 +18,7 @@ from chat.sequences import IGNORED_LABEL
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.processes import contents, launched, python
-from tests.tiny_models import tiny_model
+from tests.tiny_models import saved, tiny_model
 from tests.training.workers import LAUNCHERS, stopped_by_sigterm
 from training.calibration import divide_logits
 from training.checkpoints import checkpoints, last_whole_checkpoint
@@ -203,9 +203,7 @@ def test_two_processes_count_every_held_out_pair_once(tmp_path, marks, model_fol
 @pytest.mark.slow
 def test_two_processes_learn_dialogues_beside_of_which_one_gets_none(tmp_path, marks, prepared, tokenizer):
     """A Llama, as DDP's processes exchange its buffers at each forward: one forward less would never end."""
-    base = tmp_path / "llama"
-    tiny_model("llama", len(tokenizer)).save_pretrained(base)
-    tokenizer.save_pretrained(base)
+    base = saved(tiny_model("llama", len(tokenizer)), tokenizer, tmp_path / "llama")
     beside = ("--data", prepared, "--per-device-train-batch-size", 2, "--places-per-dialogue", 4)
     given = flags(tmp_path, marks, base, *beside, "--held-out-share", 0, "--log-every-steps", 1)
     done = launched(*LAUNCHERS[2], "training.prefer", *given, timeout=120)
@@ -299,9 +297,8 @@ def test_weights_that_zero3_divides_are_not_calibrated(tmp_path, marks, model_fo
 
 
 def test_a_model_without_a_number_of_positions_is_refused(tmp_path, marks, tokenizer):
-    base = tmp_path / "bloom"
-    tiny_model("bloom", len(tokenizer), max_position_embeddings=None).save_pretrained(base)
-    tokenizer.save_pretrained(base)
+    bloom = tiny_model("bloom", len(tokenizer), max_position_embeddings=None)
+    base = saved(bloom, tokenizer, tmp_path / "bloom")
     with pytest.raises(UserError, match=r"^--base .*: a bloom without a number of positions"):
         prefer(arguments(tmp_path, marks, base))
 
@@ -350,9 +347,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path, marks, model_folder):
 
 def test_a_model_that_cannot_compare_replies_is_refused(tmp_path, marks, tokenizer):
     for kind, changes in (("gpt_neo", {"window_size": 8}), ("openai-gpt", {})):
-        base = tmp_path / kind
-        tiny_model(kind, len(tokenizer), **changes).save_pretrained(base)
-        tokenizer.save_pretrained(base)
+        base = saved(tiny_model(kind, len(tokenizer), **changes), tokenizer, tmp_path / kind)
         with pytest.raises(UserError, match=r"--base .*: a .* does not read replies that share a conversat"):
             prefer(arguments(tmp_path, marks, base))
     assert not (tmp_path / "run").exists()

@@ -17,6 +17,7 @@ from transformers import (
 
 from chat.cli import UserError
 from chat.sequences import IGNORED_LABEL
+from tests.tiny_models import TINY
 from tests.training.short_data import of_rows
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.train import build_trainer, train
@@ -253,10 +254,10 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(short_run, tmp_pa
     assert train(short_run(resume=True)).state.global_step == 6
 
 
-def test_resuming_with_another_base_is_refused(short_run, tmp_path, tiny_config_file):
+def test_resuming_with_another_base_is_refused(short_run, tmp_path):
     train(short_run(max_steps=2))
     wider = tmp_path / "wider.json"
-    wider.write_text(json.dumps(json.loads(tiny_config_file.read_text()) | {"n_embd": 64}))
+    wider.write_text(json.dumps(TINY | {"n_embd": 64}))
     with pytest.raises(UserError, match="is of another model than --base"):
         train(short_run(resume=True, base=str(wider)))
 

@@ -17,7 +17,7 @@ from chat.hub.loading import load_causal_lm
 from chat.template import chat_template
 from tests.conftest import SAMPLE
 from tests.processes import own_home
-from tests.tiny_models import tiny_model
+from tests.tiny_models import saved, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +162,7 @@ def test_the_check_sees_another_model(exports, model_folder, tokenizer):
 
 
 def test_another_architecture_is_refused(tmp_path, tokenizer):
-    tiny_model("llama", len(tokenizer)).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+    saved(tiny_model("llama", len(tokenizer)), tokenizer, tmp_path)
     with pytest.raises(UserError, match=r"exporting llama is not supported, only gpt2; use the torch engine"):
         export_model(ExportArguments(str(tmp_path)))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.tiny_models import saved_gpt2
 
 # A time limit for what takes a moment, on machines with other things to do.
 SECONDS = 60
@@ -54,19 +55,11 @@ def pocket():
 @pytest.fixture(scope="session")
 def slow_engine(tokenizer, tmp_path_factory):
     """Replies that take seconds: a tiny model that takes its time for each token, and never ends its turn."""
-    import json
-
     import torch
 
     from chat.engine import load_engine
-    from training.model import build_model
 
-    folder = tmp_path_factory.mktemp("slow")
-    config = {"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 512}
-    (folder / "config.json").write_text(json.dumps(config))
-    torch.manual_seed(0)
-    build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    folder = saved_gpt2(tokenizer, tmp_path_factory.mktemp("slow"), n_positions=512)
     engine = load_engine(str(folder), engine="torch")
     # Of random letters some spell what it blocks.
     engine.guard = None

@@ -1,6 +1,5 @@
 """The terminal chat as a user meets it: a process in a pseudo-terminal, its keyboard and its screen."""
 
-import json
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from chat.terminal.conversation import Conversation
 from chat.terminal.lines import PipedLines
 from chat.terminal.screen import PlainScreen
 from tests.conftest import ROOT
+from tests.tiny_models import saved_gpt2
 
 ENTER, UP, LEFT, TAB, CTRL_C, CTRL_D = "\r", "\x1b[A", "\x1b[D", "\t", "\x03", "\x04"
 COLUMNS, ROWS = 80, 300
@@ -115,17 +115,8 @@ def typist(*flags: str, **options) -> Iterator[Typist]:
 @pytest.fixture(scope="session")
 def slow_model(tokenizer, tmp_path_factory) -> Path:
     """A model whose replies take seconds: larger, of random weights."""
-    import torch
-
-    from training.model import build_model
-
-    folder = tmp_path_factory.mktemp("slow")
-    config = {"model_type": "gpt2", "n_layer": 12, "n_embd": 384, "n_head": 6, "n_positions": 512}
-    (folder / "config.json").write_text(json.dumps(config))
-    torch.manual_seed(0)
-    build_model(str(folder / "config.json"), tokenizer, longest_sequence=1).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    sizes = {"n_layer": 12, "n_embd": 384, "n_head": 6, "n_positions": 512}
+    return saved_gpt2(tokenizer, tmp_path_factory.mktemp("slow"), **sizes)
 
 
 @pytest.fixture
