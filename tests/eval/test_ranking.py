@@ -26,34 +26,32 @@ def naive(model, prompt: list[int], candidate: list[int]) -> float:
     return sum(nats) / len(nats)
 
 
+def check_scores(model, tokenizer, format_, replies, positions: int) -> None:
+    """The scores of all candidates are those of the naive loop."""
+    scores = score_candidates(model, format_, replies, 160, positions - 160)
+    for (view, index), found in zip(replies, scores, strict=True):
+        turn, prompt = view.turns[index], prompt_ids(view, index, format_, 160)
+        for text, score in zip([turn.text, *turn.distractors], found, strict=True):
+            ids = tokenizer(text, split_special_tokens=True)["input_ids"][: positions - 160]
+            assert score == pytest.approx(naive(model, prompt, ids), abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("kind", "changes"), [("gpt_neo", {"window_size": 64}), ("openai-gpt", {}), ("llama", {})]
 )
 def test_scores_are_those_of_a_naive_loop_whatever_the_model(tokenizer, replies, caplog, kind, changes):
-    other, format_ = tiny_model(kind, len(tokenizer), **changes), TemplateFormat(tokenizer)
+    other = tiny_model(kind, len(tokenizer), **changes)
     caplog.set_level("INFO")
     for _ in range(2):
-        scores = score_candidates(other, format_, replies[:1], 160, 512 - 160)
-    for (view, index), found in zip(replies[:1], scores, strict=True):
-        turn, prompt = view.turns[index], prompt_ids(view, index, format_, 160)
-        for text, score in zip([turn.text, *turn.distractors], found, strict=True):
-            ids = tokenizer(text, split_special_tokens=True)["input_ids"][: 512 - 160]
-            assert score == pytest.approx(naive(other, prompt, ids), abs=1e-5)
+        check_scores(other, tokenizer, TemplateFormat(tokenizer), replies[:1], 512)
     told = [message for message in caplog.messages if "one by one, which takes longer" in message]
     assert len(told) == (kind != "llama")
 
 
 @pytest.mark.parametrize("format_class", [TemplateFormat, PlainFormat])
 def test_scores_are_those_of_a_naive_loop(model, tokenizer, replies, format_class):
-    format_ = format_class(tokenizer)
     assert len(replies) == 12 and all(len(view.turns[index].distractors) > 3 for view, index in replies)
-    scores = score_candidates(model, format_, replies, 160, 256 - 160)
-    for (view, index), found in zip(replies, scores, strict=True):
-        turn = view.turns[index]
-        prompt = prompt_ids(view, index, format_, 160)
-        for text, score in zip([turn.text, *turn.distractors], found, strict=True):
-            ids = tokenizer(text, split_special_tokens=True)["input_ids"][: 256 - 160]
-            assert score == pytest.approx(naive(model, prompt, ids), abs=1e-5)
+    check_scores(model, tokenizer, format_class(tokenizer), replies, 256)
 
 
 def test_a_candidate_without_tokens_is_scored_as_the_end(model, tokenizer):
