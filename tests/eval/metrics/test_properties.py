@@ -9,11 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eval.figures import metric
+from eval.publish_metrics import metric_names
 from tests.conftest import ROOT
 
-METRICS = sorted(
-    path.name for path in (ROOT / "eval" / "metrics").iterdir() if (path / f"{path.name}.py").is_file()
-)
+METRICS = metric_names()
 EDGES = [
     [],
     [""],
