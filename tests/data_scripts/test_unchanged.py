@@ -136,8 +136,8 @@ def test_neither_the_hub_nor_the_number_of_processes_prepares_anew(unchanged):
 
 
 @pytest.mark.slow
-def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_tokenizer_folder):
-    """The second run finds nothing changed; the modules of the first must be among those checked for it."""
+def test_the_quick_answer_loads_no_library(tmp_path, base_tokenizer_folder):
+    """The second run finds nothing changed."""
     flags = ["--corpora", *SAMPLE_CORPORA, "--tokenizer", str(base_tokenizer_folder), "--num-proc", "1"]
     modules = []
     for _ in range(2):
@@ -146,10 +146,4 @@ def test_the_quick_answer_loads_no_library_and_all_code_counts(tmp_path, base_to
         modules.append(set(result.stdout.splitlines()[-1].split()))
     assert {"torch", "convokit", "datasets"} <= modules[0]
     assert not {"torch", "convokit", "datasets", "pyarrow", "pandas"} & modules[1]
-    of_the_hub = {f"chat.hub.{name}" for name in ("errors", "path_or_id", "repositories", "secrets")}
-    without_influence = {"chat.cli", "chat.folders", "chat.hub", "chat.published_paths", *of_the_hub}
     assert result.stderr.startswith("nothing changed: ")
-    of_chat = {name for name in modules[0] if name.startswith("chat.")} - without_influence
-    assert {f"{name.removeprefix('chat.').replace('.', '/')}.py" for name in of_chat} <= set(
-        fingerprint.CHAT_CODE
-    )
