@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import certifi
 import pytest
 
+from chat.cli import UserError
 from tests.tiny_models import TINY, saved_gpt2
 
 # What the libraries cache stays out of the user's home, in processes that tests start, too.
@@ -47,6 +49,15 @@ def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
 def no_room(*_, **__) -> None:
     """In the place of what writes to a disk that is full."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def refused(*parts: str, begins: str = "") -> Iterator[None]:
+    """What is done in the block is refused in one line, which begins so and has these parts."""
+    with pytest.raises(UserError) as error:
+        yield
+    line = str(error.value)
+    assert line.startswith(begins) and all(part in line for part in parts) and "\n" not in line, line
 
 
 # What collecting the tests imports stays: looking through two million such objects takes the collector half a

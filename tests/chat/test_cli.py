@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from chat.cli import UserError, command_line, parse_arguments
-from tests.conftest import ROOT
+from tests.conftest import ROOT, refused
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,8 @@ def test_numbers_in_the_file_stay_as_they_are_written(tmp_path):
 def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
     path = tmp_path / "c.yaml"
     path.write_text(text, errors="surrogateescape")
-    with pytest.raises(UserError) as error:
+    with refused(message):
         parse("--config", str(path))
-    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +128,8 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, text, message):
     ],
 )
 def test_a_bad_flag_is_named_in_one_line(argv, message):
-    with pytest.raises(UserError) as error:
+    with refused(message):
         parse(*argv)
-    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from chat import jsonl
 from chat.cli import UserError
 from chat.dialogue import Dialogue, Turn
+from tests.conftest import refused
 
 TURNS = [{"role": "user", "text": "Hi! "}, {"role": "assistant", "text": "Hello , you !"}]
 
@@ -48,10 +49,8 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_a_bad_line_is_named_by_its_number(tmp_path, line, problem):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps({"turns": TURNS}) + "\n" + line + "\n")
-    with pytest.raises(UserError) as error:
+    with refused(problem, begins=f"--data {path}: line 2 "):
         list(jsonl.read(path))
-    message = str(error.value)
-    assert message.startswith(f"--data {path}: line 2 ") and problem in message and "\n" not in message
 
 
 def test_an_emoji_in_the_utf_8_of_java_and_oracle_is_named_by_its_line(tmp_path):

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from chat import engine as engines
-from chat.cli import UserError
 from chat.session import message_from
 from chat.torch_engine import TorchEngine
 from eval.personas import OWN_PERSONAS
 from eval.self_chat import OPENERS, SelfChatArguments, load_engines, main, self_chat
 from eval.transcripts import render_figures
-from tests.conftest import ROOT
+from tests.conftest import ROOT, refused
 from tests.processes import python
 from tests.tiny_models import saved_gpt2
 
@@ -200,9 +199,8 @@ def test_what_cannot_be_used_is_named(
     if value == "TAKEN":
         value = str(tmp_path_factory.mktemp("taken"))
         Path(value, "mine.txt").touch()
-    with pytest.raises(UserError) as error:
+    with refused(problem):
         self_chat(SelfChatArguments(**settings | {"output": str(tmp_path / "out"), name: value}))
-    assert problem in str(error.value) and "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
