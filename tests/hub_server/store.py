@@ -1,8 +1,9 @@
-"""The Hub's repositories on disk: blobs by checksum, and commits that are there whole or not at all."""
+"""The Hub's repositories: blobs by checksum on disk, and commits that are there whole or not at all."""
 
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.hub_server.faults import Faults
@@ -46,7 +47,7 @@ class Repository:
 
 
 class Repositories:
-    """All repositories, by (type, id) such as ("dataset", "user/name"); kept under `home`.
+    """All repositories, by (type, id) such as ("dataset", "user/name"); files are kept under `home`.
 
     Attributes:
         token: what a client needs to write, and to see private repositories; "" lets nobody write.
@@ -61,19 +62,19 @@ class Repositories:
         self,
         folders: Mapping[Key, Path] | None = None,
         token: str = "",
-        home: Path | None = None,
         part_bytes: int = 5 * 2**20,
     ):
-        self._temporary = None if home else tempfile.TemporaryDirectory(prefix="hub-")
-        self.home = Path(home or self._temporary.name)
+        self._temporary = tempfile.TemporaryDirectory(prefix="hub-")
+        self.home = Path(self._temporary.name)
+        self._repositories: dict[Key, Repository] = {}
         self.token, self.part_bytes = token, part_bytes
         self.foreign: set[str] = set()
         self.faults = Faults()
         self.requests: list[str] = []
         self.leaks: list[str] = []
         self.lock = threading.RLock()
-        for part in ("blobs", "repositories", "uploads"):
-            (self.home / part).mkdir(parents=True, exist_ok=True)
+        for part in ("blobs", "uploads"):
+            (self.home / part).mkdir()
         for key, folder in (folders or {}).items():
             self.import_folder(key, Path(folder))
 
@@ -94,19 +95,19 @@ class Repositories:
         with self.lock:
             if self.exists(key):
                 raise Refused(409, "You already created this repo")
-            repository = Repository(private=private, settings=settings)
-            self._save(key, repository)
+            self._repositories[key] = Repository(private=private, settings=settings)
             attributes = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
             entry = self._entry(self.put_blob(attributes), attributes, lfs=False)
             self._add_commit(key, "main", {".gitattributes": entry}, "initial commit")
 
     def exists(self, key: Key) -> bool:
-        return self._path(key).is_file()
+        return key in self._repositories
 
     def get(self, key: Key) -> Repository:
+        """A copy, which changes nothing till it is put in the place of the repository."""
         if not self.exists(key):
             raise Refused(404, "Repository not found", "RepoNotFound")
-        return Repository(**json.loads(self._path(key).read_text()))
+        return copy.deepcopy(self._repositories[key])
 
     def resolve(self, key: Key, revision: str) -> str:
         """The id of the commit that a branch, a tag or an id (or its beginning) names."""
@@ -184,7 +185,7 @@ class Repositories:
             if name in repository.branches:
                 raise Refused(409, "Reference already exists")
             repository.branches[name] = self.resolve(key, revision)
-            self._save(key, repository)
+            self._repositories[key] = repository
 
     def tag(self, key: Key, name: str, revision: str) -> None:
         with self.lock:
@@ -192,7 +193,7 @@ class Repositories:
             if name in repository.tags:
                 raise Refused(409, "Tag already exists")
             repository.tags[name] = self.resolve(key, revision)
-            self._save(key, repository)
+            self._repositories[key] = repository
 
     def change(self, key: Key, private: bool | None = None, **settings) -> None:
         """Changes who sees a repository, or the settings of a Space."""
@@ -200,7 +201,7 @@ class Repositories:
             repository = self.get(key)
             repository.private = repository.private if private is None else private
             repository.settings.update(settings)
-            self._save(key, repository)
+            self._repositories[key] = repository
 
     def blob(self, sha256: str) -> Path:
         return self.home / "blobs" / sha256
@@ -210,7 +211,10 @@ class Repositories:
         found = hashlib.sha256(content).hexdigest()
         if sha256 not in (None, found):
             raise Refused(400, "The checksum of the content is another one than was said")
-        self._write(self.blob(found), content)
+        # Whole or not at all: others read it meanwhile.
+        scratch = self.blob(f".{found}.{threading.get_ident()}")
+        scratch.write_bytes(content)
+        os.replace(scratch, self.blob(found))
         return found
 
     def _entry(self, sha256: str, content: bytes | None, lfs: bool) -> dict:
@@ -225,22 +229,8 @@ class Repositories:
         name = hashlib.sha1(json.dumps([*key, commit], sort_keys=True).encode()).hexdigest()
         repository.commits[name] = commit
         repository.branches[branch] = name
-        self._save(key, repository)
+        self._repositories[key] = repository
         return name
-
-    def _path(self, key: Key) -> Path:
-        return self.home / "repositories" / key[0] / f"{key[1]}.json"
-
-    def _save(self, key: Key, repository: Repository) -> None:
-        self._path(key).parent.mkdir(parents=True, exist_ok=True)
-        self._write(self._path(key), json.dumps(asdict(repository)).encode())
-
-    @staticmethod
-    def _write(path: Path, content: bytes) -> None:
-        """The file is there whole or not at all, also where this process is killed."""
-        scratch = path.with_name(f".{path.name}.{threading.get_ident()}")
-        scratch.write_bytes(content)
-        os.replace(scratch, path)
 
 
 def git_oid(content: bytes) -> str:
