@@ -103,7 +103,7 @@ class PreferenceTrainer(ResumableTrainer):
     `eval_accuracy` is the share of the `eval_pairs` in which the good reply has gained more than the bad one.
     """
 
-    def __init__(self, *, loss: PreferenceLoss, data_loss_weight: float = 0.0, **arguments):
+    def __init__(self, *, loss: PreferenceLoss, data_loss_weight: float, **arguments):
         super().__init__(**arguments)
         self.loss, self.data_loss_weight = loss, data_loss_weight
         self.reference = copy.deepcopy(self.model).requires_grad_(False).eval().to(self.args.device)

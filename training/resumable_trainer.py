@@ -44,13 +44,13 @@ class ResumableTrainer(Trainer):
       as the checkpoint's did.
     """
 
-    def __init__(self, *, data_digests: dict[str, str] | None = None, **arguments):
+    def __init__(self, *, data_digests: dict[str, str], **arguments):
         """
         Args:
             data_digests: of what each flag that gives data gives (`training.data_digest`).
         """
         super().__init__(**arguments)
-        self.data_digests = data_digests or {}
+        self.data_digests = data_digests
         self._run_id = uuid.uuid4().hex
 
     @property

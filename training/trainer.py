@@ -22,7 +22,7 @@ class DialogueTrainer(ResumableTrainer):
     - the optimizer may be Muon.
     """
 
-    def __init__(self, *, sampler: EpochSampler, eval_collator, optimizer: str = "adamw", **arguments):
+    def __init__(self, *, sampler: EpochSampler, eval_collator, optimizer: str, **arguments):
         super().__init__(**arguments)
         self.uses_muon = optimizer == "muon"
         if self.uses_muon and (self.is_deepspeed_enabled or self.is_fsdp_enabled):
