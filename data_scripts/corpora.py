@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from chat.cli import UserError
 from chat.dialogue import ASSISTANT, SPLITS, Dialogue
 from data_scripts import cornell, daily_dialog, jsonl, multi_session_chat, persona_questions, personachat
+from data_scripts.arguments import PrepareArguments
 from data_scripts.background import collector_paused, in_process
 
 Loader = Callable[[str | None, bool, Counter], Iterator[Dialogue]]
@@ -40,40 +41,27 @@ class Corpus:
 
 
 @contextmanager
-def loading(
-    specifications: list[str],
-    keep_raw_text: bool = False,
-    val_fraction: float = 0.05,
-    seed: int = 0,
-    num_proc: int = 1,
-    by_text_alone: bool = False,
-) -> Iterator[Callable[[], list[Corpus]]]:
-    """Begins to read corpora; yields a function that waits for them, splits and deduplicates.
+def loading(arguments: PrepareArguments) -> Iterator[Callable[[], list[Corpus]]]:
+    """Begins to read the corpora; yields a function that waits for them, splits and deduplicates.
 
-    Args:
-        specifications: `NAME` for the public corpus or `NAME=PATH` for a local copy.
-        keep_raw_text: keep the published text instead of turning it into written English.
-        val_fraction: share of the groups (films, or dialogues) held out, for corpora without a split of their
-            own.
-        seed: of the choice of groups.
-        num_proc: so many corpora are read at once: the last ones by the yielded function, all before them
-            in processes of their own from now on.
-        by_text_alone: for a use without personas, two sides of one conversation are duplicates.
+    As many as there are processes are read at once: the last ones by the yielded function, all before them in
+    processes of their own from now on. In plain text two sides of one conversation are duplicates.
 
     Raises:
         UserError: an unknown name; and when waiting, a corpus that cannot be read or has no usable dialogue,
             or a split that none of them has.
     """
-    tasks = [(*_name_and_path(specification), keep_raw_text) for specification in specifications]
+    tasks = [(*_name_and_path(each), arguments.keep_raw_text) for each in arguments.corpora]
     with ExitStack() as processes:
-        begun = [processes.enter_context(in_process(_load, *task)) for task in tasks[:-1][: num_proc - 1]]
+        early = tasks[:-1][: arguments.num_proc - 1]
+        begun = [processes.enter_context(in_process(_load, *task)) for task in early]
 
         def wait() -> list[Corpus]:
             last = [_load(*task) for task in tasks[len(begun) :]]
             corpora = [*(result() for result in begun), *last]
-            _divide(corpora, val_fraction, seed)
-            _drop_duplicates(corpora, by_text_alone)
-            return _checked(corpora, specifications)
+            _divide(corpora, arguments.val_fraction, arguments.seed)
+            _drop_duplicates(corpora, by_text_alone=arguments.plain_text)
+            return _checked(corpora, arguments.corpora)
 
         yield wait
 

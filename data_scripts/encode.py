@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from data_scripts.arguments import PrepareArguments
     from data_scripts.corpora import Corpus
 
 COUNTS = ["part", "replies", "replies_cut"]
@@ -22,21 +22,10 @@ DIALOGUES_PER_PROCESS = 5_000
 
 
 def encode_corpora(
-    corpora: list[Corpus],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    history_turns: int | None = None,
-    plain_text: bool = False,
-    both_sides: Collection[str] = (),
-    num_proc: int = 1,
+    corpora: list[Corpus], tokenizer: PreTrainedTokenizerBase, arguments: PrepareArguments
 ) -> dict[str, list[Dataset]]:
-    """Training sequences from every side that is learnt, per split one dataset a corpus, with `COUNTS`.
-
-    Args:
-        max_length, history_turns: as of `chat.sequences.encode_dialogues`.
-        plain_text: instead, as of `data_scripts.plain_text`, each dialogue once.
-        both_sides: corpora of whose training dialogues with a persona the user's side is learnt, too.
-        num_proc: at most so many processes tokenise.
+    """Training sequences from every side that is learnt, per split one dataset a corpus, with `COUNTS`; of
+    plain text each dialogue once.
     """
     from datasets import Dataset, Features, List, Value
 
@@ -51,6 +40,7 @@ def encode_corpora(
         for number, part in enumerate(parts)
         for dialogue in part
     ]
+    processes = min(arguments.num_proc, len(records) // DIALOGUES_PER_PROCESS)
     integer = Value("int32")
     features = {"input_ids": List(integer), "labels": List(integer), "length": integer}
     encoded = Dataset.from_list(records).map(
@@ -58,14 +48,16 @@ def encode_corpora(
         batched=True,
         features=Features({**features, "source": Value("string"), **dict.fromkeys(COUNTS, integer)}),
         remove_columns=["persona", "turns"],
-        num_proc=many if (many := min(num_proc, len(records) // DIALOGUES_PER_PROCESS)) > 1 else None,
+        num_proc=processes if processes > 1 else None,
         # Pickled once here: `datasets` would do it for its cache and for every process, at a second a time.
         fn_kwargs={
             "pickled_tokenizer": pickle.dumps(tokenizer),
-            "max_length": max_length,
-            "history_turns": history_turns,
-            "plain_text": plain_text,
-            "from_both_sides": [part for part, corpus in enumerate(corpora) if corpus.name in both_sides],
+            "max_length": arguments.max_length,
+            "history_turns": arguments.history_turns,
+            "plain_text": arguments.plain_text,
+            "from_both_sides": [
+                part for part, corpus in enumerate(corpora) if corpus.name in arguments.both_sides
+            ],
         },
         desc="tokenising",
     )

@@ -86,16 +86,8 @@ def _write(arguments: PrepareArguments, inputs: dict[str, str]) -> dict:
     from data_scripts.corpora import loading
     from data_scripts.swaps import add_swapped_copies
 
-    begun = loading(
-        arguments.corpora,
-        keep_raw_text=arguments.keep_raw_text,
-        val_fraction=arguments.val_fraction,
-        seed=arguments.seed,
-        num_proc=arguments.num_proc,
-        by_text_alone=arguments.plain_text,
-    )
     with collector_paused():
-        with begun as wait_for_corpora:
+        with loading(arguments) as wait_for_corpora:
             learnt = arguments.train_tokenizer_vocab_size
             tokenizer = None if learnt else _load_tokenizer(arguments.tokenizer, arguments.plain_text)
             corpora = wait_for_corpora()
@@ -118,15 +110,7 @@ def _write_dataset(
     from data_scripts.mixture import mix
 
     with whole_folder(arguments.output, DATASET, "--output") as folder:
-        encoded = encode_corpora(
-            corpora,
-            tokenizer,
-            arguments.max_length,
-            arguments.history_turns,
-            arguments.plain_text,
-            arguments.both_sides,
-            arguments.num_proc,
-        )
+        encoded = encode_corpora(corpora, tokenizer, arguments)
         named = list(zip((corpus.name for corpus in corpora), encoded["train"], strict=True))
         train = mix(named, arguments.times_by_corpus(), arguments.seed)
         val = concatenate_datasets(encoded["val"])

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from data_scripts.arguments import PrepareArguments
 from data_scripts.corpora import Corpus, loading
 
 
 def load_corpora(specifications: list[str], **options) -> list[Corpus]:
-    with loading(specifications, **options) as wait:
+    given = {"corpora": specifications, "num_proc": 1, **options}
+    with loading(PrepareArguments(**given)) as wait:
         return wait()
 
 

@@ -169,7 +169,7 @@ def test_the_same_words_of_another_persona_are_no_duplicate(own_corpus):
     sides = [record("Hi.", "Yes?", "Bye.", "Bye!", persona=[p], split="train") for p in ("I sing.", "I ski.")]
     [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))])
     assert len(corpus.train) == 2
-    [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))], by_text_alone=True)
+    [corpus] = load_corpora([own_corpus(*sides, *many(1, split="val"))], plain_text=True)
     assert len(corpus.train) == 1, "of plain text, which has no personas, it is one"
 
 

@@ -241,13 +241,18 @@ def test_of_plain_text_two_sides_of_one_conversation_are_one(rows_of, tmp_path):
     assert told == "<|endoftext|>This is train 0.\nThis is train 0.<|endoftext|>"
 
 
+def encoded(corpora, tokenizer, **options):
+    given = PrepareArguments([corpus.name for corpus in corpora], max_length=64, **options)
+    return encode.encode_corpora(corpora, tokenizer, given)
+
+
 def test_what_is_cut_or_dropped_is_counted(tokenizer):
     short, long = (
         Dialogue("own", (Turn("user", "Tell me."), Turn("assistant", text)), ("I am old.",))
         for text in ("No.", "Once upon a time. " * 50)
     )
     corpus = Corpus("own", train=[long, short], val=[short], dropped=Counter(duplicates=3))
-    counted = encode.statistics([corpus], encode.encode_corpora([corpus], tokenizer, 64))["corpora"]["own"]
+    counted = encode.statistics([corpus], encoded([corpus], tokenizer))["corpora"]["own"]
     assert [counted[split]["replies_cut"] for split in ("train", "val")] == [1, 0]
     assert counted["dropped"] == {"duplicates": 3}
 
@@ -262,16 +267,16 @@ def test_few_dialogues_are_tokenised_without_another_process(tokenizer, monkeypa
     monkeypatch.setattr("datasets.arrow_dataset.mp.Pool", None)
     monkeypatch.setattr(encode, "DIALOGUES_PER_PROCESS", 2)
     dialogue = Dialogue("own", (Turn("user", "Hi!"), Turn("assistant", "Hello!")), ("I am old.",))
-    encoded = encode.encode_corpora([Corpus("own", train=[dialogue] * 2)], tokenizer, 64, num_proc=2)
-    assert [len(rows) for rows in (*encoded["train"], *encoded["val"])] == [2, 0]
+    found = encoded([Corpus("own", train=[dialogue] * 2)], tokenizer, num_proc=2)
+    assert [len(rows) for rows in (*found["train"], *found["val"])] == [2, 0]
 
 
 def test_of_corpora_with_personas_those_are_learnt_from_both_sides_that_are_named(tokenizer):
     turns = (Turn("user", "Hi!"), Turn("assistant", "Hello!"), Turn("user", "How are you?"))
     dialogue = Dialogue("own", turns, ("I am old.",))
     corpora = [Corpus(name, train=[dialogue]) for name in ("first", "second")]
-    encoded = encode.encode_corpora(corpora, tokenizer, 64, both_sides=["second"])
-    assert [len(rows) for rows in encoded["train"]] == [1, 2]
+    found = encoded(corpora, tokenizer, both_sides=["second"])
+    assert [len(rows) for rows in found["train"]] == [1, 2]
 
 
 @pytest.mark.slow
