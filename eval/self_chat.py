@@ -148,31 +148,22 @@ def converse(
     replies = arguments.conversations * (arguments.turns - 1)
     with tqdm(total=replies, desc="talking", unit=" replies") as progress:
         for number in range(1, arguments.conversations + 1):
-            yield talk(
-                engines,
-                personas,
-                number,
-                seeds.getrandbits(32),
-                arguments.turns,
-                opener=arguments.opener,
-                on_reply=progress.update,
-            )
+            yield talk(engines, personas, arguments, number, seeds.getrandbits(32), progress.update)
 
 
 def talk(
     engines: tuple[TorchEngine, TorchEngine],
     personas: Sequence[tuple[str, ...]],
+    arguments: SelfChatArguments,
     number: int,
     seed: int,
-    turns: int,
-    opener: str | None = None,
-    on_reply: Callable[[], object] = lambda: None,
+    on_reply: Callable[[], object],
 ) -> Conversation:
     """One conversation: what one session says is the other one's user message.
 
     Args:
         number: A opens where it is odd, B where it is even, so that two models are compared fairly.
-        seed: of the personas, of the greeting where `opener` is None, and of every reply.
+        seed: of the personas, of the greeting where no opener is given, and of every reply.
         on_reply: called after each reply.
     """
     draw = random.Random(seed)
@@ -183,9 +174,9 @@ def talk(
         for speaker, engine in zip(SPEAKERS, engines, strict=True)
     }
     speaker, listener = SPEAKERS if number % 2 else SPEAKERS[::-1]
-    said = [(speaker, (opener or greeting).strip())]
+    said = [(speaker, (arguments.opener or greeting).strip())]
     sessions[speaker].turns.append({"role": ASSISTANT, "content": said[0][1]})
-    while len(said) < turns:
+    while len(said) < arguments.turns:
         speaker, listener = listener, speaker
         session = sessions[speaker]
         # One seed for a whole conversation would draw every reply by the same numbers.
