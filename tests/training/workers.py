@@ -47,48 +47,35 @@ def stopped_by_sigterm(module: str, *flags: object) -> None:
     assert "stopped by SIGTERM at step" in said and "go on with --resume" in said
 
 
-def dies(function, count: int, after: bool = False):
-    """The function, whose process is killed as by `kill -9` at its call number `count`."""
+def dies(function, count: int, after: bool = False, half_way: bool = False):
+    """The function, whose process is killed as by `kill -9` at its call number `count`: before it or `after`
+    it, or `half_way`, with half of the file that its second argument names.
+    """
     calls = 0
 
     def counted(*arguments, **options):
         nonlocal calls
         calls += 1
-        result = function(*arguments, **options) if after or calls < count else None
+        result = function(*arguments, **options) if after or half_way or calls < count else None
         if calls == count:
+            if half_way:
+                os.truncate(arguments[1], os.path.getsize(arguments[1]) // 2)
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
     return counted
 
 
-def dies_half_way(save, count: int):
-    """`torch.save`, whose process is killed at its call number `count` with half of the file written."""
-    calls = 0
-
-    def counted(state, path, *arguments, **options):
-        nonlocal calls
-        calls += 1
-        save(state, path, *arguments, **options)
-        if calls == count:
-            os.truncate(path, os.path.getsize(path) // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return counted
-
-
 def killed(moment: str, count: int, arguments: dict) -> None:
     places = {
-        "step": (DialogueTrainer, "training_step", True),
-        "evaluation": (DialogueTrainer, "prediction_step", False),
-        "save": (DialogueTrainer, "_save_rng_state", False),
-        "epoch": (DialogueTrainer, "_save_checkpoint", True),
+        "step": (DialogueTrainer, "training_step", {"after": True}),
+        "evaluation": (DialogueTrainer, "prediction_step", {}),
+        "save": (DialogueTrainer, "_save_rng_state", {}),
+        "optimizer file": (torch, "save", {"half_way": True}),
+        "epoch": (DialogueTrainer, "_save_checkpoint", {"after": True}),
     }
-    if moment == "optimizer file":
-        torch.save = dies_half_way(torch.save, count)
-    else:
-        place, name, after = places[moment]
-        setattr(place, name, dies(getattr(place, name), count, after))
+    place, name, when = places[moment]
+    setattr(place, name, dies(getattr(place, name), count, **when))
     train(TrainArguments(**arguments))
 
 
