@@ -4,30 +4,24 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, Trainer
+from transformers import Trainer
 
 from chat.cli import UserError
+from tests.tiny_models import tiny_model
 from training.checkpoints import checkpoints
 from training.muon import MuonWithAdamW, hidden_matrices
 from training.train import build_trainer, train
 
 
-def tiny_model(**config):
-    torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(
-        GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=64, n_positions=16, **config)
-    )
-
-
 @pytest.mark.parametrize("tied", [True, False])
 def test_embeddings_and_the_output_layer_are_no_hidden_matrices(tied):
-    names = set(hidden_matrices(tiny_model(tie_word_embeddings=tied)))
+    names = set(hidden_matrices(tiny_model("gpt2", 64, tie_word_embeddings=tied)))
     inside = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert names == {f"transformer.h.{layer}.{name}.weight" for layer in range(2) for name in inside}
 
 
 def test_frozen_matrices_stay_out():
-    model = tiny_model()
+    model = tiny_model("gpt2", 64)
     model.transformer.h[0].requires_grad_(False)
     assert all(name.startswith("transformer.h.1.") for name in hidden_matrices(model))
 
@@ -46,7 +40,7 @@ def test_every_parameter_is_trained_once_and_decays_as_with_adamw(short_run):
 
 def test_the_update_of_a_matrix_is_orthogonal_and_of_adamws_size():
     """Newton-Schulz as Muon does it leaves singular values of about 0.7 to 1.2."""
-    model = tiny_model()
+    model = tiny_model("gpt2", 64)
     before = {name: weight.detach().clone() for name, weight in hidden_matrices(model).items()}
     optimizer = MuonWithAdamW(model, lr=0.01, weight_decay=0.0, decayed=())
     ids = torch.randint(64, (4, 16))
