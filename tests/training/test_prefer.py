@@ -50,17 +50,25 @@ def marks(tmp_path):
     return path
 
 
-def arguments(tmp_path, marks, base, name=".", **changes):
-    given = {
-        "output_dir": str(tmp_path / name / "run"),
-        "final_model_dir": str(tmp_path / name / "tuned"),
-        "learning_rate": 1e-3,
-        "num_train_epochs": 3,
-        "per_device_train_batch_size": 3,
-        "warmup_steps": 0,
-        "eval_every_steps": 3,
-    }
-    return PreferArguments(marks=str(marks), base=str(base), **given | changes)
+@pytest.fixture
+def short_tuning(tmp_path, marks, model_folder):
+    """A function: the arguments of nine steps of tuning, in this test's own folders; of several, by name."""
+
+    def build(name: str = "", **changes) -> PreferArguments:
+        settings = {
+            "marks": str(marks),
+            "base": str(model_folder),
+            "output_dir": str(tmp_path / name / "run"),
+            "final_model_dir": str(tmp_path / name / "tuned"),
+            "learning_rate": 1e-3,
+            "num_train_epochs": 3,
+            "per_device_train_batch_size": 3,
+            "warmup_steps": 0,
+            "eval_every_steps": 3,
+        }
+        return PreferArguments(**settings | changes)
+
+    return build
 
 
 def preference(folder, question):
@@ -75,7 +83,9 @@ def preference(folder, question):
     return good - bad
 
 
-def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_path, marks, model_folder):
+def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(
+    short_tuning, tmp_path, model_folder
+):
     base = tmp_path / "base"
     shutil.copytree(model_folder, base)
     of_the_base = {"stats.json", "trainer_state.json", "train_arguments.json"}
@@ -84,7 +94,7 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
 
     changes = {"temperature": 1.3, "top_p": 0.8, "final_model_dtype": "float16", "held_out_share": 0.2}
     alone = {"length_weight": 0.0, "reply_loss_weight": 0.0}
-    trainer = prefer(arguments(tmp_path, marks, base, **changes, **alone))
+    trainer = prefer(short_tuning(base=str(base), **changes, **alone))
 
     tuned = tmp_path / "tuned"
     unseen = "Do you have a horse?"
@@ -104,21 +114,19 @@ def test_a_tuned_model_prefers_good_replies_also_where_it_learnt_nothing(tmp_pat
     assert decoding == load_generation_config(str(base)).to_dict() | {"temperature": 1.3, "top_p": 0.8}
 
 
-def test_before_the_first_step_no_reply_has_gained_in_any_precision(
-    tmp_path, marks, model_folder, monkeypatch
-):
+def test_before_the_first_step_no_reply_has_gained_in_any_precision(short_tuning, tmp_path, monkeypatch):
     monkeypatch.setattr("training.trainer_arguments.computes_in_bfloat16", lambda _: True)
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path))
-    given = arguments(tmp_path, marks, model_folder, mixed_precision="bf16", held_out_share=0.5)
+    given = short_tuning(mixed_precision="bf16", held_out_share=0.5)
     trainer = build_trainer(given)
     assert trainer.args.bf16
     found = trainer.evaluate()
     assert found["eval_accuracy"] == 0 and found["eval_pairs"] > 0
 
 
-def test_nor_does_dropout_make_a_reply_gain_while_it_learns(tmp_path, marks, model_folder):
+def test_nor_does_dropout_make_a_reply_gain_while_it_learns(short_tuning):
     alone = {"length_weight": 0.0, "reply_loss_weight": 0.0, "held_out_share": 0.0}
-    trainer = build_trainer(arguments(tmp_path, marks, model_folder, **alone))
+    trainer = build_trainer(short_tuning(**alone))
     batch = next(iter(trainer.get_train_dataloader()))
     loss = trainer.compute_loss(trainer.model.train(), batch)
     assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
@@ -132,15 +140,13 @@ def logged(folder) -> list[dict]:
 
 
 @pytest.mark.usefixtures("sigterm")
-def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(
-    tmp_path, marks, model_folder, prepared
-):
+def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(short_tuning, tmp_path, prepared):
     """To the bit: weights and logged figures. It breaks off after the first step of the second epoch."""
 
     def run(name, **changes):
         cadences = {"save_every_steps": 2, "save_total_limit": 1, "log_every_steps": 4, "eval_every_steps": 5}
         given = {**cadences, "held_out_share": 0.2, "data": str(prepared), **changes}
-        return arguments(tmp_path, marks, model_folder, name, **given)
+        return short_tuning(name, **given)
 
     class BreaksOff(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
@@ -163,14 +169,12 @@ def test_a_run_that_breaks_off_goes_on_and_ends_like_one_that_never_did(
     assert [path.name for path in checkpoints(tmp_path / "broken" / "run")] == ["checkpoint-9"]
 
 
-def test_a_run_that_is_resumed_at_its_end_saves_the_same_bytes(
-    tmp_path, marks, model_folder, prepared, monkeypatch
-):
+def test_a_run_that_is_resumed_at_its_end_saves_the_same_bytes(short_tuning, tmp_path, prepared, monkeypatch):
     monkeypatch.setattr("training.prefer.CALIBRATION_SEQUENCES", 4)
     shortest = {"num_train_epochs": 1, "data": str(prepared), "calibrate": True}
-    prefer(arguments(tmp_path, marks, model_folder, **shortest))
+    prefer(short_tuning(**shortest))
     saved = contents(tmp_path / "tuned")
-    prefer(arguments(tmp_path, marks, model_folder, **shortest, resume=True))
+    prefer(short_tuning(**shortest, resume=True))
     assert contents(tmp_path / "tuned") == saved
 
 
@@ -220,19 +224,17 @@ def loss_of_dialogues(folder, prepared, split):
     return (nats.sum() / tokens.sum()).item()
 
 
-def test_dialogues_that_are_learnt_beside_stay_likely(tmp_path, marks, model_folder, prepared):
+def test_dialogues_that_are_learnt_beside_stay_likely(short_tuning, tmp_path, prepared):
     def loss(name, **changes):
-        prefer(arguments(tmp_path, marks, model_folder, name, reply_loss_weight=0.0, **changes))
+        prefer(short_tuning(name, reply_loss_weight=0.0, **changes))
         return loss_of_dialogues(tmp_path / name / "tuned", prepared, "train")
 
     assert loss("beside", data=str(prepared), places_per_dialogue=1) < loss("alone") - 0.05
 
 
-def test_a_dialogue_counts_as_much_where_other_processes_have_none(
-    tmp_path, marks, model_folder, prepared, monkeypatch
-):
+def test_a_dialogue_counts_as_much_where_other_processes_have_none(short_tuning, prepared, monkeypatch):
     """Two processes with a place each, and one dialogue between them: their mean is that of one process."""
-    trainer = build_trainer(arguments(tmp_path, marks, model_folder, data=str(prepared)))
+    trainer = build_trainer(short_tuning(data=str(prepared)))
     places = trainer.train_dataset[:2]
     assert ["sequence" in place for place in places] == [True, False]
 
@@ -252,9 +254,7 @@ def test_a_dialogue_counts_as_much_where_other_processes_have_none(
 
 
 @pytest.mark.slow
-def test_a_calibrated_model_is_less_sure_of_what_it_learnt(
-    tmp_path, marks, model_folder, prepared, monkeypatch
-):
+def test_a_calibrated_model_is_less_sure_of_what_it_learnt(short_tuning, tmp_path, prepared, monkeypatch):
     sure, calibrated = tmp_path / "sure", tmp_path / "tuned"
 
     def divide(model, temperature):
@@ -263,19 +263,19 @@ def test_a_calibrated_model_is_less_sure_of_what_it_learnt(
 
     monkeypatch.setattr("training.calibration.divide_logits", divide)
     changes = {"data": str(prepared), "data_loss_weight": 0.0, "num_train_epochs": 20, "calibrate": True}
-    prefer(arguments(tmp_path, marks, model_folder, **changes))
+    prefer(short_tuning(**changes))
     assert loss_of_dialogues(calibrated, prepared, "val") < loss_of_dialogues(sure, prepared, "val") - 0.01
     log = json.loads((calibrated / "prefer_state.json").read_text())["log_history"]
     assert [entry for entry in log if entry.get("calibration_temperature", 0) > 1]
     with pytest.raises(UserError, match="--calibrate true: needs dialogues; give --data"):
-        arguments(tmp_path, marks, model_folder, calibrate=True)
+        short_tuning(calibrate=True)
 
 
 def test_a_model_is_calibrated_by_dialogues_that_it_has_not_learnt_each_once(
-    tmp_path, marks, model_folder, prepared, monkeypatch
+    short_tuning, tmp_path, prepared, monkeypatch
 ):
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path))
-    given = arguments(tmp_path, marks, model_folder, data=str(prepared), calibrate=True)
+    given = short_tuning(data=str(prepared), calibrate=True)
     trainer, seen = build_trainer(given), []
     monkeypatch.setattr(
         "training.calibration.best_temperature", lambda _, batches: seen.extend(batches) or 1.0
@@ -289,71 +289,71 @@ def test_a_model_is_calibrated_by_dialogues_that_it_has_not_learnt_each_once(
     assert sorted(found) == sorted(load_tokenized(str(prepared))[0]["val"]["input_ids"])
 
 
-def test_weights_that_zero3_divides_are_not_calibrated(tmp_path, marks, model_folder, prepared, monkeypatch):
+def test_weights_that_zero3_divides_are_not_calibrated(short_tuning, prepared, monkeypatch):
     monkeypatch.setattr("transformers.integrations.is_deepspeed_zero3_enabled", lambda: True)
     monkeypatch.setattr("chat.layouts._whole_weights", lambda _: nullcontext())
     with pytest.raises(UserError, match=r"^--calibrate true: ZeRO-3 divides the weights"):
-        prefer(arguments(tmp_path, marks, model_folder, data=str(prepared), calibrate=True))
+        prefer(short_tuning(data=str(prepared), calibrate=True))
 
 
-def test_a_model_without_a_number_of_positions_is_refused(tmp_path, marks, tokenizer):
+def test_a_model_without_a_number_of_positions_is_refused(short_tuning, tmp_path, tokenizer):
     bloom = tiny_model("bloom", len(tokenizer), max_position_embeddings=None)
     base = saved(bloom, tokenizer, tmp_path / "bloom")
     with pytest.raises(UserError, match=r"^--base .*: a bloom without a number of positions"):
-        prefer(arguments(tmp_path, marks, base))
+        prefer(short_tuning(base=str(base)))
 
 
-def test_what_cannot_be_learnt_from_is_counted(tmp_path, marks, model_folder, caplog):
+def test_what_cannot_be_learnt_from_is_counted(short_tuning, marks, caplog):
     caplog.set_level("INFO")
     turns = [{"role": "user", "text": "Any?"}]
     with marks.open("a") as file:
         for bad in ([], ["no " * 300]):
             file.write("\n" + json.dumps({"turns": turns, "good": [GOOD], "bad": bad}))
 
-    prefer(arguments(tmp_path, marks, model_folder, num_train_epochs=1, held_out_share=0.2))
+    prefer(short_tuning(num_train_epochs=1, held_out_share=0.2))
 
     [told] = [message for message in caplog.messages if message.startswith("--marks")]
     assert "7 conversations to learn from, 2 to check with; 2 left out" in told
 
 
-def test_a_resume_without_the_dialogues_is_another_run(tmp_path, marks, model_folder, prepared, caplog):
-    prefer(arguments(tmp_path, marks, model_folder, data=str(prepared)))
-    prefer(arguments(tmp_path, marks, model_folder, resume=True))
+def test_a_resume_without_the_dialogues_is_another_run(short_tuning, prepared, caplog):
+    prefer(short_tuning(data=str(prepared)))
+    prefer(short_tuning(resume=True))
     told = [record.getMessage() for record in caplog.records if "--resume: --" in record.getMessage()]
     assert len(told) == 1 and f"--data was {prepared} and is None now" in told[0]
 
 
-def test_a_resume_with_dialogues_that_were_not_there_is_another_run(tmp_path, marks, model_folder, caplog):
-    save(arguments(tmp_path, marks, model_folder), tmp_path / "run")
-    as_resumed(arguments(tmp_path, marks, model_folder, data="talk"))
+def test_a_resume_with_dialogues_that_were_not_there_is_another_run(short_tuning, tmp_path, caplog):
+    save(short_tuning(), tmp_path / "run")
+    as_resumed(short_tuning(data="talk"))
     [told] = caplog.messages
     assert told.startswith("--resume: --data was None and is talk now")
 
 
-def test_a_run_is_not_resumed_on_other_marks(tmp_path, marks, model_folder):
-    prefer(arguments(tmp_path, marks, model_folder))
+def test_a_run_is_not_resumed_on_other_marks(short_tuning, marks):
+    prefer(short_tuning())
     marks.write_text("\n".join(marks.read_text().splitlines()[:-1]))
     with pytest.raises(UserError, match=r"--resume: --marks holds other data than .*checkpoint-9 was train"):
-        prefer(arguments(tmp_path, marks, model_folder, resume=True))
+        prefer(short_tuning(resume=True))
 
 
-def test_two_runs_do_not_share_a_folder(tmp_path, marks, model_folder):
+def test_two_runs_do_not_share_a_folder(short_tuning, tmp_path):
     with (
         alone(str(tmp_path / "run")),
         pytest.raises(UserError, match=r"--output-dir .*run: another process trains there"),
     ):
-        prefer(arguments(tmp_path, marks, model_folder, resume=True))
+        prefer(short_tuning(resume=True))
 
 
-def test_a_model_that_cannot_compare_replies_is_refused(tmp_path, marks, tokenizer):
+def test_a_model_that_cannot_compare_replies_is_refused(short_tuning, tmp_path, tokenizer):
     for kind, changes in (("gpt_neo", {"window_size": 8}), ("openai-gpt", {})):
         base = saved(tiny_model(kind, len(tokenizer), **changes), tokenizer, tmp_path / kind)
         with pytest.raises(UserError, match=r"--base .*: a .* does not read replies that share a conversat"):
-            prefer(arguments(tmp_path, marks, base))
+            prefer(short_tuning(base=str(base)))
     assert not (tmp_path / "run").exists()
 
 
-def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_folder, prepared):
+def test_errors_name_the_flag(short_tuning, tmp_path, marks, model_folder, base_tokenizer_folder, prepared):
     with pytest.raises(UserError, match="--beta 0"):
         PreferArguments(marks=str(marks), beta=0)
     with pytest.raises(UserError, match=r"--temperature 3: give 0\.1 to 1\.5"):
@@ -363,7 +363,7 @@ def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_fold
     with pytest.raises(UserError, match="--held-out-share 1"):
         PreferArguments(marks=str(marks), held_out_share=1)
     with pytest.raises(UserError, match=r"--base .*no role tokens"):
-        prefer(arguments(tmp_path, marks, base_tokenizer_folder))
+        prefer(short_tuning(base=str(base_tokenizer_folder)))
     mixed = shutil.copytree(model_folder, tmp_path / "mixed")
     larger = load_tokenizer(str(model_folder))
     larger.add_tokens(["forty-two"])
@@ -371,14 +371,14 @@ def test_errors_name_the_flag(tmp_path, marks, model_folder, base_tokenizer_fold
     with pytest.raises(
         UserError, match=r"--base .*mixed: its tokenizer has ids up to .*; give a model beside"
     ):
-        prefer(arguments(tmp_path, marks, mixed))
+        prefer(short_tuning(base=str(mixed)))
     other = train_tokenizer([GOOD, BAD] * 50, vocab_size=300)
     shutil.copytree(prepared, tmp_path / "data")
     add_chat_format(other).save_pretrained(tmp_path / "data" / "tokenizer")
     with pytest.raises(UserError, match=r"--data .*: tokenised with another tokenizer"):
-        prefer(arguments(tmp_path, marks, model_folder, data=str(tmp_path / "data")))
+        prefer(short_tuning(data=str(tmp_path / "data")))
     (tmp_path / "tuned").mkdir()
     (tmp_path / "tuned" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"--final-model-dir .*already holds something else"):
-        prefer(arguments(tmp_path, marks, model_folder))
+        prefer(short_tuning())
     assert (tmp_path / "tuned" / "notes.txt").read_text() == "mine"
