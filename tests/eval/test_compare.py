@@ -1,7 +1,5 @@
 """`eval.compare`: runs in one table per corpus."""
 
-import sys
-
 from eval.compare import _names, compare, main
 from eval.results_file import results_path
 from tests.eval.samples import sample_results, sparse_results, write_run
@@ -83,11 +81,9 @@ def test_a_run_is_named_by_its_folder_from_within_it_too(tmp_path, monkeypatch):
         assert [*_names([results_path(given)])] == ["my run"]
 
 
-def test_a_run_that_is_given_twice_is_one(tmp_path, monkeypatch, capsys):
+def test_a_run_that_is_given_twice_is_one(tmp_path):
     folder = write_run(tmp_path / "my run", sample_results())
-    monkeypatch.setattr(sys, "argv", ["compare", str(folder), str(folder / "results.json")])
-    main()
-    [row] = lines_of(capsys.readouterr().out, "personachat")
+    [row] = lines_of(in_process(main, folder, folder / "results.json").stdout, "personachat")
     assert row.startswith("| my run | 1.210 ")
 
 

@@ -1,7 +1,6 @@
 """`python -m eval.self_chat` with tiny models: who hears what, same seed same words, and its errors."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from eval.personas import OWN_PERSONAS
 from eval.self_chat import OPENERS, SelfChatArguments, load_engines, main, self_chat
 from eval.transcripts import render_figures
 from tests.conftest import ROOT, refused
-from tests.processes import python
+from tests.processes import in_process, python
 from tests.tiny_models import saved_gpt2
 
 CATS = ("I have two cats.", "I nap.")
@@ -164,13 +163,11 @@ def test_an_earlier_run_is_replaced(finished, settings, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_the_command_prints_the_table(settings, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_the_table(settings, tmp_path):
     output = tmp_path / "out"
-    flags = ["--model", settings["model"], "--conversations", "1", "--turns", "3", "--output", str(output)]
-    monkeypatch.setattr(sys, "argv", ["self_chat", *flags])
-    main()
+    flags = ["--model", settings["model"], "--conversations", 1, "--turns", 3, "--output", output]
+    printed = in_process(main, *flags).stdout
     results = json.loads((output / "self_chat.json").read_text())
-    printed = capsys.readouterr().out
     assert render_figures(results) in printed and f"saved to {output}" in printed
     assert results["settings"]["personas"] == {"file": OWN_PERSONAS.name, "different": 20}
 
