@@ -49,20 +49,16 @@ def prefer(arguments: PreferArguments) -> PreferenceTrainer:
     """
     check_place(arguments)
     with alone(arguments.output_dir):
-        return _prefer(arguments)
-
-
-def _prefer(arguments: PreferArguments) -> PreferenceTrainer:
-    if not arguments.resume:
-        refuse_earlier_run(arguments.output_dir)
-    arguments, checkpoint = going_on(arguments)
-    trainer = build_trainer(arguments)
-    check_and_save(trainer, arguments, checkpoint)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.stopped_at_step is None:
-        if arguments.calibrate:
-            calibrate(trainer, arguments)
-        save_tuned_model(trainer, arguments)
+        if not arguments.resume:
+            refuse_earlier_run(arguments.output_dir)
+        arguments, checkpoint = going_on(arguments)
+        trainer = build_trainer(arguments)
+        check_and_save(trainer, arguments, checkpoint)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.stopped_at_step is None:
+            if arguments.calibrate:
+                calibrate(trainer, arguments)
+            save_tuned_model(trainer, arguments)
     return trainer
 
 

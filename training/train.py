@@ -55,27 +55,23 @@ def train(arguments: TrainArguments) -> DialogueTrainer:
     """
     check_place(arguments)
     with alone(arguments.output_dir):
-        return _train(arguments)
+        if not arguments.resume:
+            refuse_earlier_run(arguments.output_dir)
+        destination = arguments.destination()
+        is_ours = bool(destination) and _begin_on_hub(arguments, destination)
+        arguments, checkpoint = going_on(arguments)
+        trainer = build_trainer(arguments)
+        check_and_save(trainer, arguments, checkpoint)
+        with _pushed_checkpoints(trainer, arguments, destination, checkpoint, is_ours) as pushes:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            if trainer.stopped_at_step is None:
+                save_final_model(trainer, arguments)
+        if destination and trainer.stopped_at_step is None and trainer.is_world_process_zero():
+            from training.hub import publish_final_model
 
-
-def _train(arguments: TrainArguments) -> DialogueTrainer:
-    if not arguments.resume:
-        refuse_earlier_run(arguments.output_dir)
-    destination = arguments.destination()
-    is_ours = bool(destination) and _begin_on_hub(arguments, destination)
-    arguments, checkpoint = going_on(arguments)
-    trainer = build_trainer(arguments)
-    check_and_save(trainer, arguments, checkpoint)
-    with _pushed_checkpoints(trainer, arguments, destination, checkpoint, is_ours) as pushes:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if trainer.stopped_at_step is None:
-            save_final_model(trainer, arguments)
-    if destination and trainer.stopped_at_step is None and trainer.is_world_process_zero():
-        from training.hub import publish_final_model
-
-        # That of the weights: the best checkpoint's, where there was an evaluation.
-        step = trainer.state.best_global_step or trainer.state.global_step
-        publish_final_model(arguments, destination, pushes.has_begun if pushes else is_ours, step)
+            # That of the weights: the best checkpoint's, where there was an evaluation.
+            step = trainer.state.best_global_step or trainer.state.global_step
+            publish_final_model(arguments, destination, pushes.has_begun if pushes else is_ours, step)
     return trainer
 
 
