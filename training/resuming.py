@@ -105,13 +105,22 @@ def refuse_earlier_run(output_dir: str) -> None:
 
 
 def going_on(arguments: Arguments) -> tuple[Arguments, Path | None]:
-    """The arguments by which the run goes on, and the checkpoint that it goes on from; None at a beginning.
+    """The arguments by which the run goes on, and the checkpoint that it goes on from, the last whole one;
+    None at a beginning. Halves of others are removed.
 
     Raises:
         UserError: as of `as_resumed`.
     """
-    checkpoint = _checkpoint_to_resume(arguments.output_dir) if arguments.resume else None
-    return (as_resumed(arguments) if checkpoint else arguments), checkpoint
+    if not arguments.resume:
+        return arguments, None
+    output_dir = arguments.output_dir
+    if is_first_process():
+        discard_halves(output_dir)
+    checkpoint = last_whole_checkpoint(output_dir)
+    if checkpoint is None:
+        logger.warning("--resume: no whole checkpoint in %s, starting from the beginning", output_dir)
+        return arguments, None
+    return as_resumed(arguments), checkpoint
 
 
 def check_and_save(trainer: ResumableTrainer, arguments: Arguments, checkpoint: Path | None) -> None:
@@ -131,16 +140,6 @@ def check_and_save(trainer: ResumableTrainer, arguments: Arguments, checkpoint: 
                 f"--output-dir {arguments.output_dir}: cannot be written ({error.strerror}); make room, or "
                 "give another folder"
             ) from error
-
-
-def _checkpoint_to_resume(output_dir: str) -> Path | None:
-    """The last whole checkpoint, or None to start at the beginning; halves of others are removed."""
-    if is_first_process():
-        discard_halves(output_dir)
-    checkpoint = last_whole_checkpoint(output_dir)
-    if checkpoint is None:
-        logger.warning("--resume: no whole checkpoint in %s, starting from the beginning", output_dir)
-    return checkpoint
 
 
 def as_resumed(arguments: Arguments) -> Arguments:
