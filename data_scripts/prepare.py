@@ -39,22 +39,9 @@ def prepare(arguments: PrepareArguments) -> dict:
     """Sees to it that the tokenised dataset is in `arguments.output`; returns its statistics."""
     check_replaceable(arguments.output, DATASET, "--output")
     # Before anything is read: what is changed while it is being read must count as changed the next time.
-    inputs = _inputs(arguments)
+    tokenizer = None if arguments.train_tokenizer_vocab_size else arguments.tokenizer
+    inputs = fingerprint.of_inputs(arguments.deciding(), arguments.corpora, tokenizer)
     return _stats_if_unchanged(arguments, inputs) or _write(arguments, inputs)
-
-
-def _inputs(arguments: PrepareArguments) -> dict[str, str]:
-    learnt = arguments.train_tokenizer_vocab_size
-    return fingerprint.of_inputs(
-        arguments.deciding(), arguments.corpora, None if learnt else arguments.tokenizer
-    )
-
-
-def _published_options(arguments: PrepareArguments) -> dict:
-    return arguments.deciding() | {
-        "corpora": [without_folders(specification) for specification in arguments.corpora],
-        "tokenizer": published(arguments.tokenizer),
-    }
 
 
 def _stats_if_unchanged(arguments: PrepareArguments, inputs: dict[str, str]) -> dict | None:
@@ -121,7 +108,11 @@ def _write_dataset(
             jsonl.write(dialogues, folder / "dialogues" / f"{split}.jsonl")
         stats = {
             "format_version": STATS_FORMAT_VERSION,
-            "options": _published_options(arguments),
+            "options": {
+                **arguments.deciding(),
+                "corpora": [without_folders(specification) for specification in arguments.corpora],
+                "tokenizer": published(arguments.tokenizer),
+            },
             "vocab_size": len(tokenizer),
             **statistics(corpora, encoded),
             "inputs": inputs,
