@@ -51,6 +51,10 @@ def no_room(*_, **__) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def change_json(file: Path, **changes) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
 @contextmanager
 def refused(*parts: str, begins: str = "") -> Iterator[None]:
     """What is done in the block is refused in one line, which begins so and has these parts."""

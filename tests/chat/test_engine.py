@@ -1,6 +1,5 @@
 """The engine: streams, stops, retries, falls back, and never hangs."""
 
-import json
 import shutil
 import sys
 import threading
@@ -23,6 +22,7 @@ from chat.engine import (
 )
 from chat.template import ROLE_TOKENS, encode_prompt
 from tests.chat.conftest import serving_threads
+from tests.conftest import change_json
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 GREEDY = DecodingSettings(do_sample=False, max_new_tokens=12)
@@ -41,8 +41,7 @@ def test_the_stream_grows_to_what_generate_gives(engine):
 def test_a_penalty_that_the_settings_do_not_have_does_not_hold(engine, model_folder, tmp_path):
     """The other engine knows nothing of it."""
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    path = folder / "generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 5.0, "top_k": 7}))
+    change_json(folder / "generation_config.json", repetition_penalty=5.0, top_k=7)
     with closing(load_engine(str(folder), engine="torch", dtype=engine.model.dtype)) as other:
         assert other.settings.top_k == 7 and other.reply(HELLO, GREEDY) == engine.reply(HELLO, GREEDY)
 

@@ -1,7 +1,6 @@
 """Preparing again: nothing is done where nothing changed, and all that could change the dataset counts."""
 
 import dataclasses
-import json
 import logging
 import os
 import shutil
@@ -13,7 +12,7 @@ from data_scripts import fingerprint
 from data_scripts import prepare as prepare_module
 from data_scripts.arguments import PrepareArguments
 from data_scripts.prepare import prepare
-from tests.conftest import SAMPLE_CORPORA
+from tests.conftest import SAMPLE_CORPORA, change_json
 from tests.processes import python
 
 
@@ -44,8 +43,7 @@ def test_what_is_downloaded_is_said_to_be_known_by_name(unchanged, caplog, monke
     arguments, written = unchanged
     found = {"options": "a", "--corpora cornell": fingerprint.BY_NAME}
     monkeypatch.setattr(fingerprint, "of_inputs", lambda *_: found)
-    path = Path(arguments.output) / "stats.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "inputs": found}))
+    change_json(Path(arguments.output) / "stats.json", inputs=found)
     with caplog.at_level(logging.INFO, "data_scripts"):
         prepare(arguments)
     assert not written

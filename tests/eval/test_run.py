@@ -22,7 +22,7 @@ from eval.card_rendering import _commands
 from eval.contenders import load_contenders, tokenizer_sha256
 from eval.report import render
 from eval.run import EvalArguments, evaluate_models, main
-from tests.conftest import ROOT, refused
+from tests.conftest import ROOT, change_json, refused
 from tests.processes import in_process, python, without_told_device
 
 
@@ -31,10 +31,8 @@ def ranking_model(model_folder, tmp_path_factory):
     """A model that draws two replies and gives the better one."""
     folder = tmp_path_factory.mktemp("ranking") / "model"
     shutil.copytree(model_folder, folder)
-    path = folder / "generation_config.json"
     # Random weights never end a turn.
-    decoding = {"best_of": 2, "max_new_tokens": 12}
-    path.write_text(json.dumps(json.loads(path.read_text()) | decoding))
+    change_json(folder / "generation_config.json", best_of=2, max_new_tokens=12)
     return folder
 
 
@@ -236,9 +234,7 @@ def test_a_seed_that_not_all_random_streams_take_is_told_before_the_work(seed):
 
 def test_what_a_models_own_configuration_says_of_repetition_does_not_hold(model_folder, tmp_path):
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    path = folder / "generation_config.json"
-    changed = {"repetition_penalty": 1.5, "num_beams": 4, "top_k": 7}
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    change_json(folder / "generation_config.json", repetition_penalty=1.5, num_beams=4, top_k=7)
     contenders, decoding = load_contenders(str(folder), str(folder), 0)
     assert decoding.top_k == 7
     for contender in contenders[:2]:

@@ -11,7 +11,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, change_json
 from tests.processes import launched
 from training.train import train
 
@@ -23,9 +23,7 @@ def base(tmp_path, model_folder):
     """Pretrained weights, without dropout: processes draw it each by itself."""
     folder = tmp_path / "base"
     shutil.copytree(model_folder, folder)
-    config = json.loads((folder / "config.json").read_text())
-    no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    (folder / "config.json").write_text(json.dumps(config | no_dropout))
+    change_json(folder / "config.json", resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
     return folder
 
 

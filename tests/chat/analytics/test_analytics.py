@@ -14,7 +14,7 @@ from chat.analytics.plot import check_output, draw
 from chat.cli import UserError, run
 from chat.decoding import DecodingSettings
 from chat.feedback import FeedbackLog
-from tests.conftest import refused
+from tests.conftest import change_json, refused
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_each_visitor_s_last_word_on_each_reply_counts(tmp_path, at, monkeypatch
 
 def test_a_reply_of_no_tokens_in_no_time_counts_without_anybody_s_word_on_it(folder):
     [file] = (folder / "later").glob("*.jsonl")
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"tokens": 0, "seconds": 0}))
+    change_json(file, tokens=0, seconds=0)
     log = read_log(str(folder / "later"), "--folder")
     figures = Figures.of(log.replies, log.ratings)
     assert (figures.replies, figures.reply_tokens, figures.seconds) == (1, 0, 0)

@@ -1,6 +1,5 @@
 """A model by its Hub id, over real HTTP on loopback: downloaded and exported once, and then there offline."""
 
-import json
 import shutil
 from contextlib import nullcontext
 
@@ -11,8 +10,10 @@ from chat.cli import UserError
 from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, load_tokenizer, statistics_file
 from chat.hub.loading import model_folder as model_folder_of
 from chat.model_files import MODEL_FILES
+from tests.conftest import change_json
 from tests.hub_server import client_environment, hub
 from tests.processes import python
+from tests.tiny_models import TINY
 
 
 def test_of_a_model_of_the_hub_comes_what_chatting_reads_and_nothing_else(monkeypatch, tmp_path):
@@ -78,8 +79,7 @@ def test_weights_that_would_be_unpickled_are_not_loaded(model_folder, tmp_path):
 def test_layers_that_no_file_holds_are_an_error_and_no_random_ones(model_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"n_layer": config["n_layer"] + 1}))
+    change_json(folder / "config.json", n_layer=TINY["n_layer"] + 1)
     with pytest.raises(UserError, match=r"^--model .*: its files lack 12 of the weights .*transformer\.h\.2"):
         load_causal_lm(str(folder))
 
@@ -108,14 +108,12 @@ def test_code_that_comes_with_a_model_is_not_run(model_folder, tmp_path, monkeyp
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)
     (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    content = json.loads((folder / file).read_text())
     classes = {
         "AutoConfig": "own.Config",
         "AutoModelForCausalLM": "own.Model",
         "AutoTokenizer": [None, "own.T"],
     }
-    own = {"auto_map": classes, "model_type": "own", "tokenizer_class": "OwnTokenizer"}
-    (folder / file).write_text(json.dumps(content | own))
+    change_json(folder / file, auto_map=classes, model_type="own", tokenizer_class="OwnTokenizer")
     # As it is where commands are piped in, which would be taken for answers.
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     with loads:
@@ -131,8 +129,7 @@ def test_a_model_is_loaded_to_be_used_in_full_precision_whatever_it_was_saved_in
 
 def test_weights_of_other_shapes_than_the_configuration_tells_are_named(model_folder, tmp_path):
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"n_positions": 100}))
+    change_json(folder / "config.json", n_positions=100)
     with pytest.raises(UserError, match=r"wpe.weight` is \(256, 32\) in its files, and \(100, 32\) by its"):
         load_causal_lm(str(folder))
 
@@ -157,8 +154,7 @@ def test_decoding_settings_that_cannot_be_read_are_an_error_and_no_others(model_
 
 
 def _with_fewer_layers(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"n_layer": 1}))
+    change_json(folder / "config.json", n_layer=1)
     return folder
 
 
@@ -187,8 +183,7 @@ def test_what_files_hold_beside_a_causal_language_model_does_no_harm(model_folde
 @pytest.mark.parametrize("asked", [{"return_dict": False}, {"output_attentions": True}])
 def test_what_a_configuration_asks_of_outputs_is_not_ours(model_folder, tmp_path, asked):
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | asked))
+    change_json(folder / "config.json", **asked)
     model = load_causal_lm(str(folder))
     outputs = model(torch.tensor([[1]]))
     assert outputs.logits.shape[1] == 1 and outputs.attentions is None
