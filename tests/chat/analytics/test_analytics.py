@@ -15,6 +15,7 @@ from chat.cli import UserError, run
 from chat.decoding import DecodingSettings
 from chat.feedback import FeedbackLog
 from tests.conftest import change_json, refused
+from tests.processes import in_process
 
 
 @pytest.fixture
@@ -71,26 +72,25 @@ def folder(tmp_path, at):
     return tmp_path / "feedback"
 
 
-def analyse(folder, monkeypatch, capsys, *flags: str, drawn: bool = True):
+def analyse(folder, *flags: str, drawn: bool = True):
     """The lines of stdout, the numbers in the last of them, and stderr.
 
     Args:
         drawn: or without a picture, such as that of a log which another test has drawn.
     """
     output = folder.parent / "plots" / "chat.png"
-    monkeypatch.setattr(sys, "argv", ["analytics", "--folder", str(folder), "--output", str(output), *flags])
-    with monkeypatch.context() as drawing:
+    with pytest.MonkeyPatch.context() as drawing:
         if not drawn:
             drawing.setattr("chat.analytics.plot.draw", lambda *_: None)
-        main()
-    printed, errors = capsys.readouterr()
+        done = in_process(main, "--folder", folder, "--output", output, *flags)
+    assert done.returncode == 0, done.stderr
     assert not drawn or output.read_bytes().startswith(b"\x89PNG\r\n")
-    lines = printed.splitlines()
-    return lines, json.loads(lines[-1]), errors
+    lines = done.stdout.splitlines()
+    return lines, json.loads(lines[-1]), done.stderr
 
 
-def test_the_figures_of_each_day_and_of_all(folder, monkeypatch, capsys):
-    lines, found, errors = analyse(folder, monkeypatch, capsys)
+def test_the_figures_of_each_day_and_of_all(folder):
+    lines, found, errors = analyse(folder)
     assert errors == "" and found["skipped_lines"] == 0 and found["files"] == 2 and found["every"] == "day"
     monday, tuesday, wednesday = found["periods"].values()
     assert [*found["periods"]] == [f"2026-03-{day}T00:00:00+00:00" for day in ("02", "03", "11")]
@@ -133,20 +133,20 @@ def test_the_figures_of_each_day_and_of_all(folder, monkeypatch, capsys):
     assert cells[4] == ["all", "4", "3", "2.5", "8", "0.70", "1.50", "1", "1", "1", "(25%)"]
 
 
-def test_hours_and_weeks(folder, monkeypatch, capsys):
-    lines, found, _ = analyse(folder, monkeypatch, capsys, "--every", "hour")
+def test_hours_and_weeks(folder):
+    lines, found, _ = analyse(folder, "--every", "hour")
     counts = {start[:13]: each["replies"] for start, each in found["periods"].items()}
     assert counts == {"2026-03-02T10": 2, "2026-03-02T23": 1, "2026-03-03T00": 0, "2026-03-11T12": 1}
     assert lines[1].startswith("2026-03-02 10:00")
-    _, found, _ = analyse(folder, monkeypatch, capsys, "--every", "week")
+    _, found, _ = analyse(folder, "--every", "week")
     assert {start[:10]: each["replies"] for start, each in found["periods"].items()} == {
         "2026-03-02": 3,
         "2026-03-09": 1,
     }
 
 
-def test_lines_that_are_no_events_are_counted_and_left_out(folder, monkeypatch, capsys):
-    _, before, _ = analyse(folder, monkeypatch, capsys, drawn=False)
+def test_lines_that_are_no_events_are_counted_and_left_out(folder):
+    _, before, _ = analyse(folder, drawn=False)
     [file] = folder.glob("*.jsonl")
     whole = json.loads(file.read_text(encoding="utf-8").splitlines()[0])
     broken = [
@@ -179,20 +179,20 @@ def test_lines_that_are_no_events_are_counted_and_left_out(folder, monkeypatch, 
     half = json.dumps(whole).encode()[:50]
     with file.open("ab") as log:
         log.write(b"\n".join([*broken, b"", half]))
-    _, after, errors = analyse(folder, monkeypatch, capsys)
+    _, after, errors = analyse(folder)
     assert after["skipped_lines"] == len(broken) + 1
     assert errors == f"{len(broken) + 1} lines are no events of the chat and were skipped\n"
     assert {**after, "skipped_lines": 0} == before
 
 
-def test_likes_alone_are_drawn_too(tmp_path, at, monkeypatch, capsys):
+def test_likes_alone_are_drawn_too(tmp_path, at):
     at("2026-03-02T10:00")
     FeedbackLog(tmp_path / "feedback").liked(True, "a", "Hello.", "Hi", True)
-    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys)
+    _, found, _ = analyse(tmp_path / "feedback")
     assert (found["all"]["likes"], found["all"]["replies"], found["all"]["seconds"]) == (1, 0, None)
 
 
-def test_each_visitor_s_last_word_on_each_reply_counts(tmp_path, at, monkeypatch, capsys):
+def test_each_visitor_s_last_word_on_each_reply_counts(tmp_path, at):
     """In whichever of several files it stands."""
     first, second = (FeedbackLog(tmp_path / "feedback" / name) for name in "ab")
     at("2026-03-02T10:05")
@@ -202,7 +202,7 @@ def test_each_visitor_s_last_word_on_each_reply_counts(tmp_path, at, monkeypatch
     second.liked(True, "b", "Good day.", "Hi", False)
     at("2026-03-02T10:00")
     second.liked(True, "a", "Hello.", "Hi", True)
-    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys, drawn=False)
+    _, found, _ = analyse(tmp_path / "feedback", drawn=False)
     assert (found["all"]["likes"], found["all"]["dislikes"]) == (2, 2)
 
 
@@ -214,12 +214,12 @@ def test_a_reply_of_no_tokens_in_no_time_counts_without_anybody_s_word_on_it(fol
     assert (figures.replies, figures.reply_tokens, figures.seconds) == (1, 0, 0)
 
 
-def test_times_of_other_zones_are_of_their_day_in_utc(tmp_path, at, monkeypatch, capsys):
+def test_times_of_other_zones_are_of_their_day_in_utc(tmp_path, at):
     log = FeedbackLog(tmp_path / "feedback")
     at("2026-03-02T10:00")
     log.liked(True, "a", "Hello.", "Hi", True)
     log.file.write_text(log.file.read_text().replace("2026-03-02T10:00:00.000+00", "2026-03-02T23:30:00-05"))
-    _, found, _ = analyse(tmp_path / "feedback", monkeypatch, capsys, drawn=False)
+    _, found, _ = analyse(tmp_path / "feedback", drawn=False)
     assert [*found["periods"]] == ["2026-03-03T00:00:00+00:00"]
 
 
