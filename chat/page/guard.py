@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import route_utils
+from gradio.state_holder import SessionState
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,7 +42,8 @@ def refuse_downloads() -> None:
 def refuse_hoards() -> None:
     """Gradio holds names of sessions, however long, and results in its queue until somebody fetches them.
 
-    What is not queued has its result as the answer; the queue would take it nevertheless.
+    What is not queued has its result as the answer; the queue would take it nevertheless. For its deep links,
+    which are closed here, it also keeps of each session what every component was given and has shown.
     """
 
     def found(blocks: gr.Blocks, api_name: str | None, body: Any) -> gr.blocks.BlockFunction:
@@ -54,6 +56,7 @@ def refuse_hoards() -> None:
         return function
 
     route_utils.get_fn = found
+    SessionState._update_value_in_config = lambda *_: None
 
 
 class RequestGuard:

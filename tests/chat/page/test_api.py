@@ -1,11 +1,13 @@
 """The page, served on loopback and asked by programs: Gradio's own client, an MCP client, plain HTTP."""
 
+import gc
 import json
 import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import gradio
 import gradio_client
 import httpx
 import pytest
@@ -200,6 +202,19 @@ def test_the_queue_takes_nothing_that_the_page_does_not_send_there(address):
     answer = session.http.post("gradio_api/queue/join", json=asked)
     assert answer.status_code == 400 and "not queued" in answer.text
     assert session.call(asked["fn_index"], [[]])["data"]
+
+
+def test_the_server_keeps_nothing_of_what_is_shown(address, marker):
+    session = Session(address, "shown")
+    said = [{"role": "user", "content": [{"type": "text", "text": marker}]}]
+    assert session.call(session.index(api_name="taken_back"), [said])["data"][1] == marker
+    sessions = held(gradio.state_holder.SessionState)
+    assert sessions and marker not in str([vars(each) for each in sessions])
+
+
+def held(kind: type) -> list:
+    """All objects of this kind that this process, which is the server, too, has."""
+    return [each for each in gc.get_objects() if isinstance(each, kind)]
 
 
 @pytest.mark.parametrize("way", ["queue/join", "run/predict", "call/ask"])
