@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from asyncio import Queue
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -25,6 +27,8 @@ CLOSED = re.compile(
 MAX_REQUEST_BYTES = 12_000_000
 # Gradio's clients name their sessions in about ten characters.
 MAX_SESSION_CHARACTERS = 100
+# Answers that wait for all visitors together: one has some MB at most, and who is there takes it at once.
+MAX_UNREAD = 1000
 # Gradio's own, which `refuse_hoards` wraps.
 _get_fn = route_utils.get_fn
 TOO_LARGE = HTTPException(413, "More than this page takes.")
@@ -51,12 +55,22 @@ def refuse_hoards() -> None:
             raise HTTPException(400, f"A session_hash has at most {MAX_SESSION_CHARACTERS} characters.")
         function = _get_fn(blocks, api_name, body)
         # The queue asks by number alone.
-        if api_name is None and not function.queue:
-            raise HTTPException(400, "This function is not queued.")
+        if api_name is None:
+            if not function.queue:
+                raise HTTPException(400, "This function is not queued.")
+            _forget_unread(blocks._queue.pending_messages_per_session)
         return function
 
     route_utils.get_fn = found
     SessionState._update_value_in_config = lambda *_: None
+
+
+def _forget_unread(waiting: Mapping[str, Queue]) -> None:
+    """Empties the fullest sessions, where too much waits: Gradio would hold it till 2000 others have come."""
+    while sum(each.qsize() for each in waiting.values()) > MAX_UNREAD:
+        fullest = max(waiting.values(), key=Queue.qsize)
+        while not fullest.empty():
+            fullest.get_nowait()
 
 
 class RequestGuard:

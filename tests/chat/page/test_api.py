@@ -204,6 +204,22 @@ def test_the_queue_takes_nothing_that_the_page_does_not_send_there(address):
     assert session.call(asked["fn_index"], [[]])["data"]
 
 
+def test_answers_that_nobody_fetches_are_forgotten(address, monkeypatch):
+    from chat.page import guard
+
+    monkeypatch.setattr(guard, "MAX_UNREAD", 20)
+    hoarder, other = Session(address, "unread"), Session(address, "reader")
+    imported = hoarder.index(api_name="imported")
+    asked = {"data": ["no file"], "fn_index": imported, "session_hash": hoarder.name}
+    for _ in range(30):
+        hoarder.http.post("gradio_api/queue/join", json=asked).raise_for_status()
+        assert "was not imported" in other.call(imported, ["no file"])["error"]
+    sessions = [each.pending_messages_per_session for each in held(gradio.queueing.Queue)]
+    [waiting] = [each[hoarder.name] for each in sessions if hoarder.name in each]
+    # What comes after the last one was asked for: its place in the queue, its beginning, its end.
+    assert waiting.qsize() <= 20 + 3
+
+
 def test_the_server_keeps_nothing_of_what_is_shown(address, marker):
     session = Session(address, "shown")
     said = [{"role": "user", "content": [{"type": "text", "text": marker}]}]
