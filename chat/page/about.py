@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from chat.cli import UserError
 from chat.engine import MODEL_VARIABLE
 from chat.hub.loading import statistics_file
+from chat.markdown import escaped
 
 TITLE = "GPT-2 chat"
 SUBTITLE = "**{model}**: a small language model that makes things up"
@@ -36,10 +37,11 @@ def corpora_of(model: str) -> list[str]:
 
 def subtitle(model: str) -> str:
     """What stands at the top, in Markdown."""
-    return f"# {TITLE}\n\n{SUBTITLE.format(model=model)}"
+    return f"# {TITLE}\n\n{SUBTITLE.format(model=escaped(model))}"
 
 
 def note(corpora: Sequence[str]) -> str:
     """What stands below the chat, in Markdown."""
-    *first, last = [CORPORA.get(name, name) for name in corpora] or ["human dialogue"]
+    # Others are named as whoever made the model liked: an image would call out from each visitor's browser.
+    *first, last = [CORPORA.get(name, escaped(name)) for name in corpora] or ["human dialogue"]
     return NOTE.format(data=f"{', '.join(first)} and {last}" if first else last)

@@ -2,7 +2,7 @@
 
 import json
 
-from chat.page.about import corpora_of, note
+from chat.page.about import corpora_of, note, subtitle
 
 
 def test_the_corpora_are_those_of_the_models_statistics(tmp_path):
@@ -12,6 +12,12 @@ def test_the_corpora_are_those_of_the_models_statistics(tmp_path):
     assert "film scripts (Cornell Movie-Dialogs) and my talks" in note(corpora_of(str(tmp_path)))
     (tmp_path / "stats.json").write_text("[]")
     assert corpora_of(str(tmp_path)) == []
+
+
+def test_whoever_made_the_model_has_no_markup_on_the_page():
+    given = note(["cornell", "<img src=https://example.com/1.png>", "![of mine](https://example.com/2.png)"])
+    assert r"&lt;img src" in given and r"!\[of mine\](" in given and "film scripts (Cornell" in given
+    assert r"**my\*model**" in subtitle("my*model")
 
 
 def test_a_hub_that_fails_costs_a_sentence_and_no_more():
