@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import tempfile
 import zipfile
 import zlib
@@ -102,11 +103,22 @@ def _read(convokit: ModuleType, path: Path, scratch: Path) -> Corpus:
     if found.stat().st_size == 0:
         raise UserError(f"{flag}: the corpus is empty; give one with conversations")
     try:
+        if _names_pickles(found.with_name("index.json")):
+            raise UserError(
+                f"{flag}: has pickled values, by which whoever made it could run any code; give a corpus "
+                "without them, such as ConvoKit's own"
+            )
         return convokit.Corpus(filename=str(found.parent))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{flag}: ConvoKit cannot read it ({typed_line(error)}); download the corpus again"
         ) from error
+
+
+def _names_pickles(index: Path) -> bool:
+    """Whether ConvoKit would unpickle values, whose kind it calls `bin`."""
+    # Written anew: in the file it may be written with escapes.
+    return '"bin"' in json.dumps(json.loads(index.read_text(encoding="utf-8")))
 
 
 def _download(convokit: ModuleType) -> str:

@@ -1,6 +1,7 @@
 """Cornell in ConvoKit's layout: folder or zip, order of replies, films, errors."""
 
 import json
+import pickle
 import re
 import shutil
 import sys
@@ -102,6 +103,28 @@ def test_what_cannot_be_read_is_named_in_one_line(movie_corpus, tmp_path):
         message = str(error.value)
         assert message.startswith(f"--corpora cornell={path}: ") and problem in message
         assert "\n" not in message and "secret" not in message
+
+
+class Opening:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("kind", ['["bin"]', '"bin"', r'["b\u0069n"]'])
+def test_a_corpus_runs_no_code(movie_corpus, tmp_path, kind):
+    """ConvoKit reads values from pickles where the corpus's index says so."""
+    folder, written = movie_corpus(FILMS), tmp_path / "written"
+    index = json.loads((folder / "index.json").read_text()) | {"utterances-index": {"parsed": 0}}
+    (folder / "index.json").write_text(json.dumps(index).replace("0", kind))
+    (folder / "parsed-bin.p").write_bytes(pickle.dumps(Opening(written)))
+    with pytest.raises(UserError, match="has pickled values, by which whoever made it could run any code"):
+        load(folder)
+    assert not written.exists()
 
 
 def test_no_room_to_unpack_it_is_told(tmp_path, monkeypatch):
