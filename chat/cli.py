@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
+from chat.printable import printable
+
 Arguments = TypeVar("Arguments")
 # How the system can refuse a path, other than by saying that nothing is there.
 UNUSABLE_PATH = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
@@ -268,11 +270,7 @@ def _ready_streams() -> None:
 
 
 def _failed_stdout(trial: str = "") -> int | None:
-    """The exit status where stdout cannot be written, or nobody reads it any more; None where all is well.
-
-    Args:
-        trial: is written first.
-    """
+    """The exit status where stdout takes no `trial`, or has no reader any more; None where all is well."""
     try:
         if trial:
             sys.stdout.write(trial)
@@ -289,7 +287,7 @@ def _failed_stdout(trial: str = "") -> int | None:
 
 def _told(line: str, status: int) -> int:
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
     return status

@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 import re
 
+from chat.printable import printable
+
 
 def on_one_line(text: str) -> str:
-    return " ".join(text.split())
+    # Reports are printed, too.
+    return printable(" ".join(text.split()))
 
 
 def escaped(text: str) -> str:

@@ -216,6 +216,11 @@ def test_what_the_user_did_wrong_is_told_on_a_full_disk_too(unbuffered):
             2,
             "error: --x a b: bad; mend it\n",
         ),
+        (
+            r"from chat.cli import UserError; print('Hi'); raise UserError('--x \x1b]0;a\x07: bad; mend it')",
+            2,
+            "error: --x \ufffd]0;a\ufffd: bad; mend it\n",
+        ),
     ],
 )
 def test_an_entry_point_ends_with_its_status(does, status, told):

@@ -127,6 +127,7 @@ def test_all_that_is_imported_of_chat_counts_but_what_cannot_change_a_dataset():
         "config_file",
         "folders",
         "markdown",
+        "printable",
         "published_paths",
         *(f"hub/{name}" for name in of_the_hub),
     )

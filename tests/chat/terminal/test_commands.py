@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from chat.printable import printable
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS
 from chat.terminal.commands import persona_of
-from chat.terminal.screen import printable
 
 
 def test_a_conversation_through_a_pipe(talk):

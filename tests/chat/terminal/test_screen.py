@@ -9,7 +9,7 @@ import pytest
 from chat.session import ChatSession
 from chat.terminal.conversation import Conversation
 from chat.terminal.lines import PipedLines
-from chat.terminal.screen import REPLY_PREFIX, TerminalScreen, printable, screen_for
+from chat.terminal.screen import REPLY_PREFIX, TerminalScreen, screen_for
 
 
 @pytest.fixture
@@ -46,16 +46,6 @@ def shown(written: bytes) -> list[str]:
     screen = pyte.Screen(40, 50)
     pyte.ByteStream(screen).feed(written)
     return "\n".join(line.rstrip() for line in screen.display).rstrip().split("\n")
-
-
-def test_what_a_terminal_would_obey_becomes_a_mark():
-    text = "red \x1b[31m\x9b1m bell\x07 back\x08 return\r null\x00 del\x7f title\x1b]0;x\x07"
-    assert printable(text) == (
-        "red \ufffd[31m\ufffd1m bell\ufffd back\ufffd return\ufffd null\ufffd del\ufffd title\ufffd]0;x\ufffd"
-    )
-    assert printable("\u202eright\u2066 \ud83d \u2028") == "\ufffdright\ufffd \ufffd \ufffd"
-    whole = "Grüß dich, 你好 \U0001f468\u200d\U0001f469\n\tnext [bold]line[/bold] :smile:"
-    assert printable(whole) == whole
 
 
 def test_a_reply_that_is_drawn_anew_takes_the_place_of_the_old_one(terminal):
