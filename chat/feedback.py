@@ -32,6 +32,8 @@ DEFAULT_FOLDER = "feedback"
 PUSH_EVERY_MINUTES = 5
 LAST_PUSH_SECONDS = 60
 MAX_ID_CHARACTERS = 100
+# Some hundred thousand conversations; a program that consents to all it sends would fill any disk.
+MAX_FILE_BYTES = 10**9
 REPLY, LIKED = "reply", "liked"
 
 LOGGER = logging.getLogger(__name__)
@@ -146,8 +148,8 @@ class FeedbackLog:
             if not self._has_warned:
                 self._has_warned = True
                 LOGGER.warning(
-                    f"feedback is not logged to {self.file} ({error.strerror}); make room there or make the "
-                    "folder writable; the chat goes on"
+                    f"feedback is not logged to {self.file} ({error.strerror}); make room there, move "
+                    "the file away, or make the folder writable; the chat goes on"
                 )
 
 
@@ -166,10 +168,12 @@ def _scheduler(dataset: str, file: Path) -> QuietScheduler:
 
 
 def _append_whole(file: Path, line: bytes) -> None:
-    """Appends the line or, where the disk is full, nothing of it."""
+    """Appends the line or, where the disk or the file is full, nothing of it."""
     _make_folder(file.parent)
     with open(file, "ab", buffering=0, opener=partial(os.open, mode=0o600)) as opened:
         size = os.fstat(opened.fileno()).st_size
+        if size + len(line) > MAX_FILE_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if opened.write(line) < len(line):
             opened.truncate(size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

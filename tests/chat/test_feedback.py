@@ -10,6 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from chat import feedback
 from chat.cli import UserError
 from chat.decoding import DecodingSettings
 from chat.feedback import FeedbackLog
@@ -117,7 +118,7 @@ def test_a_disk_error_is_told_once_till_it_is_over_and_breaks_nothing(tmp_path, 
         log_reply(log)
         log.liked(True, "c0ffee", "Hello.", "Hi!", True)
     [warning] = caplog.messages
-    assert str(log.file) in warning and "make room there or make the folder writable" in warning
+    assert str(log.file) in warning and "or make the folder writable" in warning
     obstacle.unlink()
     log_reply(log)
     assert len(events(log)) == 1
@@ -145,6 +146,19 @@ def test_a_full_disk_leaves_no_half_of_an_event_and_is_told_of(tmp_path, caplog)
     assert [event["message"][:6] for event in events(log)] == ["before", "xxxxxx", "after"]
     [warning] = caplog.messages
     assert "No space left on device" in warning
+
+
+def test_no_visitor_fills_the_disk(tmp_path, caplog, monkeypatch):
+    log = FeedbackLog(tmp_path)
+    log_reply(log)
+    monkeypatch.setattr(feedback, "MAX_FILE_BYTES", 2 * log.file.stat().st_size)
+    log_reply(log), log_reply(log), log_reply(log)
+    assert len(events(log)) == 2
+    [warning] = caplog.messages
+    assert "(File too large); make room there, move the file away" in warning
+    log.file.rename(tmp_path / "moved")
+    log_reply(log)
+    assert len(events(log)) == 1
 
 
 def test_a_dataset_without_a_token_or_a_hub_is_an_error_at_start(tmp_path, monkeypatch):
