@@ -68,9 +68,23 @@ def package_files(package: Path) -> list[Path]:
 
 
 def model_files(source: Path) -> list[Path]:
-    """What chatting with a model reads of its folder."""
-    found = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
-    return sorted(path for path in found if path.name not in TRAINING_FILES)
+    """What chatting with a model reads of its folder.
+
+    Raises:
+        UserError: a link leads out of it: whoever made the folder could have private files here published.
+    """
+    matching = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
+    found = sorted(path for path in matching if path.name not in TRAINING_FILES)
+    own = source.resolve()
+    # In its cache the Hub's client links files to what it has fetched.
+    folders = (own, own.parent.parent / "blobs")
+    for path in found:
+        if not any(path.resolve().is_relative_to(folder) for folder in folders):
+            raise UserError(
+                f"--model {source}: {path.relative_to(source)} is a link to {path.resolve()}, which would be "
+                "published; put the file itself there, or remove the link"
+            )
+    return found
 
 
 def gradio_version() -> str:

@@ -72,6 +72,21 @@ def test_what_somebody_keeps_beside_the_code_is_not_uploaded(tmp_path):
     assert not model_files(tmp_path)
 
 
+def test_a_models_links_publish_nothing_that_lies_elsewhere(tmp_path):
+    """Except in the Hub's cache, whose files are links to what lies beside the snapshots."""
+    private, blobs, model = tmp_path / "private", tmp_path / "blobs", tmp_path / "snapshots" / "c0ffee"
+    for folder in (private, blobs, model):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    (model / "tokenizer.json").symlink_to("../../blobs/config.json")
+    (tmp_path / "final_model").symlink_to(model)
+    for folder in (model, tmp_path / "final_model"):
+        assert [path.name for path in model_files(folder)] == ["config.json", "tokenizer.json"]
+    (model / "openvino").symlink_to(private)
+    with pytest.raises(UserError, match=r"c0ffee: openvino/config\.json is a link to .*private/config\.json"):
+        model_files(model)
+
+
 def test_its_readme_is_valid_front_matter(space):
     card = RepoCard.load(space / "README.md")
     data = card.data.to_dict()
