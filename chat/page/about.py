@@ -9,6 +9,7 @@ from chat.cli import UserError
 from chat.engine import MODEL_VARIABLE
 from chat.hub.loading import statistics_file
 from chat.markdown import escaped
+from chat.published_paths import published
 
 TITLE = "GPT-2 chat"
 SUBTITLE = "**{model}**: a small language model that makes things up"
@@ -36,8 +37,8 @@ def corpora_of(model: str) -> list[str]:
 
 
 def subtitle(model: str) -> str:
-    """What stands at the top, in Markdown."""
-    return f"# {TITLE}\n\n{SUBTITLE.format(model=escaped(model))}"
+    """What stands at the top, in Markdown, and tells nobody the folders of this machine."""
+    return f"# {TITLE}\n\n{SUBTITLE.format(model=escaped(published(model)))}"
 
 
 def note(corpora: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from chat.engine import ChatEngine
 from chat.page.guard import ASK_API, RequestGuard, refuse_downloads, refuse_hoards
 from chat.page.theme import theme
 from chat.page.variables import ADDRESS_VARIABLE, PORT_VARIABLE, PageVariables
+from chat.published_paths import published
 
 if TYPE_CHECKING:
     from chat.feedback import FeedbackLog
@@ -138,7 +139,7 @@ def health_route(engine: ChatEngine) -> Route:
 
     def health(request: Request) -> JSONResponse:
         is_ready = not engine.is_closed
-        answer = {"status": "ok" if is_ready else "closed", "model": engine.name}
+        answer = {"status": "ok" if is_ready else "closed", "model": published(engine.name)}
         return JSONResponse(answer, status_code=200 if is_ready else 503)
 
     return Route("/health", health)

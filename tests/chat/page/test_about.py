@@ -20,5 +20,9 @@ def test_whoever_made_the_model_has_no_markup_on_the_page():
     assert r"**my\*model**" in subtitle("my*model")
 
 
+def test_visitors_are_not_told_the_folders_of_the_machine():
+    assert "**model**" in subtitle("/home/alice/model") and "**user/model**" in subtitle("user/model")
+
+
 def test_a_hub_that_fails_costs_a_sentence_and_no_more():
     assert corpora_of("user/not-there") == []

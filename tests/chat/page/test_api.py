@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import gradio
 import gradio_client
@@ -312,7 +313,7 @@ def test_the_server_keeps_no_more_than_the_engine_looks_at():
 
 def test_the_health_is_told(address, engine):
     answer = httpx.get(f"{address}/health")
-    assert answer.status_code == 200 and answer.json() == {"status": "ok", "model": engine.name}
+    assert answer.status_code == 200 and answer.json() == {"status": "ok", "model": Path(engine.name).name}
 
 
 def test_a_closed_engine_is_not_healthy(model_folder):
@@ -417,7 +418,7 @@ def test_one_message_is_the_one_mcp_tool(address, engine, monkeypatch):
 def test_the_page_says_which_model_it_is_and_what_it_learnt_from(engine):
     page = build_page(engine, corpora=["cornell", "daily_dialog"])
     text = " ".join(str(getattr(block, "value", "")) for block in page.blocks.values())
-    assert engine.name in text and "makes things up" in text
+    assert f"**{Path(engine.name).name}**" in text and "makes things up" in text
     assert "Cornell Movie-Dialogs" in text and "DailyDialog" in text
     [chatbot] = [block for block in page.blocks.values() if type(block).__name__ == "TextChatbot"]
     assert not chatbot.render_markdown and chatbot.sanitize_html
