@@ -25,6 +25,9 @@ CLOSED = re.compile(
 )
 # An import (2 MB) as JSON, in which a character may take six.
 MAX_REQUEST_BYTES = 12_000_000
+# Of JSON, counted by what opens and parts values: a conversation has some thousands, and commas in its texts.
+# Gradio looks at each, and serves nobody meanwhile, 11 s for eight million.
+MAX_REQUEST_VALUES = 300_000
 # Gradio's clients name their sessions in about ten characters.
 MAX_SESSION_CHARACTERS = 100
 # Answers that wait for all visitors together: one has some MB at most, and who is there takes it at once.
@@ -90,13 +93,15 @@ class RequestGuard:
 
 def _bounded(receive: Receive) -> Receive:
     """The same, with an end to bodies."""
-    received = 0
+    received = values = 0
 
     async def bounded() -> Message:
-        nonlocal received
+        nonlocal received, values
         message = await receive()
-        received += len(message.get("body", b""))
-        if received > MAX_REQUEST_BYTES:
+        body = message.get("body", b"")
+        received += len(body)
+        values += sum(map(body.count, (b"[", b"{", b",")))
+        if received > MAX_REQUEST_BYTES or values > MAX_REQUEST_VALUES:
             raise TOO_LARGE
         return message
 
