@@ -118,7 +118,10 @@ def test_a_disk_error_is_told_once_till_it_is_over_and_breaks_nothing(tmp_path, 
         log_reply(log)
         log.liked(True, "c0ffee", "Hello.", "Hi!", True)
     [warning] = caplog.messages
-    assert str(log.file) in warning and "or make the folder writable" in warning
+    assert (
+        f"{log.file} (" in warning
+        and "make room there, move the file away, or make the folder writable" in warning
+    )
     obstacle.unlink()
     log_reply(log)
     assert len(events(log)) == 1

@@ -140,8 +140,6 @@ def test_more_than_a_page_sends_is_refused(address, chunked):
 
 def test_more_values_than_a_page_sends_are_refused(address):
     """Gradio would look at each, and serve nobody meanwhile."""
-    import httpx
-
     answers = [
         httpx.post(f"{address}/gradio_api/call/chat", json={"data": ["Hi!", [[]] * many]}, timeout=60)
         for many in (100_000, 200_000)
