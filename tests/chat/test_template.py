@@ -1,5 +1,6 @@
 """The prompt format: one definition for data, training, evaluation and chat, and for foreign clients."""
 
+import re
 from io import StringIO
 from itertools import pairwise
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from chat.template import (
     has_chat_format,
     padding_id,
 )
+from tests.conftest import ROOT
 
 PERSONA = ("I have two cats.", "I am a nurse.")
 TURNS = (
@@ -48,6 +50,15 @@ def long_dialogue(turns: int) -> Dialogue:
 
 def template_ids(tokenizer, messages, **options):
     return tokenizer.apply_chat_template(messages, return_dict=True, **options)
+
+
+def test_transformers_takes_the_oldest_jinja2_of_the_requirements(tokenizer, monkeypatch):
+    requirements = (ROOT / "requirements-train.txt").read_text(encoding="utf-8")
+    [oldest] = re.findall(r"^jinja2>=([\d.]+),", requirements, re.MULTILINE)
+    monkeypatch.setattr("jinja2.__version__", oldest)
+    # Its version is asked for where a template is new.
+    template = f"{tokenizer.chat_template}{{# {oldest} #}}"
+    assert template_ids(tokenizer, dialogue().messages(), chat_template=template)
 
 
 @pytest.mark.parametrize("persona", [PERSONA, ()])
