@@ -1,11 +1,14 @@
-"""Paths as they may be published: of one on this machine, the last part alone."""
+"""Paths as they may be published: of one on this machine, the last part alone; and files that may be."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+from chat.cli import UserError
 
 Arguments = TypeVar("Arguments")
 
@@ -38,3 +41,24 @@ def with_last_parts(arguments: Arguments, paths: tuple[str, ...]) -> Arguments:
     return replace(
         arguments, **{name: f"./{path.name}" for name, path in given.items() if path.is_absolute()}
     )
+
+
+def files_to_publish(folder: Path, patterns: Iterable[str], flag: str) -> list[Path]:
+    """The files of a folder that match one of the patterns.
+
+    Raises:
+        UserError: a link leads out of it: whoever made the folder could have private files here published.
+    """
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    own = folder.resolve()
+    homes = [own]
+    if own.parent.name == "snapshots":
+        # The cache of the Hub's client: files are links to the repository's blobs, or on to those of all.
+        homes += [own.parents[1] / "blobs", own.parents[2] / "blobs"]
+    for path in found:
+        if not any(path.resolve().is_relative_to(home) for home in homes):
+            raise UserError(
+                f"{flag} {folder}: {path.relative_to(folder)} is a link to {path.resolve()}, which would be "
+                "published; put the file itself there, or remove the link"
+            )
+    return found

@@ -23,6 +23,7 @@ from chat.hub.publishing import MODEL_TEXTS, persistently, publish_model
 from chat.hub.repositories import Destination, check_tag_is_free, check_tag_name, make_ready
 from chat.hub.secrets import refuse_tokens
 from chat.model_files import MODEL_FILES
+from chat.published_paths import files_to_publish
 from eval.card_rendering import OWN_PART, render_card, write_card_without_results
 from eval.model_folder import ModelFolder, evaluated_as, own_statistics, read_model_folder
 from eval.publish_card import merge_with_model
@@ -59,11 +60,12 @@ def publish(arguments: PublishModelArguments) -> Destination:
     """Publishes the model as the flags say; where.
 
     Raises:
-        UserError: the folder or the results cannot be used, weights are not whole, a file holds a token, the
-            repository holds another's model, or the Hub refuses.
+        UserError: the folder or the results cannot be used, weights are not whole, a link leads out of the
+            folder, a file holds a token, the repository holds another's model, or the Hub refuses.
     """
     destination = Destination(arguments.push_to_hub, public=arguments.hub_public)
     model = read_model_folder(arguments.model, "--model")
+    files = files_to_publish(model.path, (*MODEL_FILES, *MODEL_TEXTS), "--model")
     # The Hub takes weights of which a part is missing, or that git left as a pointer to LFS.
     load_tokenizer(str(model.path), "--model")
     load_causal_lm(str(model.path), "--model")
@@ -80,7 +82,7 @@ def publish(arguments: PublishModelArguments) -> Destination:
             check_tag_is_free(destination, arguments.hub_tag)
 
     persistently(refuse, destination, undone="nothing was published")
-    with _staged(model.path) as folder:
+    with _staged(files, model.path) as folder:
         if card:
             (folder / CARD_FILE).unlink(missing_ok=True)
             (folder / CARD_FILE).write_text(card, encoding="utf-8")
@@ -106,14 +108,13 @@ def _card_with_results(arguments: PublishModelArguments, model: ModelFolder, res
 
 
 @contextmanager
-def _staged(source: Path) -> Iterator[Path]:
+def _staged(files: list[Path], source: Path) -> Iterator[Path]:
     """A folder of links to the model's files, to which a card can be added."""
     with TemporaryDirectory() as scratch:
-        for path in {each for pattern in (*MODEL_FILES, *MODEL_TEXTS) for each in source.glob(pattern)}:
-            if path.is_file():
-                link = Path(scratch) / path.relative_to(source)
-                link.parent.mkdir(exist_ok=True)
-                link.symlink_to(path.resolve())
+        for path in files:
+            link = Path(scratch) / path.relative_to(source)
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(path.resolve())
         yield Path(scratch)
 
 

@@ -13,6 +13,7 @@ from chat.folders import Contents, whole_folder
 from chat.hub.path_or_id import is_local
 from chat.hub.repositories import CARD_FILE
 from chat.model_files import MODEL_FILES, TRAINING_FILES
+from chat.published_paths import files_to_publish
 from chat.space.arguments import SpaceArguments
 from chat.space.card import WRITTEN_BY_US, SpaceModel, render_card
 
@@ -71,20 +72,10 @@ def model_files(source: Path) -> list[Path]:
     """What chatting with a model reads of its folder.
 
     Raises:
-        UserError: a link leads out of it: whoever made the folder could have private files here published.
+        UserError: as of `files_to_publish`.
     """
-    matching = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
-    found = sorted(path for path in matching if path.name not in TRAINING_FILES)
-    own = source.resolve()
-    # In its cache the Hub's client links files to what it has fetched.
-    folders = (own, own.parent.parent / "blobs")
-    for path in found:
-        if not any(path.resolve().is_relative_to(folder) for folder in folders):
-            raise UserError(
-                f"--model {source}: {path.relative_to(source)} is a link to {path.resolve()}, which would be "
-                "published; put the file itself there, or remove the link"
-            )
-    return found
+    found = files_to_publish(source, MODEL_FILES, "--model")
+    return [path for path in found if path.name not in TRAINING_FILES]
 
 
 def gradio_version() -> str:

@@ -10,6 +10,7 @@ import yaml
 from chat.cli import UserError
 from chat.hub.repositories import Destination
 from eval import publish_card, publish_model
+from tests.conftest import refused
 
 WEIGHTS = "model.safetensors"
 MARK = "<!-- Written by `python -m eval.card`"
@@ -90,4 +91,14 @@ def test_a_model_that_nobody_could_load_is_told_before_the_hub_is_asked(
     folder = shutil.copytree(model_folder, tmp_path / "model")
     damage(folder)
     with pytest.raises(UserError, match=r"^--model \S+/model: (no usable model|its tokenizer has no words)"):
+        publish_model.publish(publish_model.PublishModelArguments(str(folder), "someone/chat"))
+
+
+def test_a_link_out_of_the_folder_is_told_before_the_hub_is_asked(model_folder, tmp_path, monkeypatch):
+    """What a stranger's folder links to would be published as well."""
+    monkeypatch.setattr(publish_model, "make_ready", lambda _: pytest.fail("asked"))
+    folder, private = shutil.copytree(model_folder, tmp_path / "model"), tmp_path / "private.md"
+    private.write_text("Dear diary")
+    (folder / "LICENSE").symlink_to(private)
+    with refused(f"LICENSE is a link to {private}", begins=f"--model {folder}: "):
         publish_model.publish(publish_model.PublishModelArguments(str(folder), "someone/chat"))
