@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from asyncio import Queue
-from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-from gradio import route_utils
+from gradio import queueing, route_utils
 from gradio.state_holder import SessionState
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
@@ -30,8 +29,8 @@ MAX_REQUEST_BYTES = 12_000_000
 MAX_REQUEST_VALUES = 300_000
 # Gradio's clients name their sessions in about ten characters.
 MAX_SESSION_CHARACTERS = 100
-# Answers that wait for all visitors together: one has some MB at most, and who is there takes it at once.
-MAX_UNREAD = 1000
+# Messages of answers that wait: one has some MB at most, and who is there takes it at once.
+MAX_UNREAD = 300
 # Gradio's own, which `refuse_hoards` wraps.
 _get_fn = route_utils.get_fn
 TOO_LARGE = HTTPException(413, "More than this page takes.")
@@ -61,17 +60,28 @@ def refuse_hoards() -> None:
         if api_name is None:
             if not function.queue:
                 raise HTTPException(400, "This function is not queued.")
-            _forget_unread(blocks._queue.pending_messages_per_session)
+            _forget_unread(blocks._queue)
         return function
 
     route_utils.get_fn = found
     SessionState._update_value_in_config = lambda *_: None
 
 
-def _forget_unread(waiting: Mapping[str, Queue]) -> None:
-    """Empties the fullest sessions, where too much waits: Gradio would hold it till 2000 others have come."""
-    while sum(each.qsize() for each in waiting.values()) > MAX_UNREAD:
-        fullest = max(waiting.values(), key=Queue.qsize)
+def _forget_unread(queue: queueing.Queue) -> None:
+    """Empties the fullest sessions, where too much waits: Gradio would hold it till 2000 others have come.
+
+    Spared are those for which something is computed or waits its turn, unless one alone has too much.
+    """
+    events = [event for job in queue.active_jobs for event in job or ()]
+    events += [event for each in queue.event_queue_per_concurrency_id.values() for event in each.queue]
+    served = {event.session_hash for event in events}
+    waiting = [
+        each
+        for name, each in queue.pending_messages_per_session.items()
+        if name not in served or each.qsize() > MAX_UNREAD
+    ]
+    while sum(each.qsize() for each in waiting) > MAX_UNREAD:
+        fullest = max(waiting, key=Queue.qsize)
         while not fullest.empty():
             fullest.get_nowait()
 

@@ -1,5 +1,6 @@
 """The page, served on loopback and asked by programs: Gradio's own client, an MCP client, plain HTTP."""
 
+import asyncio
 import gc
 import json
 import re
@@ -7,12 +8,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio
 import gradio_client
 import httpx
 import pytest
 
+from chat.page import guard
 from chat.page.layout import build_page
 from tests.chat.conftest import left_serving, serving_threads
 from tests.chat.page.conftest import SECONDS, served
@@ -215,8 +218,6 @@ def test_the_queue_takes_nothing_that_the_page_does_not_send_there(address):
 
 
 def test_answers_that_nobody_fetches_are_forgotten(address, monkeypatch):
-    from chat.page import guard
-
     monkeypatch.setattr(guard, "MAX_UNREAD", 20)
     hoarder, other = Session(address, "unread"), Session(address, "reader")
     imported = hoarder.index(api_name="imported")
@@ -228,6 +229,35 @@ def test_answers_that_nobody_fetches_are_forgotten(address, monkeypatch):
     [waiting] = [each[hoarder.name] for each in sessions if hoarder.name in each]
     # What comes after the last one was asked for: its place in the queue, its beginning, its end.
     assert waiting.qsize() <= 20 + 3
+
+
+def test_who_is_being_answered_loses_nothing_to_those_who_fetch_nothing(monkeypatch):
+    monkeypatch.setattr(guard, "MAX_UNREAD", 20)
+    sessions = {
+        "running": 8,
+        "waiting": 7,
+        "one": 6,
+        "other": 6,
+        "hoards while it runs": 21,
+        **dict.fromkeys("abc", 4),
+    }
+    unread = {}
+    for name, many in sessions.items():
+        unread[name] = asyncio.Queue()
+        for number in range(many):
+            unread[name].put_nowait(number)
+    running, waiting, hoarding = (
+        SimpleNamespace(session_hash=name) for name in ("running", "waiting", "hoards while it runs")
+    )
+    guard._forget_unread(
+        SimpleNamespace(
+            active_jobs=[None, [running], [hoarding]],
+            event_queue_per_concurrency_id={"reply": SimpleNamespace(queue=[waiting])},
+            pending_messages_per_session=unread,
+        )
+    )
+    left = {name: each.qsize() for name, each in unread.items()}
+    assert left == {**sessions, "hoards while it runs": 0, "one": 0, "other": 6}
 
 
 def test_the_server_keeps_nothing_of_what_is_shown(address, marker):
