@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from chat.hub.errors import failure_of, is_gated, one_line
 from chat.hub.repositories import hub_api
 
 logger = logging.getLogger(__name__)
+
+ADAPTER = "adapter_config.json"
 FILE_SUFFIXES = (".json", ".jsonl", ".zip", ".yaml")
 
 
@@ -53,10 +55,17 @@ def explained(flag: str, name: str, what: str, repo_type: str = "model") -> Iter
     """
     check_path(flag, name)
     local = is_local(name)
-    unreachable = None if local else _why_unreachable(flag, name, repo_type, what)
+    unreachable, has_adapter = (
+        (None, os.path.isfile(Path(name, ADAPTER))) if local else _state_on_hub(flag, name, repo_type)
+    )
+    # More than a tokenizer must not be taken of it: where PEFT is installed, transformers would put it on the
+    # base that it names, from wherever that is, or onto weights beside it.
+    if has_adapter and what != "tokenizer":
+        raise UserError(
+            f"{flag} {name}: holds an adapter of PEFT ({ADAPTER}); merge it into its base "
+            "(`merge_and_unload()`), save the result with the tokenizer in another folder, and give that"
+        )
     try:
-        if local and Path(name).is_dir():
-            _check_whole(flag, name, what, os.listdir(name))
         with _offline_mode() if unreachable else nullcontext():
             yield
     except UserError:
@@ -95,25 +104,14 @@ def _offline_mode() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _check_whole(flag: str, name: str, what: str, files: Container[str]) -> None:
-    """Raises UserError for an adapter, of which no more than its tokenizer may be taken.
-
-    Where PEFT is installed, transformers would put it onto the base that it names, from wherever that is.
-    """
-    if what != "tokenizer" and "adapter_config.json" in files and "config.json" not in files:
-        raise UserError(
-            f"{flag} {name}: holds an adapter of PEFT without its base; merge them (`merge_and_unload()`), "
-            "save the result with the base's tokenizer in another folder, and give that"
-        )
-
-
-def _why_unreachable(flag: str, name: str, repo_type: str, what: str) -> str | None:
-    """Why the Hub does not answer, or None where it has the repository.
+def _state_on_hub(flag: str, name: str, repo_type: str) -> tuple[str | None, bool]:
+    """Why the Hub does not answer, None where it does; and whether the repository, or what is cached of it,
+    has an adapter.
 
     Raises:
-        UserError: the Hub answers that there is no such repository, or that it may not be read; or it holds
-            an adapter.
+        UserError: the Hub answers that there is no such repository, or that it may not be read.
     """
+    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -133,11 +131,12 @@ def _why_unreachable(flag: str, name: str, repo_type: str, what: str) -> str | N
             "set HF_TOKEN if it is private"
         ) from None
     except OfflineModeIsEnabled as error:
-        return failure_of(error).reason
+        reason = failure_of(error).reason
     except Exception as error:
         failure = failure_of(error)
         if failure.is_lasting:
             raise UserError(f"{flag} {name}: {failure}") from error
-        return failure.reason
-    _check_whole(flag, name, what, [each.rfilename for each in found.siblings or ()])
-    return None
+        reason = failure.reason
+    else:
+        return None, any(each.rfilename == ADAPTER for each in found.siblings or ())
+    return reason, isinstance(try_to_load_from_cache(name, ADAPTER, repo_type=repo_type), str)

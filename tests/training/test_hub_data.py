@@ -63,7 +63,7 @@ def test_what_the_hub_has_not_is_named(published, short_run, tmp_path, data, pro
 def snapshot(published, tmp_path, monkeypatch) -> Path:
     """What the cache holds of a commit of the dataset."""
     shutil.copytree(published["dataset", "someone/whole"], tmp_path / "c0ffee")
-    monkeypatch.setattr("chat.hub.path_or_id._why_unreachable", lambda *_: None)
+    monkeypatch.setattr("chat.hub.path_or_id._state_on_hub", lambda *_: (None, False))
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path / "c0ffee"))
     return tmp_path / "c0ffee"
 

@@ -36,6 +36,6 @@ def test_what_came_of_the_hub_in_part_is_no_dataset(monkeypatch, tmp_path, files
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).touch()
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
-    monkeypatch.setattr("chat.hub.path_or_id._why_unreachable", lambda *_: None)
+    monkeypatch.setattr("chat.hub.path_or_id._state_on_hub", lambda *_: (None, False))
     with pytest.raises(UserError, match=f"^--data someone/talk: {told}"):
         load_tokenized("someone/talk")

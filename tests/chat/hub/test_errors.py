@@ -142,7 +142,7 @@ def test_a_gated_model_is_told_with_what_to_do():
     )
     told = r"^--model someone/chat: it is gated, .*; ask for access on its page on the Hub, and set HF_TOKEN"
     with (
-        patch("chat.hub.path_or_id._why_unreachable", return_value=None),
+        patch("chat.hub.path_or_id._state_on_hub", return_value=(None, False)),
         pytest.raises(UserError, match=told),
         explained("--model", "someone/chat", "model"),
     ):

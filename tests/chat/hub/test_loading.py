@@ -24,7 +24,7 @@ def test_of_a_model_of_the_hub_comes_what_chatting_reads_and_nothing_else(monkey
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    monkeypatch.setattr("chat.hub.path_or_id._why_unreachable", lambda *_: None)
+    monkeypatch.setattr("chat.hub.path_or_id._state_on_hub", lambda *_: (None, False))
     assert model_folder_of("user/model") == tmp_path
     assert (tmp_path / "asked").read_text() == f"user/model {MODEL_FILES}"
     assert model_folder_of(str(tmp_path)) == tmp_path

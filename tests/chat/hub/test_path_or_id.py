@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
 
 from chat.cli import UserError
 from chat.hub.path_or_id import check_path, explained, is_local
+from tests.conftest import refused
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,11 @@ def test_after_a_hub_that_could_not_be_reached_it_is_asked_again(monkeypatch):
     """A run of days is not to be cut off from the Hub because that was down when it began."""
     from huggingface_hub import constants
 
+    def down(*_, **__):
+        raise httpx2.ConnectError("down")
+
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("chat.hub.path_or_id._why_unreachable", lambda *_: "the Hub cannot be reached (down)")
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", down)
     meanwhile = []
     with (
         pytest.raises(UserError, match=r"^--model user/model: no such folder, and the Hub cannot be reached"),
@@ -93,25 +97,30 @@ def test_after_a_hub_that_could_not_be_reached_it_is_asked_again(monkeypatch):
     assert meanwhile == [True] and constants.HF_HUB_OFFLINE is False
 
 
-@pytest.mark.parametrize("place", ["on this machine", "on the Hub"])
+@pytest.mark.parametrize("place", ["on this machine", "on the Hub", "in its cache"])
+@pytest.mark.parametrize("beside", [[], ["config.json", "model.safetensors"]])
 def test_an_adapter_is_to_be_merged_into_its_base_and_its_tokenizer_may_be_taken(
-    monkeypatch, tmp_path, place
+    monkeypatch, tmp_path, place, beside
 ):
     """Where PEFT is installed, transformers would load the base that it names, from wherever that is."""
-    files = ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"]
+    files = ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json", *beside]
+
+    def repo_info(*_, **__):
+        if place == "in its cache":
+            raise httpx2.ConnectError("down")
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in files])
+
+    repository = tmp_path / "models--user--adapter"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("c0ffee")
+    snapshot = repository / "snapshots" / "c0ffee"
+    snapshot.mkdir(parents=True)
     for file in files:
-        (tmp_path / file).touch()
-    siblings = [SimpleNamespace(rfilename=file) for file in files]
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.repo_info", lambda *_, **__: SimpleNamespace(siblings=siblings)
-    )
-    name = str(tmp_path) if place == "on this machine" else "user/adapter"
+        (snapshot / file).touch()
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", repo_info)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    name = str(snapshot) if place == "on this machine" else "user/adapter"
     with explained("--base", name, "tokenizer"):
         pass
-    problem = f"^--base {name}: holds an adapter of PEFT without its base; merge them"
-    with pytest.raises(UserError, match=problem), explained("--base", name, "model"):
-        pass
-    siblings.append(SimpleNamespace(rfilename="config.json"))
-    (tmp_path / "config.json").touch()
-    with explained("--base", name, "model"):
+    with refused("holds an adapter of PEFT", begins=f"--base {name}: "), explained("--base", name, "model"):
         pass
