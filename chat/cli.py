@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
-from chat.printable import printable
+from chat.printable import PrintableFormatter, printable
 
 Arguments = TypeVar("Arguments")
 # How the system can refuse a path, other than by saying that nothing is there.
@@ -223,7 +223,9 @@ def run(main: Callable[[], None]) -> NoReturn:
     may not look at, and a stdout that cannot be written, such as a file on a full disk.
     """
     _ready_streams()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logs = logging.StreamHandler()
+    logs.setFormatter(PrintableFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[logs])
     for library in LOUD:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("huggingface_hub").propagate = False  # It has its own handler, too.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 
 REPLACEMENT = "\ufffd"
-# They turn the direction of what follows, beyond the text that they stand in.
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# They turn the direction of what follows, beyond the text that they stand in. The marks in Hebrew and Arabic
+# texts (U+061C, U+200E, U+200F) open nothing.
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def printable(text: str) -> str:
@@ -18,3 +20,10 @@ def _is_obeyed(character: str) -> bool:
     if character in "\n\t":
         return False
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTIONS
+
+
+class PrintableFormatter(logging.Formatter):
+    """Of messages that may tell values of a file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

@@ -79,7 +79,7 @@ def corpus_tables(results: dict, source: str) -> list[str]:
 
 
 def describe_model(role: str, model: dict) -> str:
-    revision = f", revision {model['revision']}" if model.get("revision") else ""
+    revision = f", revision {escaped(model['revision'])}" if model.get("revision") else ""
     return f"{role.capitalize()}: {code_span(model['name'])} ({model['parameters']:,} parameters{revision})."
 
 

@@ -221,6 +221,11 @@ def test_what_the_user_did_wrong_is_told_on_a_full_disk_too(unbuffered):
             2,
             "error: --x \ufffd]0;a\ufffd: bad; mend it\n",
         ),
+        (
+            r"import logging; print('Hi'); logging.warning('%s was \x1b]0;a\x07', '--x')",
+            0,
+            "--x was \ufffd]0;a\ufffd\n",
+        ),
     ],
 )
 def test_an_entry_point_ends_with_its_status(does, status, told):

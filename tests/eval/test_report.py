@@ -47,6 +47,12 @@ def test_intervals_arrows_and_amounts_are_written_out():
     assert "95 % interval" in text
 
 
+def test_what_a_strangers_results_say_is_text():
+    results = sample_results()
+    results["models"]["base"]["revision"] = "![\x1b]0;title\x07](//x)"
+    assert r"revision !\[�\]0;title�\](//x)" in render(results)
+
+
 def test_what_a_run_lacks_is_left_out():
     results = sample_results()
     cornell = render(results).split("### cornell")[1]
