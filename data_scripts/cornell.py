@@ -106,10 +106,10 @@ def _read(convokit: ModuleType, path: Path, scratch: Path) -> Corpus:
         if _names_pickles(found.with_name("index.json")):
             raise UserError(
                 f"{flag}: has pickled values, by which whoever made it could run any code; give a corpus "
-                "without them, such as ConvoKit's own"
+                "without them"
             )
         return convokit.Corpus(filename=str(found.parent))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{flag}: ConvoKit cannot read it ({typed_line(error)}); download the corpus again"
         ) from error
@@ -117,8 +117,10 @@ def _read(convokit: ModuleType, path: Path, scratch: Path) -> Corpus:
 
 def _names_pickles(index: Path) -> bool:
     """Whether ConvoKit would unpickle values, whose kind it calls `bin`."""
+    told = json.loads(index.read_text(encoding="utf-8")).values()
+    kinds = [[*each.values()] for each in told if isinstance(each, dict)]
     # Written anew: in the file it may be written with escapes.
-    return '"bin"' in json.dumps(json.loads(index.read_text(encoding="utf-8")))
+    return '"bin"' in json.dumps(kinds)
 
 
 def _download(convokit: ModuleType) -> str:

@@ -13,7 +13,7 @@ import pytest
 from chat.cli import UserError
 from chat.dialogue import Turn
 from data_scripts import cornell
-from tests.conftest import ROOT, SAMPLE, no_room
+from tests.conftest import ROOT, SAMPLE, no_room, refused
 from tests.processes import python
 
 FILMS = {
@@ -125,6 +125,21 @@ def test_a_corpus_runs_no_code(movie_corpus, tmp_path, kind):
     with pytest.raises(UserError, match="has pickled values, by which whoever made it could run any code"):
         load(folder)
     assert not written.exists()
+
+
+def test_a_field_may_be_called_as_pickles_are(movie_corpus):
+    folder = movie_corpus(FILMS)
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(index | {"utterances-index": {"bin": ["<class 'str'>"]}}))
+    assert load(folder)
+
+
+@pytest.mark.parametrize("index", ["[]", '{"a": ' * 100_000])
+def test_an_index_that_is_none_is_told(movie_corpus, index):
+    folder = movie_corpus(FILMS)
+    (folder / "index.json").write_text(index)
+    with refused("ConvoKit cannot read it"):
+        load(folder)
 
 
 def test_no_room_to_unpack_it_is_told(tmp_path, monkeypatch):
