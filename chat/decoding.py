@@ -35,6 +35,7 @@ NOT_TAKEN = {
     "min_p": 0.0,
     "typical_p": 1.0,
 }
+REPETITION = {"repetition_penalty", "no_repeat_ngram_size"}
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,8 @@ class DecodingSettings:
         """The model's own settings, with our default wherever its `generation_config.json` is silent."""
         told = {name: getattr(generation_config, name, None) for name in NOT_TAKEN}
         if left_out := [name for name, value in told.items() if value not in (None, NOT_TAKEN[name])]:
-            logger.warning(
-                "generation_config.json: replies are drawn without its %s; against repetition the chat takes "
-                "frequency_penalty",
-                ", ".join(left_out),
-            )
+            instead = "; against repetition there is frequency_penalty" if REPETITION & {*left_out} else ""
+            logger.warning("generation_config.json: without effect here: %s%s", ", ".join(left_out), instead)
         names = (field.name for field in fields(cls) if field.name != "seed")
         own = {name: value for name in names if (value := getattr(generation_config, name, None)) is not None}
         return cls(**own).clamped()
