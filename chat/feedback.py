@@ -148,8 +148,8 @@ class FeedbackLog:
             if not self._has_warned:
                 self._has_warned = True
                 LOGGER.warning(
-                    f"feedback is not logged to {self.file} ({error.strerror}); make room there, move "
-                    "the file away, or make the folder writable; the chat goes on"
+                    f"feedback is not logged to {self.file} ({error.strerror}); make room there, make the "
+                    "folder writable, or start again, which begins another file; the chat goes on"
                 )
 
 

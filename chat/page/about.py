@@ -37,7 +37,7 @@ def corpora_of(model: str) -> list[str]:
 
 
 def subtitle(model: str) -> str:
-    """What stands at the top, in Markdown, and tells nobody the folders of this machine."""
+    """What stands at the top, in Markdown."""
     return f"# {TITLE}\n\n{SUBTITLE.format(model=escaped(published(model)))}"
 
 

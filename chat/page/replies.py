@@ -18,6 +18,7 @@ from chat.dialogue import ASSISTANT, USER
 from chat.engine import FALLBACK_REPLY, ChatEngine, EngineBusy
 from chat.page.controls import ANY_SEED
 from chat.page.text_chatbot import typed
+from chat.published_paths import published
 from chat.session import MAX_MESSAGE_CHARACTERS, MAX_TURNS, ChatSession, persona_from
 from chat.template import content_text, encode_texts
 
@@ -149,7 +150,7 @@ def _answer(
                     reply,
                     persona=session.persona,
                     settings=session.settings,
-                    model=session.engine.name,
+                    model=published(session.engine.name),
                     seconds=found.seconds,
                     tokens=found.tokens,
                     fallback=reply == FALLBACK_REPLY,

@@ -511,3 +511,4 @@ def test_nothing_is_kept_without_consent(engine, tmp_path):
         client.predict("My secret is green.", max_new_tokens=5, consent=False, api_name="/chat")
     [found] = kept(folder)
     assert found["message"] == "Keep this." and found["reply"] and "secret" not in json.dumps(found)
+    assert found["model"] == Path(engine.name).name
