@@ -38,11 +38,13 @@ def run_worker(kind: str, processes: int = 1, **options) -> subprocess.Completed
 def stopped_by_sigterm(module: str, *flags: object) -> None:
     """A command that trains without an end in sight, told by SIGTERM to stop once it has logged a loss."""
     with started("-m", module, *flags, environment={"PYTHONUNBUFFERED": "1"}) as process:
+        said = ""
         for line in process.stdout:
+            said += line
             if "'loss'" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
+        said += process.communicate(timeout=60)[0]
     assert process.returncode == 128 + signal.SIGTERM, said
     assert "stopped by SIGTERM at step" in said and "go on with --resume" in said
 
