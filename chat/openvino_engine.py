@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,12 +58,14 @@ class OpenVinoEngine(ChatEngine):
         """
         super().__init__(tokenizer, name, settings, positions)
         self._folder, self._properties = folder, {**CPU_PROPERTIES, **properties}
-        self._server = Server(load_pipeline(folder, positions, self._properties))
         self._scorer: Scorer | None = None
         self._compiling = threading.Lock()
-        if settings.best_of > 1:
-            # Compiles the scorer, so that the first visitor need not wait for it.
-            self._generic_log_probs([Candidate([tokenizer.eos_token_id], [0.0])])
+        with ThreadPoolExecutor(1) as beside:
+            # Compiles the scorer beside the pipeline, so that the first visitor need not wait for it.
+            scorer = beside.submit(self._loaded_scorer) if settings.best_of > 1 else None
+            self._server = Server(load_pipeline(folder, positions, self._properties))
+        if scorer:
+            scorer.result()
 
     @classmethod
     def load(
@@ -150,9 +153,12 @@ class OpenVinoEngine(ChatEngine):
         ]
 
     def _reply_log_probs(self, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
+        return self._loaded_scorer().log_probs(prompts, replies)
+
+    def _loaded_scorer(self) -> Scorer:
         with self._compiling:
             scorer = self._scorer = self._scorer or Scorer(self._folder, self._properties)
-        return scorer.log_probs(prompts, replies)
+        return scorer
 
     def _config(self, settings: DecodingSettings, seed: int) -> openvino_genai.GenerationConfig:
         import openvino_genai

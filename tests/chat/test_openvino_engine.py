@@ -1,5 +1,6 @@
 """The OpenVINO engine's own: errors of the pipeline, role tokens, the cache of exports, closing."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -145,6 +146,20 @@ def test_a_model_that_wants_to_forge_a_turn_cannot(copy, tokenizer):
 def test_an_export_that_was_made_is_taken(openvino_engine, model_folder, capsys):
     load_engine(str(model_folder), engine="openvino", weights="fp32").close()
     assert "Exporting" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("best_of", [1, 2])
+def test_only_a_model_that_draws_several_replies_loads_what_ranks_them(openvino_engine, copy, best_of):
+    """Before the first visitor comes, who would wait for it."""
+    export = shutil.copytree(openvino_engine._folder, copy / "openvino")
+    (copy / "generation_config.json").write_text(json.dumps({"do_sample": True, "best_of": best_of}))
+    with closing(load_engine(str(copy), engine="openvino")) as engine:
+        shutil.rmtree(export)
+        if best_of > 1:
+            assert engine.reply(HELLO)
+        else:
+            with pytest.raises(RuntimeError, match=r"openvino_model\.xml"):
+                engine.reply(HELLO, engine.settings.changed(best_of=2))
 
 
 @pytest.mark.slow
