@@ -166,7 +166,7 @@ def report(stats: dict, output: str) -> str:
             lines.append(f"{name:<20}{split:<5}{''.join(counts)} ({figures['reply_tokens']:,} of replies)")
         if copies := corpus["swapped_copies"]:
             lines.append(f"{name:<20}among them {copies:,} copies with the persona's details swapped")
-        lines += [f"{name:<20}dropped {count:,} {reason}" for reason, count in corpus["dropped"].items()]
+        lines += [f"{name:<20}dropped {reason}: {count:,}" for reason, count in corpus["dropped"].items()]
     return "\n".join([*lines, f"saved to {output}"])
 
 
