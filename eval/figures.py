@@ -113,13 +113,8 @@ def _hit(scores: list[float]) -> bool:
 def _over_dialogues(
     numerators: Sequence[float], denominators: Sequence[float], dialogues: list[int]
 ) -> dict[str, float]:
-    """`ratio_of_sums` of what belongs to one dialogue taken together."""
-    sums: dict[int, list[float]] = {}
-    for numerator, denominator, dialogue in zip(numerators, denominators, dialogues, strict=True):
-        of_dialogue = sums.setdefault(dialogue, [0.0, 0.0])
-        of_dialogue[0] += numerator
-        of_dialogue[1] += denominator
-    return ratio_of_sums(*zip(*sums.values(), strict=True))
+    """`ratio_of_sums` of what belongs to one dialogue (numbered from 0, without gaps) taken together."""
+    return ratio_of_sums(np.bincount(dialogues, numerators), np.bincount(dialogues, denominators))
 
 
 def ratio_of_sums(numerators: ArrayLike, denominators: ArrayLike) -> dict[str, float]:
