@@ -49,21 +49,14 @@ class PackedCollator:
     reply_logits_only: bool = False
 
     def __call__(self, rows: list[list[dict]]) -> dict[str, torch.Tensor]:
-        import torch
-
         def joined(column: str) -> list[list[int]]:
             return [[id_ for sequence in row for id_ in sequence[column]] for row in rows]
 
-        positions = torch.zeros(len(rows), self.row_length, dtype=torch.long)
-        for index, row in enumerate(rows):
-            start = 0
-            for length in (len(sequence["input_ids"]) for sequence in row):
-                positions[index, start : start + length] = torch.arange(length)
-                start += length
+        positions = [[at for sequence in row for at in range(len(sequence["input_ids"]))] for row in rows]
         batch = {
             "input_ids": padded(joined("input_ids"), self.filler_id, self.row_length)[0],
             "labels": padded(joined("labels"), IGNORED_LABEL, self.row_length)[0],
-            "position_ids": positions,
+            "position_ids": padded(positions, 0, self.row_length)[0],
         }
         return with_reply_logits_only(batch) if self.reply_logits_only else batch
 
