@@ -110,16 +110,9 @@ def table(periods: dict[datetime, Figures], together: Figures, every: Every) -> 
     ]
     rows = [[written(start, every), *_cells(each)] for start, each in periods.items()]
     rows.append(["all", *_cells(together)])
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in [heads, *rows]
-    )
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    aligned = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (heads, *rows))
+    return "\n".join(map("  ".join, aligned))
 
 
 def _cells(figures: Figures) -> list[str]:
