@@ -170,10 +170,7 @@ def write_card_without_results(folder: str, model_id: str) -> None:
         return
     model = read_model_folder(folder, "--final-model-dir")
     statistics = own_statistics(model, "--final-model-dir")
-    row = "base" if statistics and statistics["options"].get("plain_text") else "model"
-    write_text(
-        path, str(render_card(None, model, statistics, model_id=model_id, row=row)), "--final-model-dir"
-    )
+    write_text(path, str(render_card(None, model, statistics, model_id=model_id)), "--final-model-dir")
 
 
 def merge_with_hub(there: str | None, card: str) -> str:
