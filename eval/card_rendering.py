@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chat.cli import command_line
 from chat.dialogue import SPLITS
-from chat.hub.merged_cards import OwnPart, merged_card
+from chat.hub.merged_cards import OwnPart
 from chat.markdown import code_span, escaped, on_one_line
 from chat.published_paths import published
 from data_scripts.provenance import PROVENANCE, described, given_corpora
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
-# What the model's folder tells better than an older card.
-OWN_METADATA = ("base_model", "library_name", "pipeline_tag")
 OWN_PART = OwnPart(
     "<!-- Written by `python -m eval.card`", "<!-- Here ends what `python -m eval.card` writes. -->"
 )
@@ -171,8 +169,3 @@ def write_card_without_results(folder: str, model_id: str) -> None:
     model = read_model_folder(folder, "--final-model-dir")
     statistics = own_statistics(model, "--final-model-dir")
     write_text(path, str(render_card(None, model, statistics, model_id=model_id)), "--final-model-dir")
-
-
-def merge_with_hub(there: str | None, card: str) -> str:
-    """A card for the Hub: ours is merged with the one there, one that its author wrote is taken as it is."""
-    return merged_card(there, card, OWN_PART, OWN_METADATA) if OWN_PART.begin in card else card

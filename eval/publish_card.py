@@ -15,11 +15,14 @@ from chat.hub.loading import model_folder
 from chat.hub.merged_cards import has_results, merged_card, without_results
 from chat.hub.publishing import AGAIN, MAIN
 from chat.hub.repositories import Destination, files_on
-from eval.card_rendering import OWN_METADATA, OWN_PART, merge_with_hub, render_card
+from eval.card_rendering import OWN_PART, render_card
 from eval.model_folder import WEIGHTS, ModelFolder, own_statistics, read_model_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
+
+# What the model's folder tells better than an older card.
+OWN_METADATA = ("base_model", "library_name", "pipeline_tag")
 
 
 def card_destination(model_id: str, folder: Path) -> Destination:
@@ -56,17 +59,20 @@ def _weights(files: Iterable[str]) -> set[str]:
 
 
 def merge_with_model(folder: Path, destination: Destination, there: str | None, card: str) -> str:
-    """As `merge_with_hub`, for a card that comes with the model in `folder`: figures that are there stay only
-    where they are of these weights, and then in place of a card without any.
+    """For a card that comes with the model in `folder`: ours is merged with the one there, an author's own is
+    taken as it is. Figures that are there stay only where they are of these weights, and then in place of a
+    card without any.
 
     Raises what the Hub's client raises.
     """
     if not there:
         return card
+    is_ours = OWN_PART.begin in card
     if not has_weights_of(folder, destination, files_on(destination, MAIN)):
-        return merge_with_hub(without_results(there, destination.repo_id), card)
-    is_news = has_results(card) or OWN_PART.begin not in card or OWN_PART.begin not in there
-    return merge_with_hub(there, card) if is_news else there
+        there = without_results(there, destination.repo_id)
+    elif not has_results(card) and is_ours and OWN_PART.begin in there:
+        return there
+    return merged_card(there, card, OWN_PART, OWN_METADATA) if is_ours else card
 
 
 @dataclass(frozen=True)
