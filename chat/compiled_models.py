@@ -7,15 +7,10 @@ import os
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import Any, TypeVar
 
 Result, Kept = TypeVar("Result"), TypeVar("Kept")
 _kept: weakref.WeakSet = weakref.WeakSet()
-
-MODEL_FILE = "openvino_model.xml"
 
 
 def in_a_passing_thread(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -46,10 +41,3 @@ def _keep() -> None:
 # Windows has no fork.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keep)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis, in float64."""
-    import torch
-
-    return torch.from_numpy(logits).double().log_softmax(-1).numpy()

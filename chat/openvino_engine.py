@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from chat.best_of import Candidate
 from chat.cli import UserError, first_line
-from chat.compiled_models import MODEL_FILE, in_a_passing_thread, kept_in_forks, log_softmax
+from chat.compiled_models import in_a_passing_thread, kept_in_forks
 from chat.continuous_batching import Server, load_pipeline
 from chat.decoding import DecodingSettings
 from chat.engine import ChatEngine
-from chat.export.cache import exported_folder
+from chat.export.cache import MODEL_FILE, exported_folder
+from chat.export.check import log_softmax
 from chat.hub.loading import load_generation_config, model_folder
 from chat.padding import padded
 from chat.quiet import without_telemetry

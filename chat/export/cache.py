@@ -16,6 +16,7 @@ from chat.cli import UserError
 from chat.folders import Contents, is_whole, sha256_of, sizes, whole_folder
 
 EXPORT_FILE = "export.json"
+MODEL_FILE = "openvino_model.xml"
 EXPORT = Contents(EXPORT_FILE, ("*.json", "*.xml", "*.bin", "*.txt", "*.jinja", "onnx"))
 SHIPPED = "openvino"
 CACHE_VARIABLE = "GPT2_CHAT_CACHE"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chat.cli import UserError
-from chat.compiled_models import log_softmax
 from chat.sequences import IGNORED_LABEL, TrainingSequence, encode_dialogues
 from chat.template import control_token_ids
 
@@ -166,6 +165,13 @@ def _greedy(decoder: Decoder, prompt: list[int]) -> list[int]:
         ids.append(int(logits[-1].argmax()))
         logits = decoder.feed(ids[-1:])
     return ids
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, in float64."""
+    import torch
+
+    return torch.from_numpy(logits).double().log_softmax(-1).numpy()
 
 
 def _perplexity(decoder: Decoder, sequences: list[TrainingSequence]) -> float:

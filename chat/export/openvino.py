@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat.compiled_models import MODEL_FILE, in_a_passing_thread
+from chat.compiled_models import in_a_passing_thread
+from chat.export.cache import MODEL_FILE
 from chat.template import control_token_ids
 
 if TYPE_CHECKING:

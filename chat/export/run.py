@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.cli import UserError
-from chat.compiled_models import MODEL_FILE
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
-from chat.export.cache import EXPORT, SHIPPED, fingerprint, record
+from chat.export.cache import EXPORT, MODEL_FILE, SHIPPED, fingerprint, record
 from chat.export.check import Decoder, ExportCheck, check, to_compare
 from chat.export.onnx import check_onnx_is_installed
 from chat.folders import whole_folder
