@@ -57,9 +57,6 @@ class TransformersFp32(Engine):
 
 
 class OpenVino(Engine):
-    def __init__(self, folder: Path):
-        super().__init__(folder, engine="openvino")
-
     def draw_all(self, prompts: list[list[int]], new_tokens: int) -> list[Drawn]:
         """Replies to several users who ask at the same moment."""
         with ThreadPoolExecutor(len(prompts)) as users:
@@ -124,7 +121,7 @@ class CTranslate2:
 CONTENDERS: dict[str, Callable[[Path], Any]] = {
     "transformers fp32": TransformersFp32,
     "torch engine": partial(Engine, engine="torch"),
-    "OpenVINO engine, int8": OpenVino,
+    "OpenVINO engine, int8": partial(OpenVino, engine="openvino"),
     "CTranslate2 int8": CTranslate2,
     "ONNX Runtime int8": OnnxRuntime,
 }
