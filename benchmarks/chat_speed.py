@@ -56,9 +56,9 @@ class SpeedArguments:
     output: str | None = field(default=None, metadata={"help": "File for the JSON."})
 
     def __post_init__(self):
-        for name, least in (("new_tokens", 2), ("rounds", 2)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least {least}")
+        for flag, given in (("--new-tokens", self.new_tokens), ("--rounds", self.rounds)):
+            if given < 2:
+                raise UserError(f"{flag} {given}: give at least 2")
 
 
 class Prompts:
