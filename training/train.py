@@ -17,11 +17,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chat.cli import UserError, parse_arguments, run
+from chat.hub.data import load_tokenized
+from chat.hub.loading import statistics_file
 from chat.hub.publishing import ATTEMPTS
 from chat.model_files import STATISTICS_FILE, TRAINER_STATE_FILE
+from chat.template import padding_id
+from training import data_digest
 from training.arguments import TrainArguments
+from training.collator import PackedCollator, PaddedCollator
 from training.final_model import check_place, final_folder, save_state, save_weights
+from training.model import build_model, takes_logits_to_keep
+from training.packing import PackedRows, reads_packed_rows
 from training.resuming import (
     alone,
     check_and_save,
@@ -33,7 +42,6 @@ from training.resuming import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -115,15 +123,9 @@ def _pushed_checkpoints(
 
 def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     """The trainer over our data, collators, model and callbacks."""
-    import numpy as np
     from transformers import set_seed
 
-    from chat.hub.data import load_tokenized
-    from chat.template import padding_id
-    from training import data_digest
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
-    from training.collator import PaddedCollator
-    from training.model import build_model
     from training.trainer import DialogueTrainer
 
     dataset, tokenizer = load_tokenized(arguments.data)
@@ -164,10 +166,6 @@ def _batches(
     processes: int,
 ) -> dict[str, Any]:
     """Training data, its order and its collator, by `--batching`."""
-    from chat.template import padding_id
-    from training.collator import PackedCollator, PaddedCollator
-    from training.model import takes_logits_to_keep
-    from training.packing import PackedRows, reads_packed_rows
     from training.sampler import EpochSampler, SingleRows
 
     some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
@@ -204,8 +202,6 @@ def _batches(
 
 def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
     """At most `limit` sequences (0: all)."""
-    import numpy as np
-
     if not 0 < limit < len(dataset):
         return dataset
     chosen = np.random.default_rng(seed).choice(len(dataset), limit, replace=False)
@@ -215,8 +211,6 @@ def _drawn(dataset: Dataset, limit: int, seed: int) -> Dataset:
 def save_final_model(trainer: DialogueTrainer, arguments: TrainArguments) -> None:
     """Weights (safetensors), tokenizer with template, generation defaults, the run's arguments and log, and
     the statistics of its data."""
-    from chat.hub.loading import statistics_file
-
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
