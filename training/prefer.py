@@ -14,11 +14,19 @@ import logging
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from chat.cli import UserError, parse_arguments, run
 from chat.folders import sha256_of
+from chat.hub.data import load_tokenized
+from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, model_folder, positions_of
 from chat.model_files import PREFER_STATE_FILE, STATISTICS_FILE, TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
+from chat.template import padding_id
+from training import data_digest
+from training.collator import PaddedCollator
 from training.final_model import check_place, final_folder, save_state, save_weights
 from training.prefer_arguments import PreferArguments
+from training.preferences import Marks, encode_marks, hold_out, like_lengths_together, read_marks
 from training.resuming import (
     alone,
     check_and_save,
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from training.preference_trainer import PreferenceTrainer
-    from training.preferences import Marks
 
 CALIBRATION_SEQUENCES = 400
 logger = logging.getLogger(__name__)
@@ -67,10 +74,8 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
     from transformers import set_seed
     from transformers.integrations import is_deepspeed_zero3_enabled
 
-    from chat.template import padding_id
     from training.callbacks import RotateCheckpoints, StopOnSigterm
     from training.preference_trainer import PreferenceLoss, PreferenceTrainer, RepliesCollator
-    from training.preferences import read_marks
 
     marks = read_marks(arguments.marks)
     model, tokenizer = _load_base(arguments)
@@ -107,8 +112,6 @@ def _places(
     Raises:
         UserError: there is nothing to learn from.
     """
-    from training.preferences import encode_marks, hold_out, like_lengths_together
-
     learnt, held_out = (
         like_lengths_together(
             encode_marks(side, tokenizer, positions), arguments.per_device_train_batch_size, arguments.seed
@@ -137,7 +140,6 @@ def _load_base(arguments: PreferArguments) -> tuple[PreTrainedModel, PreTrainedT
         UserError: it is no chat model, lies beside another's tokenizer, has no number of positions, or cannot
             be calibrated as asked.
     """
-    from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, positions_of
     from training.calibration import last_norm
 
     tokenizer = load_chat_tokenizer(arguments.base, "--base")
@@ -190,10 +192,6 @@ def _dialogues(
     Raises:
         UserError: they cannot be read, or were tokenised for another model.
     """
-    import numpy as np
-
-    from chat.hub.data import load_tokenized
-
     dataset, its_tokenizer = load_tokenized(arguments.data)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise UserError(
@@ -207,9 +205,6 @@ def _dialogues(
 
 def _digests(arguments: PreferArguments) -> dict[str, str]:
     """Of what the marks and the dialogues are, by their flags."""
-    from chat.hub.data import load_tokenized
-    from training import data_digest
-
     found = {"--marks": sha256_of(arguments.marks)}
     if arguments.data:
         found["--data"] = data_digest.of_dataset(load_tokenized(arguments.data)[0])
@@ -218,9 +213,7 @@ def _digests(arguments: PreferArguments) -> dict[str, str]:
 
 def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """Makes the tuned model as sure of itself as validation dialogues of --data bear out."""
-    from chat.template import padding_id
     from training.calibration import best_temperature, divide_logits
-    from training.collator import PaddedCollator
 
     tokenizer = trainer.processing_class
     sequences = _dialogues(arguments, tokenizer, "val", CALIBRATION_SEQUENCES)
@@ -236,8 +229,6 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
 
 def save_tuned_model(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     """The tuned model as a chat model's folder: what `--base` says of its own training, and of this one."""
-    from chat.hub.loading import model_folder
-
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
