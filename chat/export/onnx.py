@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from chat.cli import UserError
 from chat.export.graph import GraphOfGPT2, Shape
 
 if TYPE_CHECKING:
-    import numpy as np
     from onnx import GraphProto
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -50,8 +52,6 @@ def export_onnx(
 
 
 def _trace(model: PreTrainedModel, path: Path) -> None:
-    import torch
-
     shape = Shape.of(model.config)
     past, present = shape.names("past_key_values"), shape.names("present")
     inputs, grown = ["input_ids", "attention_mask", "position_ids"], "past_length + tokens"
@@ -122,8 +122,6 @@ class OnnxDecoder:
         self.cache = [tensor.numpy() for tensor in self.shape.past(batch=1, tokens=0)]
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:
-        import numpy as np
-
         before = self.cache[0].shape[2]
         inputs = {
             "input_ids": np.array([ids]),

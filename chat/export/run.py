@@ -10,7 +10,9 @@ from chat.cli import UserError
 from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
 from chat.export.cache import EXPORT, MODEL_FILE, SHIPPED, fingerprint, record
 from chat.export.check import Decoder, ExportCheck, check, to_compare
-from chat.export.onnx import check_onnx_is_installed
+from chat.export.graph import check_exportable
+from chat.export.onnx import FILES, OnnxDecoder, check_onnx_is_installed, export_onnx
+from chat.export.openvino import OpenVinoDecoder, export_openvino
 from chat.folders import whole_folder
 from chat.hub.loading import load_causal_lm, load_chat_tokenizer, load_config, model_folder
 from chat.quiet import quiet_libraries
@@ -46,8 +48,6 @@ def write_export(
     Raises:
         UserError: as `export_model`.
     """
-    from chat.export.graph import check_exportable
-
     check_exportable(load_config(str(source), flag), flag, str(source))
     tokenizer = load_chat_tokenizer(str(source), flag)
     model = load_causal_lm(str(source), flag)
@@ -71,11 +71,7 @@ def _write(
     for part in (model.config, model.generation_config):
         part.save_pretrained(folder)
     if to == "onnx":
-        from chat.export.onnx import FILES, OnnxDecoder, export_onnx
-
         export_onnx(model, tokenizer, folder, weights)
         return OnnxDecoder(folder / "onnx" / FILES[weights], model.config)
-    from chat.export.openvino import OpenVinoDecoder, export_openvino
-
     export_openvino(model, tokenizer, folder, weights)
     return OpenVinoDecoder(folder / MODEL_FILE)
