@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.request import getproxies_environment
 
 import gradio as gr
@@ -18,13 +18,11 @@ from starlette.routing import Route
 
 from chat.cli import UserError
 from chat.engine import ChatEngine
+from chat.feedback import FeedbackLog
 from chat.page.guard import ASK_API, RequestGuard, refuse_downloads, refuse_hoards
 from chat.page.theme import theme
 from chat.page.variables import ADDRESS_VARIABLE, PORT_VARIABLE, PageVariables
 from chat.published_paths import published
-
-if TYPE_CHECKING:
-    from chat.feedback import FeedbackLog
 
 FOLDER = Path(__file__).resolve().parent
 # Gradio 6.31 announces the end of each event to screen readers by this key, and has no text for it.
@@ -41,8 +39,6 @@ def feedback_log(variables: PageVariables) -> FeedbackLog | None:
     """
     if not variables.keeps_feedback:
         return None
-    from chat.feedback import FeedbackLog
-
     return FeedbackLog(Path(variables.feedback_folder).expanduser(), variables.feedback_dataset)
 
 
