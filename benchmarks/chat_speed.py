@@ -24,8 +24,13 @@ from typing import TYPE_CHECKING
 from benchmarks.chat_contenders import CONTENDERS, CTRANSLATE2, Drawn, Process
 from benchmarks.chat_report import BASELINE, OURS, render
 from benchmarks.reports import describe_cpu, report
+from chat import jsonl
 from chat.cli import UserError, parse_arguments, run
 from chat.dialogue import ASSISTANT, USER
+from chat.export.arguments import SAMPLE_DIALOGUES, ExportArguments
+from chat.hub.loading import load_causal_lm, load_tokenizer, model_folder
+from chat.template import add_chat_format, encode_prompt, fit_positions
+from training.model import build_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,9 +70,6 @@ class Prompts:
     """Prompts of about as many tokens as asked for, none like another, in the chat format."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, positions: int, new_tokens: int, seed: int):
-        from chat.export.arguments import SAMPLE_DIALOGUES
-        from chat.template import fit_positions
-
         self.tokenizer, self.random = tokenizer, random.Random(seed)
         self.max_tokens, _ = fit_positions(positions, new_tokens)
         text = SAMPLE_DIALOGUES.read_text(encoding="utf-8")
@@ -91,8 +93,6 @@ class Prompts:
         return {"role": role, "content": " ".join(self.random.choices(self.words, k=tokens - 2))}
 
     def _ids(self, messages: list[dict]) -> list[int]:
-        from chat.template import encode_prompt
-
         return encode_prompt(self.tokenizer, messages, self.max_tokens)
 
 
@@ -102,8 +102,6 @@ def benchmark(arguments: SpeedArguments) -> dict:
     Raises:
         UserError: a model cannot be loaded or exported, or a contender fails.
     """
-    from chat.hub.loading import model_folder
-
     found = {"versions": {package: version(package) for package in PACKAGES}}
     found |= {"cpus": os.cpu_count(), "cpu": describe_cpu(), "load_average_before": os.getloadavg()[0]}
     with TemporaryDirectory() as scratch:
@@ -121,10 +119,6 @@ def benchmark(arguments: SpeedArguments) -> dict:
 def _save_random_model(arguments: SpeedArguments, folder: Path) -> None:
     from transformers import set_seed
 
-    from chat.hub.loading import load_tokenizer
-    from chat.template import add_chat_format
-    from training.model import build_model
-
     tokenizer = add_chat_format(load_tokenizer(arguments.tokenizer, "--tokenizer"))
     set_seed(arguments.seed)
     build_model(arguments.random_config, tokenizer, longest_sequence=1).save_pretrained(folder)
@@ -137,8 +131,6 @@ def _measure_model(folder: Path, arguments: SpeedArguments, says: bool = False) 
     Args:
         says: its replies are language, so that it can be measured with checks and sampling too.
     """
-    from chat.hub.loading import load_causal_lm, load_tokenizer
-
     quality = _export(folder)
     tokenizer, model = load_tokenizer(str(folder), "--model"), load_causal_lm(str(folder), "--model")
     prompts = Prompts(tokenizer, model.config.max_position_embeddings, arguments.new_tokens, arguments.seed)
@@ -171,7 +163,6 @@ def _export(folder: Path) -> dict[str, float]:
     """Writes what the contenders load; the change of perplexity of what our own exports check."""
     from ctranslate2.converters import TransformersConverter
 
-    from chat.export.arguments import ExportArguments
     from chat.export.run import export_model
 
     changes = {}
@@ -232,9 +223,6 @@ def _measure_ours(process: Process, prompts: Prompts, rounds: int, says: bool) -
         ),
     }
     if says:
-        from chat import jsonl
-        from chat.export.arguments import SAMPLE_DIALOGUES
-
         asked = [each.messages()[:2] for each in jsonl.read(SAMPLE_DIALOGUES, flag="--dialogues")][:20]
         asked = [messages for messages in asked if messages[-1]["role"] == USER]
         found["own_settings_reply_seconds"] = median(map(process.reply_seconds, asked))
