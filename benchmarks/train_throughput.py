@@ -17,15 +17,22 @@ from importlib.metadata import version
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from benchmarks.reports import describe_cpu, report
 from chat.cli import UserError, check_numbers, parse_arguments, run
+from chat.devices import computes_in_bfloat16, fastest_device
+from chat.hub.data import load_tokenized
+from chat.sequences import IGNORED_LABEL
+from training.collator import PackedCollator, PaddedCollator
+from training.model import build_model
+from training.packing import PackedRows
 
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from training.packing import PackedRows
     from training.sampler import EpochSampler
 
 # Of each, its tensors by name and how many tokens of it are no padding.
@@ -89,8 +96,6 @@ class Variant:
         """One optimizer step: forward, backward, clipping, update."""
         import torch
 
-        from chat.sequences import IGNORED_LABEL
-
         batch, useful = next(self.batches)
         device = self.model.device
         start = time.perf_counter()
@@ -131,10 +136,6 @@ def benchmark(arguments: ThroughputArguments) -> dict:
     """
     from transformers import set_seed
 
-    from chat.devices import computes_in_bfloat16, fastest_device
-    from chat.hub.data import load_tokenized
-    from training.model import build_model
-
     device = fastest_device()
     if arguments.fast_precision == "bf16" and not computes_in_bfloat16(device):
         raise UserError("--fast-precision bf16: this machine has no instructions for it; give no")
@@ -167,10 +168,6 @@ def _variants(
     arguments: ThroughputArguments, dataset: Dataset, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, str, Batches]]:
     """Name, precision and endless batches of each variant."""
-    import numpy as np
-
-    from training.collator import PackedCollator, PaddedCollator
-    from training.packing import PackedRows
     from training.sampler import EpochSampler
 
     lengths = np.asarray(dataset.with_format("numpy")["length"][:])
@@ -207,7 +204,6 @@ def _validation_loss(model: torch.nn.Module, sequences: list[dict]) -> float:
     """Nats per labelled token, in float32."""
     import torch
 
-    from training.collator import PaddedCollator
     from training.trainer import row_losses
 
     collate = PaddedCollator(0)
