@@ -15,6 +15,7 @@ from pathlib import Path
 from chat.cli import UserError, parse_arguments, run
 from eval.card_rendering import OTHER_LICENSE, OWN_PART, render_card
 from eval.model_folder import ModelFolder, evaluated_as, load_statistics, own_statistics, read_model_folder
+from eval.publish_card import card_destination, push_card
 from eval.report import check_output, write_text
 from eval.results_file import load_results, results_path
 
@@ -103,8 +104,6 @@ def main() -> None:
     row = evaluated_as(results, path, arguments.model)
     destination = None
     if arguments.push_to_hub:
-        from eval.publish_card import card_destination, push_card
-
         destination = card_destination(arguments.push_to_hub, model.path)
     card = render_card(
         results,

@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from chat.dialogue import SPLITS
+from chat.hub.path_or_id import is_local, looks_like_path
+from data_scripts import personachat
 from eval.model_folder import ModelFolder
 from eval.table import entry_of, figure
 
@@ -61,16 +63,12 @@ def corpus_and_split(source: str, results: dict) -> tuple[str, str | None]:
 
 def _hub_ids(statistics: dict | None) -> dict[str, str]:
     """By corpus the Hub dataset that was read, of those that did not come from a local copy."""
-    from data_scripts import personachat
-
     downloaded = (statistics or {}).get("options", {}).get("corpora", [])
     return {personachat.NAME: personachat.HUB_ID} if personachat.NAME in downloaded else {}
 
 
 def _hub_base(base: str | None) -> str | None:
     """The base, where it is a model on the Hub."""
-    from chat.hub.path_or_id import is_local, looks_like_path
-
     return None if not base or is_local(base) or looks_like_path(base) else base
 
 

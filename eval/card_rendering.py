@@ -15,6 +15,7 @@ from chat.dialogue import SPLITS
 from chat.hub.merged_cards import OwnPart
 from chat.markdown import code_span, escaped, on_one_line
 from chat.published_paths import published
+from data_scripts.arguments import PrepareArguments
 from data_scripts.provenance import PROVENANCE, described, given_corpora
 from eval.card_data import card_data, corpus_and_split
 from eval.model_folder import COUNTED, ModelFolder, own_statistics, read_model_folder
@@ -140,7 +141,6 @@ def _corpora(
 
 def _commands(results: dict | None, statistics: dict | None, model_id: str, row: str) -> dict[str, str]:
     """How data and figures were made, as far as statistics and results tell."""
-    from data_scripts.arguments import PrepareArguments
     from eval.run import EvalArguments
 
     commands = {}

@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING
 
 from chat.decoding import DecodingSettings
 from chat.dialogue import ASSISTANT, SYSTEM, USER
+from chat.hub.loading import (
+    check_ids,
+    load_causal_lm,
+    load_chat_tokenizer,
+    load_tokenizer,
+    model_from_config,
+    positions_of,
+)
 from chat.template import extends_vocabulary, fit_positions, has_chat_format
+from eval.formats import Format, PlainFormat, TemplateFormat
 from eval.processes import this_process
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from eval.formats import Format
 
 
 @dataclass(frozen=True)
@@ -86,15 +93,6 @@ def load_contenders(model: str, base: str, seed: int) -> tuple[list[Contender], 
     """
     from transformers import GenerationConfig, set_seed
 
-    from chat.hub.loading import (
-        load_causal_lm,
-        load_chat_tokenizer,
-        load_tokenizer,
-        model_from_config,
-        positions_of,
-    )
-    from eval.formats import PlainFormat, TemplateFormat
-
     tokenizer = load_chat_tokenizer(model, "--model")
     trained = load_causal_lm(model, "--model")
     set_seed(seed)
@@ -129,8 +127,6 @@ def _check_vocabulary(model: PreTrainedModel, format_: Format, name: str, flag: 
     Raises:
         UserError: texts may have ids for which the model has no embedding.
     """
-    from chat.hub.loading import check_ids
-
     tokenizer, roles = format_.tokenizer, (SYSTEM, USER, ASSISTANT)
     vocabulary, added = tokenizer.get_vocab(), tokenizer.get_added_vocab()
     framing = [id_ for role in roles for ids in format_.frame(role) for id_ in ids]

@@ -23,6 +23,7 @@ from eval.table import (
     build_table,
     has_intervals,
 )
+from eval.training_log import read_curves
 
 OTHER_TOKENIZERS = (
     "The two have different tokenizers: their bits per byte compare, their perplexities do not."
@@ -161,7 +162,6 @@ def write_reports(path: Path, training_log: str | None, seed: int, flag: str) ->
         UserError: no results or training logs there, or the reports cannot be written.
     """
     from eval.html_report import render_html
-    from eval.training_log import read_curves
 
     results = load_results(path, flag)
     curves = read_curves(training_log) if training_log else {}

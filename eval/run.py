@@ -23,6 +23,7 @@ from chat.published_paths import without_folders
 from eval.contenders import Lengths, load_contenders, same_reply_ids
 from eval.data import fingerprint, read_views
 from eval.processes import this_process
+from eval.publish_card import CardToPublish
 from eval.report import render, write_reports
 from eval.results_file import FORMAT_VERSION, REPLIES_FILE, RESULTS_FILE
 from eval.source import SourceEvaluation
@@ -185,8 +186,6 @@ def main() -> None:
     arguments = parse_arguments(EvalArguments, description=__doc__)
     card = None
     if arguments.push_to_hub:
-        from eval.publish_card import CardToPublish
-
         card = CardToPublish.checked(arguments.push_to_hub, arguments.model)
     results = evaluate_models(arguments)
     if not this_process().is_main_process:

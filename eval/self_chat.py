@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING
 
 from chat.cli import UserError, parse_arguments, run
 from chat.dialogue import ASSISTANT
+from chat.engine import load_engine
 from chat.folders import Contents, check_replaceable, whole_folder
 from chat.session import MAX_MESSAGE_CHARACTERS, ChatSession
+from eval.contenders import Contender
+from eval.formats import TemplateFormat
 from eval.personas import OWN_PERSONAS, read_personas
 from eval.transcripts import SPEAKERS, Conversation, figures_by_row, render_figures, render_transcripts
 
@@ -114,8 +117,6 @@ def load_engines(model: str, other_model: str | None) -> tuple[TorchEngine, Torc
     """
     import torch
 
-    from chat.engine import load_engine
-
     engine = load_engine(model, engine="torch", dtype=torch.float32)
     other = engine
     if other_model not in (None, model):
@@ -130,9 +131,6 @@ def _rows(engines: tuple[TorchEngine, TorchEngine]) -> dict[str, TorchEngine]:
 
 
 def _describe(row: str, engine: TorchEngine) -> dict:
-    from eval.contenders import Contender
-    from eval.formats import TemplateFormat
-
     return Contender(row, engine.name, engine.model, TemplateFormat(engine.tokenizer)).describe()
 
 

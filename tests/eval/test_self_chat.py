@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chat import engine as engines
+from chat.engine import load_engine
 from chat.session import message_from
 from chat.torch_engine import TorchEngine
 from eval.personas import OWN_PERSONAS
@@ -140,9 +140,9 @@ def test_one_model_is_loaded_once_and_every_reply_has_a_seed_of_its_own(
     heard, monkeypatch, settings, tmp_path
 ):
     loaded = []
-    load = engines.load_engine
+    load = load_engine
     monkeypatch.setattr(
-        engines, "load_engine", lambda name, **given: loaded.append(name) or load(name, **given)
+        "eval.self_chat.load_engine", lambda name, **given: loaded.append(name) or load(name, **given)
     )
     arguments = SelfChatArguments(
         **settings, other_model=settings["model"], opener="Hi!", output=str(tmp_path / "out")
