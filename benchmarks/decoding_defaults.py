@@ -17,6 +17,14 @@ from benchmarks.reports import report
 from chat.best_of import GENERIC_WEIGHT, LENGTH_COST
 from chat.cli import UserError, check_numbers, parse_arguments, run
 from chat.decoding import DecodingSettings
+from chat.hub.loading import load_causal_lm, load_tokenizer
+from chat.reply_checks import is_sound
+from eval.contenders import weights_sha256
+from eval.data import read_views
+from eval.figures import Context, text_figures
+from eval.formats import TemplateFormat, prompt_ids
+from eval.generation import generate_replies
+from eval.source import replies_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -90,11 +98,6 @@ class Contexts:
     """The contexts that are answered, and the figures of any replies to them."""
 
     def __init__(self, arguments: DecodingArguments, tokenizer: PreTrainedTokenizerBase, positions: int):
-        from eval.data import read_views
-        from eval.figures import Context
-        from eval.formats import TemplateFormat, prompt_ids
-        from eval.source import replies_in
-
         views = read_views([arguments.data], ["val"], {}, 0, arguments.seed)
         if SOURCE not in views:
             raise UserError(f"--data {arguments.data}: has no {SOURCE}; prepare it with that corpus")
@@ -106,9 +109,6 @@ class Contexts:
         self.contexts = [Context.of(view, index) for view, index in drawn]
 
     def figures(self, replies: list[str], are_human: bool) -> dict[str, float]:
-        from chat.reply_checks import is_sound
-        from eval.figures import text_figures
-
         found = text_figures(replies, self.contexts, len(self.tokenizer), are_human)
         pairs = zip(replies, self.contexts, strict=True)
         flaws = (not is_sound(reply) or reply in context.earlier for reply, context in pairs)
@@ -120,10 +120,6 @@ class Contexts:
 
 def benchmark(arguments: DecodingArguments) -> dict:
     """Figures by setting, and the human replies' own."""
-    from chat.hub.loading import load_causal_lm, load_tokenizer
-    from eval.contenders import weights_sha256
-    from eval.generation import generate_replies
-
     model, tokenizer = load_causal_lm(arguments.model), load_tokenizer(arguments.model, "--model")
     contexts = Contexts(arguments, tokenizer, model.config.max_position_embeddings)
     rows = []

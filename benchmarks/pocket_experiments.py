@@ -21,9 +21,16 @@ from typing import TYPE_CHECKING
 
 from benchmarks.reports import report, write
 from chat.cli import UserError, check_numbers, parse_arguments, run
+from chat.model_files import STATISTICS_FILE
+from eval.data import read_views
+from eval.figures import likelihood
+from eval.formats import PlainFormat, TemplateFormat
+from eval.scoring import score_views
+from eval.source import dialogue_numbers
+from training.arguments import TrainArguments
+from training.train import build_trainer
 
 if TYPE_CHECKING:
-    from training.arguments import TrainArguments
     from training.trainer import DialogueTrainer
 
 SCORED = {"personachat": "PersonaChat validation", "cornell": "held-out films"}
@@ -84,8 +91,6 @@ class Experiment:
 
 def experiments(arguments: ExperimentArguments) -> Iterator[Experiment]:
     """All that are to be made, the base's first."""
-    from training.arguments import TrainArguments
-
     base, chat = (
         replace(parse_arguments(TrainArguments, ["--config", path]), data=data, seed=arguments.seed)
         for path, data in (
@@ -106,8 +111,6 @@ def experiments(arguments: ExperimentArguments) -> Iterator[Experiment]:
 
 def _description(data: str) -> str:
     """A further dataset is told by its vocabulary, where that is its own, or by its mixture."""
-    from chat.model_files import STATISTICS_FILE
-
     stats = json.loads((Path(data) / STATISTICS_FILE).read_text(encoding="utf-8"))
     if stats["options"]["plain_text"]:
         return f"vocabulary of {stats['vocab_size']:,}"
@@ -132,8 +135,6 @@ def conduct(experiment: Experiment, arguments: ExperimentArguments) -> dict:
 
 
 def _trainer(experiment: Experiment, arguments: ExperimentArguments, folder: Path) -> DialogueTrainer:
-    from training.train import build_trainer
-
     base = experiment.arguments.base
     if experiment.config_changes:
         config = json.loads(Path(base).read_text(encoding="utf-8"))
@@ -159,12 +160,6 @@ def _tokens_per_step(trainer: DialogueTrainer) -> int:
 
 
 def _bits_per_byte(trainer: DialogueTrainer, experiment: Experiment, arguments: ExperimentArguments) -> dict:
-    from eval import figures
-    from eval.data import read_views
-    from eval.formats import PlainFormat, TemplateFormat
-    from eval.scoring import score_views
-    from eval.source import dialogue_numbers
-
     tokenizer = trainer.processing_class
     format_ = PlainFormat(tokenizer) if experiment.stage == "base" else TemplateFormat(tokenizer)
     views = read_views([arguments.chat[0]], ["val"], {}, arguments.dialogues, arguments.seed)
@@ -174,7 +169,7 @@ def _bits_per_byte(trainer: DialogueTrainer, experiment: Experiment, arguments: 
         for source in SCORED
     }
     return {
-        source: figures.likelihood(*scored, dialogue_numbers(views[source]))["bits_per_byte"]
+        source: likelihood(*scored, dialogue_numbers(views[source]))["bits_per_byte"]
         for source, scored in found.items()
     }
 
