@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from chat import jsonl
 from chat.cli import UserError
 from chat.sequences import IGNORED_LABEL, TrainingSequence, encode_dialogues
 from chat.template import control_token_ids
@@ -118,8 +119,6 @@ def to_compare(
     Raises:
         UserError: no such file, a line of it is no dialogue, or there is no reply in them.
     """
-    from chat import jsonl
-
     room = model.config.max_position_embeddings - GREEDY_TOKENS
     encoded = encode_dialogues(tokenizer, list(jsonl.read(dialogues, flag="--dialogues")), room)
     sequences = [sequence for each in encoded for sequence in each if sequence.replies][:MAX_SEQUENCES]
