@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from chat.cli import UserError, check_numbers
 from chat.decoding import DecodingSettings, check_seed, check_settings
+from chat.hub.repositories import Destination, check_tag_name
 from chat.model_files import TRAIN_ARGUMENTS_FILE
 from chat.published_paths import with_last_parts
 from training.trainer_arguments import PRECISION_HELP, Precision, trainer_arguments
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
-
-    from chat.hub.repositories import Destination
 
 
 @dataclass(frozen=True)
@@ -218,16 +217,12 @@ class TrainArguments:
                 )
         self.destination()
         if self.hub_tag is not None:
-            from chat.hub.repositories import check_tag_name
-
             check_tag_name(self.hub_tag)
 
     def destination(self) -> Destination | None:
         """Where the run is pushed to, if it is."""
         if not self.push_to_hub:
             return None
-        from chat.hub.repositories import Destination
-
         return Destination(self.push_to_hub, public=self.hub_public)
 
     def decoding(self) -> dict[str, float | None]:
