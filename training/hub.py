@@ -26,6 +26,8 @@ from chat.hub.repositories import (
     make_ready,
 )
 from chat.model_files import TRAIN_ARGUMENTS_FILE, TRAINER_STATE_FILE
+from eval.card_rendering import OWN_PART, write_card_without_results
+from eval.publish_card import merge_with_model
 from training.checkpoints import (
     RUN_FILE,
     checkpoints,
@@ -79,8 +81,6 @@ def _refuse_what_is_taken(arguments: TrainArguments, destination: Destination) -
 
 def refuse_another_model(destination: Destination) -> None:
     """Raises UserError where `main` holds what no model of ours can take the place of."""
-    from eval.card_rendering import OWN_PART
-
     refuse_anothers(destination, OWN_PART.begin)
 
 
@@ -172,8 +172,6 @@ def publish_final_model(
     Raises:
         UserError: it is not on the Hub, and why; the folder is whole.
     """
-    from eval.card_rendering import write_card_without_results
-    from eval.publish_card import merge_with_model
 
     def refuse() -> None:
         make(destination)

@@ -188,7 +188,7 @@ def test_a_hub_that_could_not_be_asked_at_first_is_asked_before_its_model_is_rep
     monkeypatch.setattr(training_hub, "steps_on_hub", steps_on_hub)
     monkeypatch.setattr(training_hub, "make", made.append)
     monkeypatch.setattr(training_hub, "publish_model", lambda *_, **__: published.append(1))
-    monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
+    monkeypatch.setattr(training_hub, "write_card_without_results", lambda *_: None)
     run, destination = short_run(), Destination("someone/chat")
     is_ours = training_hub.begin(run, destination)
     assert not is_ours
@@ -205,7 +205,7 @@ def test_the_model_is_published_with_a_card_of_its_own_and_the_tag_that_was_aske
     done = []
     monkeypatch.setattr(training_hub, "make", lambda _: None)
     monkeypatch.setattr(training_hub, "refuse_another_model", lambda _: None)
-    monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *given: done.append(given))
+    monkeypatch.setattr(training_hub, "write_card_without_results", lambda *given: done.append(given))
     monkeypatch.setattr(
         training_hub, "publish_model", lambda *_, message, tag, **__: done.append((message, tag))
     )
@@ -220,7 +220,7 @@ def test_the_results_of_a_model_that_is_published_again_stay_in_its_card(short_r
     monkeypatch.setattr(training_hub, "refuse_another_model", lambda _: None)
     monkeypatch.setattr("eval.publish_card.files_on", lambda *_: ["README.md", *weights])
     monkeypatch.setattr("eval.publish_card.checksums", lambda *_: weights)
-    monkeypatch.setattr("eval.card_rendering.write_card_without_results", lambda *_: None)
+    monkeypatch.setattr(training_hub, "write_card_without_results", lambda *_: None)
     monkeypatch.setattr(training_hub, "publish_model", lambda *_, merge_card, **__: merges.append(merge_card))
     (tmp_path / "final").mkdir()
     (tmp_path / "final" / WEIGHTS).write_bytes(b"these")
