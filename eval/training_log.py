@@ -27,15 +27,12 @@ def read_curves(folder: str) -> dict[str, Curve]:
             f"--training-log {folder}: no TensorBoard log there (events.out.tfevents.*); give the run's "
             "folder"
         )
-    points: dict[str, list] = {name: [] for name in CURVES}
-    for file in files:
-        for name, found in _read_file(file).items():
-            points[name] += found
+    logs = [_read_file(file) for file in files]
     curves = {}
-    for name, found in points.items():
-        if found:
-            found.sort(key=lambda event: event.wall_time)
-            curves[name] = sorted({event.step: event.value for event in found}.items())
+    for name in CURVES:
+        events = sorted((event for log in logs for event in log[name]), key=lambda event: event.wall_time)
+        if events:
+            curves[name] = sorted({event.step: event.value for event in events}.items())
     if not curves:
         raise UserError(
             f"--training-log {folder}: its TensorBoard logs hold no loss; give a training run's folder"
@@ -50,4 +47,4 @@ def _read_file(file: Path) -> dict[str, list]:
     log = EventAccumulator(str(file), size_guidance={"scalars": 0})
     log.Reload()
     tags = log.Tags()["scalars"]
-    return {name: log.Scalars(tag) for name, tag in CURVES.items() if tag in tags}
+    return {name: log.Scalars(tag) if tag in tags else [] for name, tag in CURVES.items()}
