@@ -20,7 +20,7 @@ CODE = ("chat/*.py", "chat/hub/*.py", "eval/**/*.py")
 logger = logging.getLogger(__name__)
 
 
-def of_code() -> str:
+def checksum_of_code() -> str:
     """A checksum of the code from which figures come, and which another version may have changed."""
     return checksum_of(sorted(path for pattern in CODE for path in ROOT.glob(pattern)), ROOT)
 
@@ -43,7 +43,7 @@ class Stages:
         self.folder = output.parent / f".{output.name}.stages"
         self._is_main = this_process().is_main_process
         if self._is_main:
-            settled = json.dumps([settings, of_code()], sort_keys=True)
+            settled = json.dumps([settings, checksum_of_code()], sort_keys=True)
             self._begin(hashlib.sha256(settled.encode()).hexdigest())
 
     def _begin(self, digest: str) -> None:
