@@ -129,7 +129,7 @@ def _summary(runs: list[Measurement]) -> dict:
     }
 
 
-def table(result: dict) -> str:
+def render(result: dict) -> str:
     """The result as lines, with the limit beside each figure."""
     lines = [
         f"{'':<32}{'median s':>10}{'slowest s':>11}{'limit s':>9}{'CPU s':>8}{'others':>8}{'peak GB':>9}"
@@ -149,7 +149,7 @@ def table(result: dict) -> str:
 
 def main() -> None:
     arguments = parse_arguments(BenchmarkArguments, description=__doc__)
-    report(benchmark(arguments), table, arguments.output)
+    report(benchmark(arguments), render, arguments.output)
 
 
 if __name__ == "__main__":
