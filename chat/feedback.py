@@ -36,7 +36,7 @@ MAX_ID_CHARACTERS = 100
 MAX_FILE_BYTES = 10**9
 REPLY, LIKED = "reply", "liked"
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def is_off(folder: str) -> bool:
@@ -125,7 +125,7 @@ class FeedbackLog:
         except Exception as error:
             no_answer = f"no answer of the Hub in {LAST_PUSH_SECONDS} s"
             reason = no_answer if isinstance(error, TimeoutError) else one_line(error)
-            LOGGER.warning(
+            logger.warning(
                 f"the last feedback was not pushed ({reason}); it is in {self.file}, "
                 "which `hf upload --repo-type dataset` pushes"
             )
@@ -147,7 +147,7 @@ class FeedbackLog:
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
-                LOGGER.warning(
+                logger.warning(
                     f"feedback is not logged to {self.file} ({error.strerror}); make room there, make the "
                     "folder writable, or start again, which begins another file; the chat goes on"
                 )
