@@ -11,8 +11,11 @@ import os
 import sys
 from dataclasses import dataclass, field
 
-from chat.analytics.figures import Every
+from chat.analytics.events import read_log
+from chat.analytics.figures import Every, Figures, figures_by_period, summary, table
+from chat.analytics.plot import check_output, draw
 from chat.cli import UserError, parse_arguments, run
+from chat.feedback import DEFAULT_FOLDER, FOLDER_VARIABLE, is_off
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,6 @@ class AnalyticsArguments:
 
 def main() -> None:
     arguments = parse_arguments(AnalyticsArguments, description=__doc__)
-    from chat.analytics.events import read_log
-    from chat.analytics.figures import Figures, figures_by_period, summary, table
-    from chat.analytics.plot import check_output, draw
-
     output = check_output(arguments.output)
     log = read_log(*_folder(arguments.folder))
     periods = figures_by_period(log, arguments.every)
@@ -46,8 +45,6 @@ def main() -> None:
 
 def _folder(named: str | None) -> tuple[str, str]:
     """The folder, and what named it."""
-    from chat.feedback import DEFAULT_FOLDER, FOLDER_VARIABLE, is_off
-
     if named is not None:
         return named, "--folder"
     found = os.environ.get(FOLDER_VARIABLE, "").strip()

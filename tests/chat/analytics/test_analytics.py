@@ -81,7 +81,7 @@ def analyse(folder, *flags: str, drawn: bool = True):
     output = folder.parent / "plots" / "chat.png"
     with pytest.MonkeyPatch.context() as drawing:
         if not drawn:
-            drawing.setattr("chat.analytics.plot.draw", lambda *_: None)
+            drawing.setattr("chat.analytics.__main__.draw", lambda *_: None)
         done = in_process(main, "--folder", folder, "--output", output, *flags)
     assert done.returncode == 0, done.stderr
     assert not drawn or output.read_bytes().startswith(b"\x89PNG\r\n")
