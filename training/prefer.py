@@ -38,7 +38,7 @@ from training.resuming import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
     from training.preference_trainer import PreferenceTrainer
 
@@ -89,6 +89,7 @@ def build_trainer(arguments: PreferArguments) -> PreferenceTrainer:
             "--calibrate true: ZeRO-3 divides the weights that it would change; leave it out, or launch with "
             "ZeRO-2 or FSDP"
         )
+    _fill_up(learnt, training_arguments, padding_id(tokenizer))
     set_seed(arguments.seed)
     return PreferenceTrainer(
         model=model,
@@ -182,6 +183,17 @@ def _add_dialogues(
     dialogues = _dialogues(arguments, tokenizer, "train", len(with_one))
     for place, sequence in zip(with_one, itertools.cycle(dialogues), strict=False):
         place["sequence"] = sequence
+
+
+def _fill_up(places: list[dict], arguments: TrainingArguments, pad_token_id: int) -> None:
+    """Gives every process as many places. Accelerate would take those of the epoch's beginning, which would
+    count twice.
+    """
+    from training.preference_trainer import blank_place
+
+    if arguments.world_size > 1:
+        missing = -len(places) % (arguments.train_batch_size * arguments.world_size)
+        places += [blank_place(pad_token_id)] * missing
 
 
 def _dialogues(

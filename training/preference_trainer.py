@@ -6,7 +6,7 @@ So the conversation is computed once (`chat/shared_context.py`), and not for eac
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,15 @@ def row_of(example: dict[str, Any]) -> Row:
     return example["prompt_ids"], example["replies"]
 
 
+def blank_place(pad_token_id: int) -> dict[str, Any]:
+    """An example of which nothing is learnt: it has no pair and no good reply."""
+    return {"prompt_ids": [pad_token_id], "replies": [[pad_token_id]], "good": [False]}
+
+
+def at_least_one(count: torch.Tensor) -> torch.Tensor:
+    return count.clamp(min=1)
+
+
 @dataclass(frozen=True)
 class PreferenceLoss:
     """Equation 7 of Rafailov et al., 2023 (https://arxiv.org/abs/2305.18290), with two brakes.
@@ -66,7 +75,11 @@ class PreferenceLoss:
     reply_loss_weight: float
 
     def __call__(
-        self, log_probs: torch.Tensor, before: torch.Tensor, batch: dict[str, torch.Tensor]
+        self,
+        log_probs: torch.Tensor,
+        before: torch.Tensor,
+        batch: dict[str, torch.Tensor],
+        divisor: Callable[[torch.Tensor], torch.Tensor] = at_least_one,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The mean over places of the mean loss of a place's pairs of a good and a bad reply; of each place
         (places,), the number of pairs in which the good reply gained more, and the number of pairs.
@@ -75,6 +88,7 @@ class PreferenceLoss:
             log_probs: (replies,) log P(reply) under the model, in nats.
             before: (replies,) the same under the reference.
             batch: of `RepliesCollator`.
+            divisor: of a number of places or tokens, what the sum over them is divided by.
         """
         good, place = batch["good"], batch["place"]
         lengths = torch.bincount(batch["replies"], minlength=len(place))
@@ -84,10 +98,10 @@ class PreferenceLoss:
         logits = self.beta * margins + self.length_weight * (lengths[None, :] - lengths[:, None])
         zeros = place.new_zeros(int(place.max()) + 1)
         right, of_place = (zeros.index_add(0, place, of.sum(1)) for of in (pairs & (margins > 0), pairs))
-        weights = pairs / of_place.clamp(min=1)[place][:, None] / (of_place > 0).sum().clamp(min=1)
+        weights = pairs / of_place.clamp(min=1)[place][:, None] / divisor((of_place > 0).sum())
         loss = -(weights * torch.nn.functional.logsigmoid(logits)).sum()
         if self.reply_loss_weight:
-            loss = loss - self.reply_loss_weight * log_probs[good].sum() / lengths[good].sum().clamp(min=1)
+            loss = loss - self.reply_loss_weight * log_probs[good].sum() / divisor(lengths[good].sum())
         return loss, right, of_place
 
 
@@ -113,21 +127,25 @@ class PreferenceTrainer(ResumableTrainer):
                 module.p = 0.0
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        loss, *_ = self._preference(model, inputs)
-        nats = of_tokens = loss.new_zeros(1)
+        loss, *_ = self._preference(model, inputs, self._share_of_all)
         if "dialogues" in inputs:
-            nats, of_tokens = row_losses(model, inputs["dialogues"])
-        # Of all processes, some of which may have no dialogue; the gradients are averaged over them.
-        tokens = self.accelerator.reduce(of_tokens.sum().float(), "sum").clamp(min=1)
-        return loss + self.data_loss_weight * nats.sum() / tokens * self.accelerator.num_processes
+            nats, tokens = row_losses(model, inputs["dialogues"])
+            loss = loss + self.data_loss_weight * nats.sum() / self._share_of_all(tokens.sum())
+        return loss
+
+    def _share_of_all(self, count: torch.Tensor) -> torch.Tensor:
+        """The count of all processes, over their number: gradients are averaged over processes, of which one
+        may have more tokens than another, or none.
+        """
+        return at_least_one(self.accelerator.reduce(count.float(), "sum")) / self.accelerator.num_processes
 
     def _preference(
-        self, model: torch.nn.Module, batch: dict[str, torch.Tensor]
+        self, model: torch.nn.Module, batch: dict[str, torch.Tensor], *divisor: Callable
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         # As `accelerate` has the model compute, so that before the first step the two are the same.
         with torch.no_grad(), self.accelerator.autocast():
             before = log_probs_of_replies(self.reference, batch)
-        return self.loss(log_probs_of_replies(model, batch), before, batch)
+        return self.loss(log_probs_of_replies(model, batch), before, batch, *divisor)
 
     def evaluation_loop(self, *arguments, metric_key_prefix="eval", **options):
         self._right = self._pairs = 0

@@ -7,14 +7,12 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-import torch
 from transformers import TrainerCallback
 
 from chat.best_of import reply_log_probs
 from chat.cli import UserError
 from chat.hub.data import load_tokenized
 from chat.hub.loading import load_causal_lm, load_generation_config, load_tokenizer
-from chat.sequences import IGNORED_LABEL
 from chat.template import add_chat_format, encode_prompt, encode_texts
 from data_scripts.train_tokenizer import train_tokenizer
 from tests.processes import contents, launched, python
@@ -25,6 +23,7 @@ from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.collator import PaddedCollator
 from training.prefer import build_trainer, calibrate, prefer
 from training.prefer_arguments import PreferArguments
+from training.preference_trainer import blank_place
 from training.resuming import alone, as_resumed, save
 from training.trainer import row_losses
 
@@ -232,25 +231,51 @@ def test_dialogues_that_are_learnt_beside_stay_likely(short_tuning, tmp_path, pr
     assert loss("beside", data=str(prepared), places_per_dialogue=1) < loss("alone") - 0.05
 
 
-def test_a_dialogue_counts_as_much_where_other_processes_have_none(short_tuning, prepared, monkeypatch):
-    """Two processes with a place each, and one dialogue between them: their mean is that of one process."""
+def test_processes_learn_together_what_one_learns(short_tuning, prepared, monkeypatch):
+    """Though one of them has a dialogue and two places, and the other a place with a longer good reply, and
+    none: the mean of their losses is that of one process.
+    """
     trainer = build_trainer(short_tuning(data=str(prepared)))
-    places = trainer.train_dataset[:2]
-    assert ["sequence" in place for place in places] == [True, False]
-
-    def of_dialogues(*places):
-        batch = trainer.data_collator(places)
-        return (
-            trainer.compute_loss(trainer.model, batch) - trainer._preference(trainer.model, batch)[0]
-        ).item()
-
     trainer.model.eval()
-    expected = of_dialogues(*places)
-    labels = torch.tensor(places[0]["sequence"]["labels"][1:])
-    tokens = (labels != IGNORED_LABEL).sum()
-    shared = SimpleNamespace(num_processes=2, reduce=lambda *_: tokens.float(), autocast=nullcontext)
-    monkeypatch.setattr(trainer, "accelerator", shared)
-    assert sum(map(of_dialogues, places)) / 2 == pytest.approx(expected, abs=1e-4) and expected > 1
+    first, second, third = trainer.train_dataset[:3]
+    assert ["sequence" in place for place in (first, second, third)] == [True, False, False]
+    third = {**third, "replies": [third["replies"][0] * 3, third["replies"][1]]}
+    of_processes = [[first, second], [third, blank_place(trainer.processing_class.pad_token_id)]]
+
+    def loss_of(places, processes, reduce):
+        shared = SimpleNamespace(num_processes=processes, reduce=reduce, autocast=nullcontext)
+        monkeypatch.setattr(trainer, "accelerator", shared)
+        return trainer.compute_loss(trainer.model, trainer.data_collator(places)).item()
+
+    expected = loss_of([first, second, third], 1, lambda count, _: count)
+    counts = [[], []]
+    for places, counted in zip(of_processes, counts, strict=True):
+        loss_of(places, 2, lambda count, _, counted=counted: counted.append(count) or count)
+    losses = []
+    for places in of_processes:
+        sums = map(sum, zip(*counts, strict=True))
+        losses.append(loss_of(places, 2, lambda *_, sums=sums: next(sums)))
+    assert sum(losses) / 2 == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_five_places_once_each(tmp_path, marks, model_folder, prepared):
+    """Which is a step of either: there are three and two, and one that nothing is learnt from."""
+    five = tmp_path / "five.jsonl"
+    lines = list(map(json.loads, marks.read_text().splitlines()[:5]))
+    lines[0]["good"] = [f"{GOOD} I have more of them than I can tell of."]
+    five.write_text("\n".join(map(json.dumps, lines)))
+    learnt = []
+    for processes, size in ((1, 5), (2, 3)):
+        folder = tmp_path / str(processes)
+        cut = ("--data", prepared, "--held-out-share", 0, "--per-device-train-batch-size", size)
+        given = flags(folder, five, model_folder, *cut, "--log-every-steps", 1)
+        done = python(*LAUNCHERS[processes], "training.prefer", *given, timeout=240)
+        assert done.returncode == 0, done.stderr
+        log = json.loads((folder / "tuned" / "prefer_state.json").read_text())["log_history"]
+        [step] = [entry for entry in log if "loss" in entry]
+        learnt.append((step["loss"], step["grad_norm"]))
+    assert learnt[1] == pytest.approx(learnt[0], rel=1e-5)
 
 
 @pytest.mark.slow
