@@ -170,3 +170,23 @@ def test_its_time_of_training_on_a_gpu_is_that_of_its_table():
     told = " ".join(README.split())
     assert f"GPT-2 takes {seconds:.0f} seconds for a million tokens; an epoch" in told
     assert f"our copy of PersonaChat has {millions:.0f} million." in told
+
+
+def test_the_gpus_that_it_names_are_large_enough_for_the_recipes(monkeypatch):
+    from benchmarks import training_memory
+    from data_scripts.arguments import PrepareArguments
+
+    [told] = re.findall(r"So GPT-2 trains .*? with FSDP\.", " ".join(README.split()))
+    named = re.findall(r"(\d+) GB with `([\w-]+\.yaml)`", told)
+    assert named
+    for gigabytes, name in named:
+        recipe = yaml.safe_load((ROOT / "training/configs" / name).read_text(encoding="utf-8"))
+        # A compiled model computes the logits of all tokens.
+        monkeypatch.setattr(training_memory, "REPLY_SHARE", 1.0 if recipe.get("torch_compile") else 0.5)
+        rows = recipe["per_device_train_batch_size"]
+        tokens = rows * recipe.get("packed_row_length", PrepareArguments.max_length)
+        size = training_memory.SIZES[recipe["base"].rpartition("/")[2]]
+        needed = training_memory.needs(*size, tokens, gpus=1)
+        kept = "activations_checkpointed_gb" if recipe.get("gradient_checkpointing") else "activations_gb"
+        # CUDA's own on top.
+        assert needed["ddp_gb"] + needed[kept] + 2 < float(gigabytes), name
