@@ -16,8 +16,8 @@ class PrepareArguments:
     corpora: list[str] = field(
         default_factory=lambda: ["cornell", "personachat"],
         metadata={
-            "help": "Corpora as NAME (downloaded) or NAME=PATH: cornell, personachat, daily_dialog, "
-            "multi_session_chat, persona_questions (made here), jsonl."
+            "help": "Corpora as NAME=PATH, or NAME: cornell, personachat (without a path downloaded), "
+            "persona_questions (made here), daily_dialog=PATH, multi_session_chat=PATH, jsonl=PATH."
         },
     )
     output: str = field(

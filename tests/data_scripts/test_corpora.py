@@ -1,10 +1,15 @@
 """What happens to all corpora: filters, split without leaks, duplicates, counts."""
 
 import json
+import re
+from collections import Counter
+from dataclasses import fields
 
 import pytest
 
 from chat.cli import UserError
+from data_scripts.arguments import PrepareArguments
+from data_scripts.corpora import LOADERS
 from tests.conftest import SAMPLE_CORPORA, refused
 from tests.data_scripts.conftest import load_corpora
 
@@ -218,3 +223,14 @@ def test_an_unknown_name_is_an_error():
         match=r"--corpora reddit=x: no such corpus; give NAME or NAME=PATH of cornell.+ as jsonl=mine.jsonl$",
     ):
         load_corpora(["reddit=x"])
+
+
+def test_help_writes_with_a_path_what_cannot_be_downloaded():
+    [corpora] = [each for each in fields(PrepareArguments) if each.name == "corpora"]
+    told = corpora.metadata["help"]
+    assert all(name in told for name in LOADERS)
+    with_path = re.findall(r"([a-z_]+)=PATH", told)
+    assert len(with_path) == 3
+    for name in with_path:
+        with refused(f"--corpora {name}: ", " give "):
+            [*LOADERS[name](None, False, Counter())]
