@@ -174,7 +174,8 @@ def test_it_is_drawn_from_as_it_says(engine):
 def test_its_transcripts_are_conversations_that_it_had():
     lines = (POCKET / "transcripts.jsonl").read_text(encoding="utf-8").splitlines()
     kept = [json.loads(line) for line in lines]
-    assert len(kept) == 30 and all(len(each["turns"]) == 16 for each in kept)
+    conversations, turns = map(int, re.findall(r"holds (\d+) conversations of (\d+) turns", TOLD)[0])
+    assert len(kept) == conversations == 30 and all(len(each["turns"]) == turns for each in kept)
     for each in kept:
         assert [turn["role"] for turn in each["turns"]] == ["user", "assistant"] * 8
         assert not any(token in turn["content"] for turn in each["turns"] for token in ROLE_TOKENS.values())
