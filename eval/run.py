@@ -60,7 +60,9 @@ class EvalArguments:
         default_factory=list,
         metadata={"help": "Share of a corpus's films (or dialogues) to take, drawn by --seed: cornell=0.1."},
     )
-    output: str = field(default="eval_results", metadata={"help": "Folder for the results."})
+    output: str = field(
+        default="eval_results", metadata={"help": "Folder for the results; earlier ones there are replaced."}
+    )
     training_log: str | None = field(
         default=None,
         metadata={"help": "Folder of the model's TensorBoard logs, for its training curves in the report."},

@@ -61,7 +61,10 @@ class SelfChatArguments:
         default=None, metadata={"help": "First turn (default: a greeting, drawn by --seed)."}
     )
     seed: int = field(default=0, metadata={"help": "Seed of personas, greetings and replies."})
-    output: str = field(default="self_chat_results", metadata={"help": "Folder for the results."})
+    output: str = field(
+        default="self_chat_results",
+        metadata={"help": "Folder for the results; earlier ones there are replaced."},
+    )
 
     def __post_init__(self):
         if self.conversations < 1:

@@ -10,6 +10,7 @@ import yaml
 
 from benchmarks.chat_report import OURS, TARGETS
 from chat import jsonl
+from eval.run import EvalArguments
 from tests.conftest import ROOT
 from training.arguments import TrainArguments
 
@@ -58,7 +59,7 @@ def test_its_lines_bring_chat_logs_into_our_form(tmp_path, monkeypatch):
 
 
 def test_its_commands_for_dialogues_of_one_s_own_hand_on_what_they_make():
-    """And take the place of no model or checkpoints of the commands above them."""
+    """And take the place of no model, checkpoints or results of the commands above them."""
     [block] = re.findall(r"```\n(python -m data_scripts.prepare --corpora jsonl=.*?)```", README, re.DOTALL)
     commands = map(shlex.split, block.replace("\\\n", " ").splitlines())
     prepare, train, evaluate, chat = (dict(pairwise(command)) for command in commands)
@@ -68,6 +69,7 @@ def test_its_commands_for_dialogues_of_one_s_own_hand_on_what_they_make():
     defaults = TrainArguments()
     assert train["--output-dir"] != defaults.output_dir
     assert train["--final-model-dir"] != defaults.final_model_dir
+    assert evaluate.get("--output", EvalArguments.output) != EvalArguments.output
     # The default is the reference's, of 124 million parameters; the base's own recipe tells what suits it.
     demo = yaml.safe_load((ROOT / "training/configs/demo.yaml").read_text(encoding="utf-8"))
     assert float(train["--learning-rate"]) == demo["learning_rate"] and demo["base"] == train["--base"]
