@@ -88,6 +88,11 @@ def test_its_score_of_the_best_reply_is_the_one_in_use():
     assert f" {GENERIC_WEIGHT} log P(reply) a token, less {LENGTH_COST} for each token" in told
 
 
+def test_what_it_says_of_the_embedded_model_s_drafts_is_what_it_draws():
+    own = json.loads((POCKET / "generation_config.json").read_text(encoding="utf-8"))
+    assert f"and the embedded model's own is {own['best_of']}." in " ".join(README.split())
+
+
 def test_its_table_is_rendered_from_the_results():
     from eval.report import summary
 
