@@ -79,7 +79,7 @@ class SideBar:
             listing = gr.Radio(
                 [],
                 label="Conversations",
-                info="The last 30, kept in this browser and nowhere else.",
+                info="The last 30, kept in this browser.",
                 elem_id="conversations",
             )
             with gr.Row():

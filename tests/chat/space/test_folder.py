@@ -95,6 +95,8 @@ def test_its_readme_is_valid_front_matter(space):
     assert data["license"] == "other" and data["license_name"]
     assert not {"models", "preload_from_hub"} & set(data)
     assert "Cornell" in card.text and "free" not in card.text
+    # The server's memory has replies, too.
+    assert "writes nothing down unless you" in card.text and "nowhere else" not in card.text
 
 
 @pytest.mark.parametrize(
