@@ -140,9 +140,8 @@ def test_one_model_is_loaded_once_and_every_reply_has_a_seed_of_its_own(
     heard, monkeypatch, settings, tmp_path
 ):
     loaded = []
-    load = load_engine
     monkeypatch.setattr(
-        "eval.self_chat.load_engine", lambda name, **given: loaded.append(name) or load(name, **given)
+        "eval.self_chat.load_engine", lambda name, **given: loaded.append(name) or load_engine(name, **given)
     )
     arguments = SelfChatArguments(
         **settings, other_model=settings["model"], opener="Hi!", output=str(tmp_path / "out")
