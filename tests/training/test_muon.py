@@ -8,8 +8,9 @@ from transformers import Trainer
 
 from chat.cli import UserError
 from tests.tiny_models import tiny_model
+from training import muon
 from training.checkpoints import checkpoints
-from training.muon import MuonWithAdamW, hidden_matrices
+from training.muon import Float32Muon, MuonWithAdamW, hidden_matrices
 from training.train import build_trainer, train
 
 
@@ -38,11 +39,18 @@ def test_every_parameter_is_trained_once_and_decays_as_with_adamw(short_run):
     assert decays("muon") == decays("adamw")
 
 
-def test_the_update_of_a_matrix_is_orthogonal_and_of_adamws_size():
+@pytest.fixture(params=[True, False], ids=["bfloat16", "float32"])
+def has_bfloat16(request, monkeypatch):
+    monkeypatch.setattr(muon, "computes_in_bfloat16", lambda device: request.param)
+    return request.param
+
+
+def test_the_update_of_a_matrix_is_orthogonal_and_of_adamws_size(has_bfloat16):
     """Newton-Schulz as Muon does it leaves singular values of about 0.7 to 1.2."""
     model = tiny_model("gpt2", 64)
     before = {name: weight.detach().clone() for name, weight in hidden_matrices(model).items()}
     optimizer = MuonWithAdamW(model, lr=0.01, weight_decay=0.0, decayed=())
+    assert isinstance(optimizer.muon, Float32Muon) != has_bfloat16
     ids = torch.randint(64, (4, 16))
     model(input_ids=ids, labels=ids).loss.backward()
     optimizer.step()
@@ -50,6 +58,32 @@ def test_the_update_of_a_matrix_is_orthogonal_and_of_adamws_size():
         scale = 0.01 * 0.2 * max(weight.shape) ** 0.5
         values = torch.linalg.svdvals(weight.detach() - before[name]) / scale
         assert values[: len(values) // 2].min() > 0.5 and values.max() < 1.4, name
+
+
+def test_without_bfloat16_it_does_as_torchs_muon_but_for_rounding():
+    """The tall and the wide matrix, decay and momentum, and the state, which the other one can take over."""
+    torch.manual_seed(0)
+    start = [torch.randn(8, 24), torch.randn(24, 8)]
+    ours, theirs = ([torch.nn.Parameter(weight.clone()) for weight in start] for _ in range(2))
+    settings = {"lr": 0.02, "weight_decay": 0.5, "adjust_lr_fn": "match_rms_adamw"}
+    optimizers = [Float32Muon(ours, **settings), torch.optim.Muon(theirs, **settings)]
+    for _ in range(3):
+        for our, their in zip(ours, theirs, strict=True):
+            our.grad = torch.randn_like(our)
+            their.grad = our.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for our, their, first in zip(ours, theirs, start, strict=True):
+        moved = (their - first).norm()
+        assert (our - their).norm() < 0.02 * moved
+        averages = optimizers[0].state[our], optimizers[1].state[their]
+        assert torch.equal(*(average["momentum_buffer"] for average in averages))
+
+
+def test_a_weight_without_a_gradient_stays():
+    weight = torch.nn.Parameter(torch.ones(2, 3))
+    Float32Muon([weight], weight_decay=0.5).step()
+    assert torch.equal(weight, torch.ones(2, 3))
 
 
 def test_a_resumed_run_ends_with_the_same_weights(short_run, tmp_path):
