@@ -160,7 +160,7 @@ def load_causal_lm(name: str, flag: str = "--model") -> PreTrainedModel:
                 f"{flag} {name}: `{of}` has weights that are NaN or infinite; give a model whose training "
                 "did not diverge"
             )
-    return model.eval()
+    return _with_fused_gelu(model).eval()
 
 
 def _check_layers(unexpected: Iterable[str], model: PreTrainedModel, name: str, flag: str) -> None:
@@ -193,7 +193,23 @@ def model_from_config(path: str, tokenizer: PreTrainedTokenizerBase) -> PreTrain
     config = load_config(path, "--base")
     _check_keys(path, config)
     config.vocab_size = len(tokenizer)
-    return AutoModelForCausalLM.from_config(config)
+    return _with_fused_gelu(AutoModelForCausalLM.from_config(config))
+
+
+def _with_fused_gelu(model: PreTrainedModel) -> PreTrainedModel:
+    """Computes GPT-2's `gelu_new` by torch's one kernel for the same formula.
+
+    Transformers' eight write as many tensors of the MLP's width, some in float32 under autocast, of which
+    training keeps several. Neither weights nor configuration change.
+    """
+    from torch import nn
+    from transformers.activations import NewGELUActivation
+
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, nn.GELU(approximate="tanh"))
+    return model
 
 
 def _check_keys(path: str, config: PretrainedConfig) -> None:

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from chat.cli import UserError
 from chat.hub.loading import check_ids, load_causal_lm, load_chat_tokenizer, load_tokenizer, statistics_file
@@ -125,6 +126,32 @@ def test_a_model_is_loaded_to_be_used_in_full_precision_whatever_it_was_saved_in
     load_causal_lm(str(model_folder)).to(torch.bfloat16).save_pretrained(tmp_path)
     model = load_causal_lm(str(tmp_path))
     assert model.dtype == torch.float32 and not model.training
+
+
+@pytest.mark.parametrize("activation", ["gelu_new", "relu"])
+def test_the_activation_is_one_kernel_and_the_same_function(model_folder, tmp_path, activation):
+    """Of transformers' own, training keeps four tensors of the MLP's width where the kernel keeps one."""
+    shutil.copytree(model_folder, tmp_path / "model")
+    change_json(tmp_path / "model/config.json", activation_function=activation)
+    ours = load_causal_lm(str(tmp_path / "model"))
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    assert ours.config.activation_function == activation
+    assert isinstance(ours.transformer.h[0].mlp.act, torch.nn.GELU) == (activation == "gelu_new")
+    ids = torch.arange(100)[None]
+    numbers_kept = []
+    for model in (ours, plain):
+        kept = {}
+
+        def keep(tensor, kept=kept):
+            kept[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            model(input_ids=ids, labels=ids).loss.backward()
+        numbers_kept.append(sum(kept.values()))
+    assert (numbers_kept[0] < 0.8 * numbers_kept[1]) == (activation == "gelu_new")
+    for our, their in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(our.grad, their.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_weights_of_other_shapes_than_the_configuration_tells_are_named(model_folder, tmp_path):
