@@ -27,9 +27,11 @@ SIZES = {
 }
 VOCABULARY = 50_257 + 4
 BYTES_PER_PARAMETER = {"weights": 4, "bf16 copy": 2, "gradients": 4, "AdamW": 8}
-# Korthikanti et al., 2022, equation 2, without the attention matrix, which SDPA never stores.
-ACTIVATION_BYTES_PER_LAYER = 34
-CHECKPOINTED_BYTES_PER_LAYER = 2
+# What autograd keeps of a token and a unit of width under autocast to bfloat16, as a test counts: a layer's
+# input, and all inside it but the attention matrix, which SDPA never stores. (Korthikanti et al., 2022,
+# equation 2, have 2 and 34, with a residual stream in 16 bits and masks of dropout in 8.)
+CHECKPOINTED_BYTES_PER_LAYER = 4
+ACTIVATION_BYTES_PER_LAYER = 40
 # Of a reply's token: bf16 logits, their float32 copy and its gradient.
 LOGIT_BYTES = 2 + 4 + 4
 REPLY_SHARE = 0.5

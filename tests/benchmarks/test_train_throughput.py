@@ -9,10 +9,18 @@ from transformers import GPT2Config
 
 from benchmarks import train_throughput
 from benchmarks.train_throughput import ThroughputArguments, benchmark, render, training_flops
-from benchmarks.training_memory import config_of, needs, parameters_of
+from benchmarks.training_memory import (
+    ACTIVATION_BYTES_PER_LAYER,
+    CHECKPOINTED_BYTES_PER_LAYER,
+    config_of,
+    needs,
+    parameters_of,
+)
 from chat.cli import UserError
 from chat.devices import computes_in_bfloat16
+from chat.hub.loading import load_causal_lm
 from tests.processes import python
+from tests.tiny_models import saved_gpt2
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +82,43 @@ def test_memory_by_hand():
     assert figures["zero2_gb"] == pytest.approx(parameters * (6 + 12 / 4) / 1e9)
     assert figures["zero3_fsdp_gb"] == pytest.approx(parameters * 18 / 4 / 1e9)
     logits = 500 * 50_261 * 10
-    assert figures["activations_gb"] == pytest.approx((12 * 34 * 1000 * 768 + logits) / 1e9)
+    assert figures["activations_gb"] == pytest.approx((12 * 40 * 1000 * 768 + logits) / 1e9)
     assert figures["activations_checkpointed_gb"] == pytest.approx(
-        (12 * 2 * 1000 * 768 + 34 * 1000 * 768 + logits) / 1e9
+        (12 * 4 * 1000 * 768 + 40 * 1000 * 768 + logits) / 1e9
     )
     weights = 12 * 12 * 768**2 + 50_261 * 768 / 2
     assert figures["petaflop_per_million_tokens"] == pytest.approx((6 * weights + 12 * 12 * 768 * 1024) / 1e9)
+
+
+@pytest.mark.parametrize(
+    ("checkpointing", "expected"), [(False, ACTIVATION_BYTES_PER_LAYER), (True, CHECKPOINTED_BYTES_PER_LAYER)]
+)
+def test_of_activations_autograd_keeps_what_is_computed(tokenizer, tmp_path, checkpointing, expected):
+    width = 192
+
+    def bytes_kept(layers: int, tokens: int) -> int:
+        sizes = {"n_layer": layers, "n_embd": width, "n_head": 3, "attn_pdrop": 0.0}
+        model = load_causal_lm(str(saved_gpt2(tokenizer, tmp_path / "model", **sizes))).train()
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        kept = {}
+
+        def keep(tensor):
+            # Held, so that no other takes its place in memory.
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+            return tensor
+
+        ids = torch.arange(tokens)[None]
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16),
+        ):
+            model(input_ids=ids, use_cache=False)
+        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+    # Of weights it keeps the same, whatever the tokens.
+    of_a_layer = {tokens: bytes_kept(2, tokens) - bytes_kept(1, tokens) for tokens in (16, 48)}
+    assert (of_a_layer[48] - of_a_layer[16]) / 32 / width == pytest.approx(expected, abs=0.2)
 
 
 @pytest.mark.slow
