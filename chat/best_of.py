@@ -17,7 +17,7 @@ from chat.padding import padded
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import Cache, GenerationConfig, PreTrainedModel
 
 # Above it replies vary more and make less sense: rare words win (`models/README.md` has what was tried).
 GENERIC_WEIGHT = 0.85
@@ -58,12 +58,12 @@ def draw_candidates(
         given: passed on to `generate`.
     """
     config = copy.deepcopy(generation_config)
-    config.num_return_sequences = number
     config.return_dict_in_generate = config.output_logits = True
     output = model.generate(
-        input_ids,
-        attention_mask=attention_mask,
+        input_ids.repeat_interleave(number, dim=0),
+        attention_mask=attention_mask.repeat_interleave(number, dim=0),
         generation_config=config,
+        cache=_cache_of_prompts(model, input_ids, attention_mask, number, config.pad_token_id),
         **given,
     )
     log_probs = model.compute_transition_scores(output.sequences, output.logits, normalize_logits=True)
@@ -74,6 +74,35 @@ def draw_candidates(
         )
     ]
     return [drawn[start : start + number] for start in range(0, len(drawn), number)]
+
+
+def _cache_of_prompts(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    number: int,
+    pad_token_id: int,
+) -> Cache | None:
+    """Keys and values of all but the last token of each prompt, read once and kept `number` times.
+
+    `generate` itself, asked for several replies, reads each prompt as many times. None of a model that keeps
+    nothing.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    if input_ids.shape[1] < 2:
+        return None
+    read = GenerationConfig(
+        max_new_tokens=1, do_sample=False, return_dict_in_generate=True, pad_token_id=pad_token_id
+    )
+    cache = model.generate(
+        input_ids[:, :-1], attention_mask=attention_mask[:, :-1], generation_config=read
+    ).cache
+    if cache is None or not cache.get_seq_length():
+        return None
+    cache.reorder_cache(torch.arange(len(input_ids)).repeat_interleave(number))
+    return cache
 
 
 def _until_end(ids: list[int], log_probs: list[float], eos_token_id: int) -> Candidate:

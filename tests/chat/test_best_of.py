@@ -13,7 +13,7 @@ from chat.best_of import (
 )
 from chat.decoding import DecodingSettings
 from tests.chat.conftest import log_probs
-from tests.tiny_models import heeding_model
+from tests.tiny_models import heeding_model, tiny_model
 
 PROMPTS = [[7, 30, 31, 32, 33], [9, 40]]
 LABEL = [6]
@@ -50,6 +50,44 @@ def test_candidates_have_the_likelihoods_that_the_model_gives_them(model, drawn)
     for prompt, candidates in zip(PROMPTS, drawn, strict=True):
         for candidate in candidates:
             assert candidate.log_probs == pytest.approx(log_probs(model, prompt, candidate.ids), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("gpt2", {}),
+        ("gpt_neo", {}),
+        ("opt", {}),
+        ("bloom", {"max_position_embeddings": None}),
+        ("mistral", {"sliding_window": 8}),
+        ("lfm2", {"layer_types": ["conv", "full_attention"]}),
+        ("openai-gpt", {}),
+    ],
+)
+def test_a_prompt_is_read_once_and_its_replies_are_those_of_generate(kind, changes):
+    """openai-gpt keeps nothing from token to token. The second prompt is padded on the left."""
+    import torch
+    from transformers import GenerationConfig
+
+    model = tiny_model(kind, 100, **changes)
+    model.config.use_cache = model.generation_config.use_cache = True
+    ids = torch.arange(1, 41).reshape(2, 20)
+    mask = torch.ones_like(ids)
+    ids[1, :7] = mask[1, :7] = 0
+    config = GenerationConfig(do_sample=True, max_new_tokens=8, pad_token_id=0, eos_token_id=0)
+    torch.manual_seed(0)
+    theirs = model.generate(ids, attention_mask=mask, generation_config=config, num_return_sequences=5)
+    read = []
+    model.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    torch.manual_seed(0)
+    drawn = draw_candidates(model, ids, mask, config, number=5)
+    cut = [_until_end(of_row, [0.0] * 8, 0).ids for of_row in theirs[:, 20:].tolist()]
+    assert [candidate.ids for candidates in drawn for candidate in candidates] == cut
+    assert len({tuple(of_row) for of_row in cut}) == 10
+    if kind != "openai-gpt":
+        assert read == [2 * 19] + [2 * 5] * 8
 
 
 def test_a_replys_likelihood_is_its_own_whatever_else_is_in_the_batch(model):
