@@ -6,11 +6,14 @@ import gc
 import multiprocessing
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
+
+from tqdm import tqdm
 
 from chat.cli import UserError
 
@@ -54,12 +57,22 @@ def _work(sender: Connection, function: Callable, arguments: tuple) -> None:
     # removes its temporary files.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    _have_own_bars()
     try:
         answer = (function(*arguments), None)
     except Exception as error:
         error.add_note(traceback.format_exc())
         answer = (None, error)
     sender.send(answer)
+
+
+def _have_own_bars() -> None:
+    """The lock of tqdm's bars is one for all processes; ended while it holds that, this process would leave
+    the others waiting for ever."""
+    lock, classes = threading.RLock(), [tqdm]
+    for each in classes:
+        each.set_lock(lock)
+        classes += each.__subclasses__()
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """Work in a process of its own: its result, its errors, its end."""
 
 import gc
+import io
 import os
 import signal
 import time
 
 import pytest
+import tqdm.auto
+import tqdm.std
 
 from chat.cli import UserError
 from data_scripts.background import collector_paused, in_process
@@ -43,6 +46,25 @@ def test_leaving_the_block_ends_the_process(tmp_path):
     assert (tmp_path / "cleaned up").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_process_that_ends_amid_a_bar_leaves_the_lock_of_bars_to_others(tmp_path):
+    """tqdm's own is one for all processes; whoever asked for it next would wait for ever."""
+    for each in (tqdm.std.tqdm, tqdm.auto.tqdm):
+        each(disable=False, file=io.StringIO()).close()
+    with in_process(_hold_the_lock_of_bars, tmp_path / "held"):
+        wait_until((tmp_path / "held").exists)
+    for each in (tqdm.std.tqdm, tqdm.auto.tqdm):
+        for lock in each.get_lock().locks:
+            assert lock.acquire(timeout=5)
+            lock.release()
+
+
+def _hold_the_lock_of_bars(path) -> None:
+    for each in (tqdm.std.tqdm, tqdm.auto.tqdm):
+        each.get_lock().acquire()
+    path.touch()
+    time.sleep(60)
 
 
 def _write_process_id_and_sleep(path) -> None:
