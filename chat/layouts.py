@@ -9,6 +9,7 @@ its arguments, so this is found out by computing.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,11 @@ def reads_as_alone(
     with _whole_weights(model), _as_it_replies(model):
         agrees = PartialState().is_main_process and _agrees(model, together, alone)
     return broadcast_object_list([agrees])[0]
+
+
+def takes_logits_to_keep(model: PreTrainedModel) -> bool:
+    """Whether the model can compute the logits of some positions only."""
+    return "logits_to_keep" in inspect.signature(model.forward).parameters
 
 
 def _agrees(

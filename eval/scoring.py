@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from eval.formats import Format, ScoredSequence, scored_sequences
 from eval.processes import in_batches
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 
@@ -74,22 +74,27 @@ def score_replies(
 
 
 def _score(model: PreTrainedModel, sequences: list[ScoredSequence]) -> list[list[list[float]]]:
+    """Each token is predicted at the position before it; a role token or label is always before a reply."""
     import torch
 
-    batch = padded([sequence.input_ids for sequence in sequences])
-    input_ids, mask = (each.to(model.device) for each in batch)
+    from chat.layouts import takes_logits_to_keep
+
+    input_ids, mask = padded([sequence.input_ids for sequence in sequences])
+    predicts = torch.zeros_like(input_ids, dtype=torch.bool)
+    for row, sequence in zip(predicts, sequences, strict=True):
+        for _, start, end in sequence.spans:
+            row[start - 1 : end - 1] = True
+    input_ids, mask, predicts = (each.to(model.device) for each in (input_ids, mask, predicts))
+    some_logits = takes_logits_to_keep(model)
+    kept = {"logits_to_keep": predicts} if some_logits else {}
     with torch.inference_mode():
-        logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits
-        return [
-            [_span_losses(logits[row], input_ids[row], start, end) for _, start, end in sequence.spans]
-            for row, sequence in enumerate(sequences)
-        ]
-
-
-def _span_losses(logits: torch.Tensor, input_ids: torch.Tensor, start: int, end: int) -> list[float]:
-    """Each token is predicted at the position before it; a role token or label is always before `start`."""
-    import torch
-
-    return torch.nn.functional.cross_entropy(
-        logits[start - 1 : end - 1].float(), input_ids[start:end], reduction="none"
-    ).tolist()
+        logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False, **kept).logits
+        logits = logits.reshape(-1, logits.shape[-1]) if some_logits else logits[predicts]
+        losses = torch.nn.functional.cross_entropy(
+            logits.float(), input_ids.roll(-1, dims=1)[predicts], reduction="none"
+        )
+    of_tokens = iter(losses.tolist())
+    return [
+        [list(itertools.islice(of_tokens, end - start)) for _, start, end in sequence.spans]
+        for sequence in sequences
+    ]

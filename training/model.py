@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -133,8 +132,3 @@ def _set_attention(model: PreTrainedModel, attn_implementation: str) -> None:
             f"--attn-implementation {attn_implementation}: not usable here ({first_line(error)}); "
             "install it, or give sdpa"
         ) from None
-
-
-def takes_logits_to_keep(model: PreTrainedModel) -> bool:
-    """Whether the model can compute the logits of some positions only."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters

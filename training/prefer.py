@@ -230,7 +230,7 @@ def calibrate(trainer: PreferenceTrainer, arguments: PreferArguments) -> None:
     tokenizer = trainer.processing_class
     sequences = _dialogues(arguments, tokenizer, "val", CALIBRATION_SEQUENCES)
     size = arguments.per_device_train_batch_size
-    collate = PaddedCollator(padding_id(tokenizer))
+    collate = PaddedCollator(padding_id(tokenizer), reply_logits_only=True)
     batches = [collate(sequences[start : start + size]) for start in range(0, len(sequences), size)]
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped).eval()
     logger.info("--calibrate true: looking for the best temperature, by %d dialogues", len(sequences))

@@ -41,7 +41,9 @@ class RepliesCollator:
         if self.with_dialogues:
             blank = {"input_ids": [self.pad_token_id], "labels": [IGNORED_LABEL]}
             dialogues = [example["sequence"] for example in examples if "sequence" in example]
-            batch["dialogues"] = PaddedCollator(self.pad_token_id)(dialogues or [blank])
+            batch["dialogues"] = PaddedCollator(self.pad_token_id, reply_logits_only=True)(
+                dialogues or [blank]
+            )
         return batch
 
 

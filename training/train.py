@@ -29,7 +29,7 @@ from training import data_digest
 from training.arguments import TrainArguments
 from training.collator import PackedCollator, PaddedCollator
 from training.final_model import check_place, final_folder, save_state, save_weights
-from training.model import build_model, takes_logits_to_keep
+from training.model import build_model
 from training.packing import PackedRows, reads_packed_rows
 from training.resuming import (
     alone,
@@ -125,6 +125,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     """The trainer over our data, collators, model and callbacks."""
     from transformers import set_seed
 
+    from chat.layouts import takes_logits_to_keep
     from training.callbacks import RotateCheckpoints, SampleReplies, StopEarly, StopOnSigterm
     from training.trainer import DialogueTrainer
 
@@ -139,6 +140,7 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
         arguments.attn_implementation,
         arguments.decoding(),
     )
+    some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
     callbacks = [StopOnSigterm(), RotateCheckpoints(arguments.save_total_limit)]
     if arguments.tensorboard:
         callbacks.append(SampleReplies(arguments.sample_prompts))
@@ -147,9 +149,11 @@ def build_trainer(arguments: TrainArguments) -> DialogueTrainer:
     return DialogueTrainer(
         model=model,
         args=training_arguments,
-        **_batches(arguments, dataset["train"], lengths, tokenizer, model, training_arguments.world_size),
+        **_batches(
+            arguments, dataset["train"], lengths, tokenizer, model, some_logits, training_arguments.world_size
+        ),
         eval_dataset=_drawn(dataset["val"], arguments.max_eval_sequences, arguments.seed),
-        eval_collator=PaddedCollator(padding_id(tokenizer)),
+        eval_collator=PaddedCollator(padding_id(tokenizer), some_logits),
         data_digests={"--data": data_digest.of_dataset(dataset)},
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -163,12 +167,12 @@ def _batches(
     lengths: np.ndarray,
     tokenizer: PreTrainedTokenizerBase,
     model: PreTrainedModel,
+    some_logits: bool,
     processes: int,
 ) -> dict[str, Any]:
     """Training data, its order and its collator, by `--batching`."""
     from training.sampler import EpochSampler, SingleRows
 
-    some_logits = takes_logits_to_keep(model) and not arguments.torch_compile
     if arguments.batching == "packed":
         longest = int(lengths.max())
         if 0 < arguments.packed_row_length < longest:

@@ -107,5 +107,8 @@ def labelled_logits(
     """
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED_LABEL
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    return logits[:, :-1][labelled].float(), labels[labelled], labelled
+    read = ("input_ids", "attention_mask", "logits_to_keep")
+    logits = model(**{name: batch[name] for name in read if name in batch}).logits
+    if "logits_to_keep" not in batch:
+        logits = logits[:, :-1][labelled]
+    return logits.reshape(-1, logits.shape[-1]).float(), labels[labelled], labelled

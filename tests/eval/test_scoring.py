@@ -155,6 +155,22 @@ def test_order_batch_size_and_padding_side_do_not_change_it(
             assert one == pytest.approx(other, abs=1e-5)
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_logits_are_computed_for_what_is_scored(model, sequences, expected, monkeypatch, takes):
+    """A model that cannot choose computes all of them, and the losses are the same."""
+    monkeypatch.setattr("chat.layouts.takes_logits_to_keep", lambda _: takes)
+    projected = []
+    hook = model.lm_head.register_forward_pre_hook(
+        lambda _, given: projected.append(given[0].shape[:-1].numel())
+    )
+    found = score_replies(model, sequences)
+    hook.remove()
+    tokens = sum(len(reply) for each in found for reply in each)
+    assert (sum(projected) == tokens) == takes
+    for each, alone in zip(found, expected, strict=True):
+        assert [sum(reply) for reply in each] == pytest.approx([sum(reply) for reply in alone], rel=1e-4)
+
+
 def test_no_batch_with_its_padding_is_larger_than_the_memory_is_meant_for():
     lengths = [900, 5, 300, 1024, 7, 5000, 512, 6] * 30
     found = processes.by_length(lengths)

@@ -21,6 +21,7 @@ from tests.tiny_models import TINY
 from tests.training.short_data import of_rows
 from training.checkpoints import checkpoints, last_whole_checkpoint
 from training.train import build_trainer, train
+from training.trainer import labelled_logits, row_losses
 
 
 def evaluations(trainer) -> list[dict]:
@@ -32,7 +33,6 @@ def test_the_validation_loss_weighs_every_token_alike(short_run, prepared):
     from datasets import load_from_disk
 
     from training.collator import PaddedCollator
-    from training.trainer import row_losses
 
     losses = []
     for batch_size in (1, 7, 64):
@@ -46,6 +46,20 @@ def test_the_validation_loss_weighs_every_token_alike(short_run, prepared):
             row_nats, row_tokens = row_losses(trainer.model, PaddedCollator(0)([row]))
             nats, tokens = nats + row_nats.item(), tokens + row_tokens.item()
     assert losses == pytest.approx([nats / tokens] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("torch_compile", [False, True])
+def test_validation_computes_the_logits_of_replies_alone(short_run, torch_compile):
+    """In a compiled model their number would change its shapes, and have it compiled anew."""
+    trainer = build_trainer(short_run(max_eval_sequences=5, torch_compile=torch_compile))
+    [batch] = trainer.get_eval_dataloader()
+    labelled = int((batch["labels"] != IGNORED_LABEL).sum())
+    assert ("logits_to_keep" in batch) == (not torch_compile)
+    trainer.model.eval()
+    logits, tokens, _ = labelled_logits(trainer.model, batch)
+    assert len(logits) == len(tokens) == labelled
+    whole = {name: batch[name] for name in ("input_ids", "attention_mask", "labels")}
+    torch.testing.assert_close(logits, labelled_logits(trainer.model, whole)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_the_final_model_is_the_best_and_the_best_is_never_deleted(short_run, tmp_path):
