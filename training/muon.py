@@ -68,7 +68,10 @@ class Float32Muon(torch.optim.Muon):
         for weight in group["params"]:
             if weight.grad is None:
                 continue
-            average = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+            state = self.state[weight]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(weight)
+            average = state["momentum_buffer"]
             average.lerp_(weight.grad, 1 - group["momentum"])
             update = weight.grad.lerp(average, group["momentum"])
             update = orthogonal(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
